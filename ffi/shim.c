@@ -22,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 13
+#define SHIM_ABI 14
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -39,7 +39,6 @@ enum {
   CALL_FCNTL,
   CALL_IS_MAIN_THREAD,
   CALL_WAIT_RING,
-  CALL_CLOSE_MANY,
   CALL_MOUNT_ID,
 };
 
@@ -292,14 +291,6 @@ static long mount_id(int32_t fd, uint32_t flags) {
   return result == 0 || result == -EOVERFLOW ? mount : result;
 }
 
-// Closes descriptors. The result of each takes its place.
-static long close_many(int32_t *descriptors, uint32_t count) {
-  for (uint32_t index = 0; index < count; index++) {
-    descriptors[index] = (int32_t)CALL(SYS_close, descriptors[index], 0, 0, 0, 0);
-  }
-  return 0;
-}
-
 // Reserves space. A file that may grow no further (RLIMIT_FSIZE) is an error here, and no signal that ends the program:
 // a writer reserves more than the program will write.
 static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length) {
@@ -373,8 +364,6 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return is_main_thread();
   case CALL_WAIT_RING:
     return wait_ring((const struct io_uring *)address, length);
-  case CALL_CLOSE_MANY:
-    return close_many((int32_t *)address, length);
   case CALL_MOUNT_ID:
     return mount_id(fd, flags);
   default:
@@ -395,21 +384,13 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 
 // ---- the end of a thread --------------------------------------------------------------------------------------
 
-// Within a call that closes descriptors.
-static void untrack_closed(struct resources *resources, uint32_t opcode, int32_t fd, const int32_t *descriptors,
-                           uint32_t count) {
-  if (opcode == IORING_OP_CLOSE) untrack(resources, fd);
-  if (opcode != CALL_CLOSE_MANY) return;
-  for (uint32_t index = 0; index < count; index++) untrack(resources, descriptors[index]);
-}
-
 // dma_call on another thread. If it starts after the isolate has ended, it does nothing. A descriptor that it opens
 // is tracked before it returns, and one that it closes is tracked until the call.
 EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, uint32_t opcode, int32_t fd,
                                   double address, uint32_t length, double offset, uint32_t flags) {
   __atomic_add_fetch(&resources->running, 1, __ATOMIC_SEQ_CST);
   int closed = __atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST);
-  if (!closed) untrack_closed(resources, opcode, fd, (const int32_t *)(uintptr_t)address, length);
+  if (!closed && opcode == IORING_OP_CLOSE) untrack(resources, fd);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
   if (opcode == IORING_OP_OPENAT && result >= 0) track(resources, result);
   __atomic_store_n(&resources->results[place], result, __ATOMIC_RELEASE);

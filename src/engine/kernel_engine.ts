@@ -6,20 +6,14 @@ import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import { type Engine, waitUntil } from "./engine.ts";
-import {
-  afterCallers,
-  callAfter,
-  neverNotified,
-  performance,
-  queueMicrotask,
-} from "./event_loop.ts";
+import { callAfter, neverNotified, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
-import { closeMany, closeNow, prepareSqe, type Request, type Sqe } from "./sqe.ts";
+import { closeNow, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
@@ -61,7 +55,7 @@ export class KernelEngine implements Engine {
   readonly #devices: Devices;
   /** The running pauses, and the time of their ends. */
   readonly #pauses = new Map<Request, number>();
-  /** Closes that start together. */
+  /** The quick closes that are due. */
   readonly #closing: Request[] = [];
   /** Whether the descriptors are closed. Their numbers may be other files', so every operation ends with EBADFD. */
   #disposed = false;
@@ -164,56 +158,32 @@ export class KernelEngine implements Engine {
   // ---- calls on threads -------------------------------------------------------------------------------------------
 
   #callOnThread(request: Request): void {
-    const { operation } = request;
-    if (operation.op !== "close") return this.#call(request);
-    this.#devices.forget(operation.fd);
-    if (this.#closing.push(request) === 1) afterCallers(() => this.#startCloses());
+    const { operation, sqe, device } = request;
+    if (operation.op === "close") {
+      this.#devices.forget(operation.fd);
+      if (operation.quick) return this.#closeSoon(request);
+    }
+    this.#calls.start(sqe, device, (result) => this.#settle(request, result));
   }
 
-  #call(request: Request): void {
-    this.#calls.start(request.sqe, request.device, (result) => this.#settle(request, result));
-  }
+  // ---- calls on this thread ---------------------------------------------------------------------------------------
 
   /**
-   * Whether a close runs on the JavaScript thread. Not while another thread waits for completions: it leaves after the
-   * last operation, and Deno's tests would report its call as a leak if the program did not wait for this one.
+   * Closes a descriptor on the JavaScript thread. If a thread that has waited for completions is about to return, the
+   * close follows that: otherwise Deno's tests would report the call as a leak.
    */
-  #speedOf({ operation }: Request): "quick" | "slow" {
-    const isQuick = operation.op === "close" && operation.quick;
-    return isQuick && this.ring?.notifier.name !== "thread" ? "quick" : "slow";
+  #closeSoon(request: Request): void {
+    if (this.#closing.push(request) > 1) return;
+    const close = () => this.#closeNow();
+    const returning = this.ring?.notifier.returning;
+    if (returning) returning.then(close);
+    else queueMicrotask(close);
   }
 
-  /** Runs the queued closes: quick ones now, and the others on threads, in one call for each device. */
-  #startCloses(): void {
-    const { quick = [], slow = [] } = Object.groupBy(
-      this.#closing.splice(0),
-      (close) => this.#speedOf(close),
-    );
-    for (const request of quick) this.#settle(request, closeNow(this.#shim, request.sqe.fd));
-    for (const [device, requests] of Map.groupBy(slow, ({ device }) => device)) {
-      // A close may wait for the server, and must not wait for another one.
-      const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
-      if (!together || !this.#closeTogether(requests, device)) requests.forEach(this.#call, this);
+  #closeNow(): void {
+    for (const request of this.#closing.splice(0)) {
+      this.#settle(request, closeNow(this.#shim, request.sqe.fd));
     }
-  }
-
-  /** Returns false if there is no memory for the list. */
-  #closeTogether(requests: readonly Request[], device: number | undefined): boolean {
-    const { length } = requests;
-    let block: Block;
-    try {
-      block = this.acquire(4 * length);
-    } catch {
-      return false;
-    }
-    // The shim stores each result in the place of the descriptor.
-    const results = new Int32Array(block.bytes.buffer, block.bytes.byteOffset, length);
-    results.set(requests.map(({ sqe }) => sqe.fd));
-    this.#calls.start(closeMany(block.address, length), device, () => {
-      requests.forEach((request, index) => this.#settle(request, results[index]!));
-      this.release(block);
-    });
-    return true;
   }
 
   // ---- without the event loop -------------------------------------------------------------------------------------
@@ -222,7 +192,7 @@ export class KernelEngine implements Engine {
     const until = performance.now() + milliseconds;
     for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
       const before = this.counters.inFlight;
-      this.#startCloses();
+      this.#closeNow();
       this.ring?.reapNow();
       this.#calls.endNow();
       const now = performance.now();

@@ -133,9 +133,8 @@ export const Opcode = {
   FCNTL: 265,
   IS_MAIN_THREAD: 266,
   WAIT_RING: 267,
-  CLOSE_MANY: 268,
   /** name_to_handle_at(2), for the number of the mount. */
-  MOUNT_ID: 269,
+  MOUNT_ID: 268,
 } as const;
 /** Flags of a submission queue entry. */
 export const IOSQE_ASYNC: number = 1 << 4;

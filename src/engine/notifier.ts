@@ -32,8 +32,10 @@ export class Notifier {
   readonly #ring: KernelRing;
   readonly #counters: Counters;
   readonly #reap: () => void;
-  /** The state of the thread: it waits for a signal, or the event loop serves one. */
-  #thread: "idle" | "waiting" | "signalled" = "idle";
+  /** Whether a thread waits for signals, or will when the event loop has served one. */
+  #usesThread = false;
+  /** The call in which the thread waits for a signal. */
+  #call: Promise<unknown> | undefined;
   /** The modules that give access to epoll, from their loading until the first attempt. */
   #node: NodeModules | undefined;
   /** The handle that keeps the event loop alive while epoll watches the eventfd. */
@@ -60,7 +62,7 @@ export class Notifier {
   ref(): void {
     this.#referenced = true;
     if (this.#socket) this.#socket.ref();
-    else if (this.#thread === "idle") this.#waitOnThread();
+    else if (!this.#usesThread) this.#waitOnThread();
     if (this.#firstWakeUp !== "not awaited") return;
     this.#firstWakeUp = "polled for";
     this.#poll();
@@ -71,7 +73,12 @@ export class Notifier {
     this.#referenced = false;
     this.#socket?.unref();
     // No operation is in flight that would signal the eventfd.
-    if (this.#thread === "waiting") this.#signal();
+    if (this.#call) this.#signal();
+  }
+
+  /** The call of a thread that returns now, because no operation is in flight. */
+  get returning(): Promise<unknown> | undefined {
+    return this.#referenced ? undefined : this.#call;
   }
 
   /** Closes the eventfd when the thread no longer uses it. */
@@ -79,7 +86,7 @@ export class Notifier {
     this.unref();
     this.#stopped = true;
     this.#socket?.destroy();
-    if (this.#thread === "idle") closeNow(this.#shim, this.#ring.eventfd);
+    if (!this.#usesThread) closeNow(this.#shim, this.#ring.eventfd);
   }
 
   #signal(): void {
@@ -114,19 +121,18 @@ export class Notifier {
   /** Lets a thread wait for signals while operations are in flight, until epoll takes over. */
   async #waitOnThread(): Promise<void> {
     const { eventfd } = this.#ring;
-    const call = awaitSignal(eventfd);
+    this.#usesThread = true;
     while (this.#referenced && !this.#socket) {
       if (this.#node) {
-        this.#thread = "signalled";
         await this.#tryEpoll(this.#node);
         continue;
       }
-      this.#thread = "waiting";
-      await callOnThread(this.#shim, NOTIFIER_PLACE, call);
-      this.#thread = "signalled";
+      this.#call = callOnThread(this.#shim, NOTIFIER_PLACE, awaitSignal(eventfd));
+      await this.#call;
+      this.#call = undefined;
       this.#wake();
     }
-    this.#thread = "idle";
+    this.#usesThread = false;
     if (this.#stopped) closeNow(this.#shim, eventfd);
   }
 

@@ -75,11 +75,6 @@ export function awaitSignal(eventfd: number): Sqe {
   return entry(Opcode.AWAIT_SIGNAL, eventfd);
 }
 
-/** Closes `count` descriptors, an array of 32-bit numbers at `address`. Their results replace them. */
-export function closeMany(address: number, count: number): Sqe {
-  return entry(Opcode.CLOSE_MANY, -1, { address, length: count });
-}
-
 /** `struct open_how` of a cached open: flags, mode, resolve. */
 const OPEN_HOW = new BigUint64Array([0n, 0n, BigInt(RESOLVE_CACHED)]);
 let openHowAddress = 0;

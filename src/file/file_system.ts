@@ -39,6 +39,8 @@ export const DISK = {
   confirmAfter: 0,
   /** An existing file may open for writing, and refuse every write. */
   mayWriteOnce: false,
+  /** close(2) may write to the disk and wait for it. */
+  mayWriteAtClose: false,
   /** A file without a name (O_TMPFILE) keeps a name that it gets. */
   keepsUnnamed: true,
   /** Every call for its files runs on a thread, because a submission to the ring may wait for a server. */
@@ -91,6 +93,9 @@ const NETWORK: FileSystem = {
 const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cutsDirty: false };
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
+
+/** A disk's file system that reports no alignment. FAT with the mount option `flush` writes at a close (fat_file_release). */
+const OTHER_DISK: FileSystem = { ...DISK, mayWriteAtClose: true };
 
 /** A kernel view that reports blocks. */
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
@@ -167,7 +172,7 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const found = mount === undefined ? undefined : known.get(mount);
   if (found) return found;
   const { type, hasBlocks } = await statfs(handle);
-  const row = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? DISK : UNKNOWN);
+  const row = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
   const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
   const server = row === FUSE ? await findServer(handle.engine, facts) : undefined;
   const fileSystem = { ...row, ...SERVERS.get(server ?? ""), stores: row.stores && !isView };

@@ -260,14 +260,15 @@ export class OpenFile implements FileIdentity {
 
   /**
    * Whether close(2) writes nothing and frees only a few blocks. The last close of a file without a name frees its
-   * blocks, and another program may remove the name at any moment. FAT, which does not report an alignment, writes and
-   * waits if it is mounted with `flush` (fat_file_release in fs/fat/file.c).
+   * blocks, and another program may remove the name at any moment.
    */
   get #closesQuickly(): boolean {
-    if (!this.direct || this.durability.unsynced || !this.engine.isLocal(this.fd)) return false;
+    const { direct, durability, engine, fd, fileSystem: { inMemory, mayWriteAtClose } } = this;
+    // Direct I/O leaves no pages to write.
+    const mayHavePages = durability.unsynced && !direct && !inMemory;
+    if (mayHavePages || mayWriteAtClose || !engine.isLocal(fd)) return false;
     const facts = attempt(() => statNow(this.descriptor));
-    if (facts instanceof Error) return false;
-    return facts.directMemory !== undefined && facts.links > 0 && facts.size <= SMALL_FILE;
+    return !(facts instanceof Error) && facts.links > 0 && facts.size <= SMALL_FILE;
   }
 
   /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */

@@ -66,13 +66,6 @@ testDirectAndCached("ioStats() counts operations and bytes", async (dir) => {
   assertEquals([opened.reads, opened.bytesRead, opened.failed], [0, 0, 0]);
 });
 
-testInOneDirectory("Files that are closed at once are closed by one call", async (dir) => {
-  const files: DmaFile[] = [];
-  for (let index = 0; index < 20; index++) files.push(await DmaFile.create(dir.file(`${index}`)));
-  const closed = await growth(() => Promise.all(files.map((file) => file.close())));
-  assertEquals([closed.otherOperations, closed.submissions, closed.failed], [20, 1, 0]);
-});
-
 testDirectAndCached("ioStats() counts what fails, and not what it did not do", async (dir) => {
   const missing = await growth(() => DmaFile.open(dir.file("missing")).catch(() => {}));
   assertEquals([missing.failed, missing.reads], [1, 0]);

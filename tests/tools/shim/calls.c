@@ -155,7 +155,7 @@ static void check_arguments(void) {
       IORING_OP_FSYNC,    IORING_OP_FALLOCATE, IORING_OP_OPENAT,  IORING_OP_CLOSE, IORING_OP_STATX,
       IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,  IORING_OP_LINKAT,  CALL_FTRUNCATE,  CALL_READLINK,
       CALL_EVENTFD,       CALL_FLOCK,          CALL_COPY_RANGE,   CALL_STATFS,     CALL_AWAIT_SIGNAL,
-      CALL_UNAME,         CALL_SIGNAL,         CALL_CLOSE_MANY,   CALL_MOUNT_ID};
+      CALL_UNAME,         CALL_SIGNAL,         CALL_MOUNT_ID};
   char buffer[512];
   memset(buffer, 'x', sizeof buffer);
   int fd = make_file();
