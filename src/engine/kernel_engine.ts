@@ -66,11 +66,14 @@ export class KernelEngine implements Engine {
     this.#shim = shim;
     this.budget = budget;
     this.endsWithProcess = endsWithProcess(shim);
-    const ended = (request: Request, result: number) => this.#endInRing(request, result);
-    this.ring = ring && new Ring(shim, ring, counters, ended);
+    const ended = (request: Request, result: number) => this.#settle(request, result);
+    // This module cancels nothing. The ring or the kernel cancels operations that it cannot perform.
+    const endedInRing = (request: Request, result: number) =>
+      result === -Errno.ECANCELED ? this.#calls.start(request) : ended(request, result);
+    this.ring = ring && new Ring(shim, ring, counters, endedInRing);
     this.pool = new Pool(shim, ring);
     this.#devices = new Devices(shim);
-    this.#calls = new ThreadCalls(shim, counters, threads);
+    this.#calls = new ThreadCalls(shim, counters, threads, ended);
   }
 
   get name(): "io_uring" | "threads" {
@@ -83,6 +86,7 @@ export class KernelEngine implements Engine {
     if (this.#disposed) return queueMicrotask(() => completion.complete(-Errno.EBADFD));
     const request = this.#prepare(operation, completion);
     this.counters.inFlight++;
+    if (operation.op === "close") return this.#close(request, operation.quick);
     if (operation.op !== "pause") return this.#start(request);
     const { milliseconds } = operation;
     this.#pauses.set(request, performance.now() + milliseconds);
@@ -111,18 +115,32 @@ export class KernelEngine implements Engine {
 
   #start(request: Request): void {
     const { operation: { op }, device } = request;
-    // Closes never run on the ring: a descriptor that a kernel thread closes stays open for a moment after the
-    // completion. Neither do opens on a device without a setThreaded call: if the name is in the kernel's cache, the
+    // Opens on a device without a setThreaded call never run on the ring: if the name is in the kernel's cache, the
     // ring opens the file within the submission, and some file systems then wait for a server.
-    const isForThread = op === "close" ||
-      (this.#devices.isThreaded(device) ?? (device !== undefined && op === "open"));
-    if (isForThread || !this.ring?.start(request)) this.#callOnThread(request);
+    const isForThread = this.#devices.isThreaded(device) ??
+      (device !== undefined && op === "open");
+    if (isForThread || !this.ring?.start(request)) this.#calls.start(request);
   }
 
-  /** This module cancels nothing. The ring or the kernel cancels operations that it cannot perform. */
-  #endInRing(request: Request, result: number): void {
-    if (result === -Errno.ECANCELED) this.#callOnThread(request);
-    else this.#settle(request, result);
+  /**
+   * Closes a descriptor, never on the ring: if a kernel thread closes it, it stays open for a moment after the
+   * completion. The JavaScript thread performs a quick close. If a thread that has waited for completions is about to
+   * return, the close follows that: otherwise Deno's tests would report that call as a leak.
+   */
+  #close(request: Request, quick = false): void {
+    this.#devices.forget(request.sqe.fd);
+    if (!quick) return this.#calls.start(request);
+    if (this.#closing.push(request) > 1) return;
+    const close = () => this.#closeNow();
+    const returning = this.ring?.notifier.returning;
+    if (returning) returning.then(close);
+    else queueMicrotask(close);
+  }
+
+  #closeNow(): void {
+    for (const request of this.#closing.splice(0)) {
+      this.#settle(request, closeNow(this.#shim, request.sqe.fd));
+    }
   }
 
   #endPause(pause: Request): void {
@@ -152,37 +170,6 @@ export class KernelEngine implements Engine {
     } catch (error) {
       // A completion that throws must not stop those behind it in the batch.
       reportError(error);
-    }
-  }
-
-  // ---- calls on threads -------------------------------------------------------------------------------------------
-
-  #callOnThread(request: Request): void {
-    const { operation, sqe, device } = request;
-    if (operation.op === "close") {
-      this.#devices.forget(operation.fd);
-      if (operation.quick) return this.#closeSoon(request);
-    }
-    this.#calls.start(sqe, device, (result) => this.#settle(request, result));
-  }
-
-  // ---- calls on this thread ---------------------------------------------------------------------------------------
-
-  /**
-   * Closes a descriptor on the JavaScript thread. If a thread that has waited for completions is about to return, the
-   * close follows that: otherwise Deno's tests would report the call as a leak.
-   */
-  #closeSoon(request: Request): void {
-    if (this.#closing.push(request) > 1) return;
-    const close = () => this.#closeNow();
-    const returning = this.ring?.notifier.returning;
-    if (returning) returning.then(close);
-    else queueMicrotask(close);
-  }
-
-  #closeNow(): void {
-    for (const request of this.#closing.splice(0)) {
-      this.#settle(request, closeNow(this.#shim, request.sqe.fd));
     }
   }
 

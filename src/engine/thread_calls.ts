@@ -4,21 +4,13 @@
 import type { Shim } from "../../ffi/shim.ts";
 import type { Counters } from "./counters.ts";
 import { eventLoopTurn } from "./event_loop.ts";
-import type { Sqe } from "./sqe.ts";
+import type { Request, Sqe } from "./sqe.ts";
 
 /** The part of the threads not used by other devices that one device may use. */
 const SHARE = 2 / 3;
 
 /** Marks a missing result. No call returns this number. */
 const PENDING = -(2 ** 31);
-
-/** A call that waits or runs. */
-interface Call {
-  readonly sqe: Sqe;
-  /** The device of the file; undefined if it is not known. */
-  readonly device: number | undefined;
-  readonly ended: (result: number) => void;
-}
 
 /** Makes a call on a thread. Its result comes in a later turn of the event loop, and at once in `place`. */
 export async function callOnThread(
@@ -40,54 +32,60 @@ export class ThreadCalls {
   readonly #shim: Shim;
   readonly #counters: Counters;
   readonly #most: number;
+  readonly #ended: (request: Request, result: number) => void;
   /** The running calls, with the index of each result in native memory. */
-  readonly #running = new Map<Call, number>();
-  readonly #waiting: Call[] = [];
+  readonly #running = new Map<Request, number>();
+  readonly #waiting: Request[] = [];
   /** Indexes that are free again. */
   readonly #freePlaces: number[] = [];
 
-  /** At most `most` calls run at once, fewer than there are places for results. */
-  constructor(shim: Shim, counters: Counters, most: number) {
+  /** At most `most` calls run at once, fewer than there are places for results. `ended` gets the result of a request. */
+  constructor(
+    shim: Shim,
+    counters: Counters,
+    most: number,
+    ended: (request: Request, result: number) => void,
+  ) {
     this.#shim = shim;
     this.#counters = counters;
     this.#most = most;
+    this.#ended = ended;
   }
 
-  /** Starts a call, now or when a thread is free. `ended` gets its result. */
-  start(sqe: Sqe, device: number | undefined, ended: (result: number) => void): void {
-    const call = { sqe, device, ended };
-    if (this.#mayRun(device)) {
+  /** Starts a request, now or when a thread is free. */
+  start(request: Request): void {
+    if (this.#mayRun(request)) {
       this.#counters.submissions++;
-      this.#run(call);
+      this.#run(request);
     } else {
       this.#counters.queueFull++;
-      this.#waiting.push(call);
+      this.#waiting.push(request);
     }
   }
 
-  #mayRun(device: number | undefined): boolean {
+  #mayRun({ device }: Request): boolean {
     let own = 0;
     for (const call of this.#running.keys()) if (call.device === device) own++;
     const free = this.#most - this.#running.size;
     return free > 0 && own < Math.ceil((free + own) * SHARE);
   }
 
-  async #run(call: Call): Promise<void> {
+  async #run(request: Request): Promise<void> {
     const place = this.#freePlaces.pop() ?? this.#running.size;
-    this.#running.set(call, place);
-    this.#end(call, await callOnThread(this.#shim, place, call.sqe));
+    this.#running.set(request, place);
+    this.#end(request, await callOnThread(this.#shim, place, request.sqe));
   }
 
-  #end(call: Call, result: number): void {
-    const place = this.#running.get(call);
+  #end(request: Request, result: number): void {
+    const place = this.#running.get(request);
     // endNow has reported it.
     if (place === undefined) return;
-    this.#running.delete(call);
+    this.#running.delete(request);
     this.#freePlaces.push(place);
-    const next = this.#waiting.findIndex(({ device }) => this.#mayRun(device));
+    const next = this.#waiting.findIndex((waiting) => this.#mayRun(waiting));
     if (next >= 0) this.#run(this.#waiting.splice(next, 1)[0]!);
     this.#counters.wakeups++;
-    call.ended(result);
+    this.#ended(request, result);
   }
 
   /**
@@ -96,9 +94,9 @@ export class ThreadCalls {
    */
   endNow(): void {
     const { results } = this.#shim.resources;
-    for (const [call, place] of [...this.#running]) {
+    for (const [request, place] of [...this.#running]) {
       const result = Atomics.load(results, place);
-      if (result !== PENDING) this.#end(call, result);
+      if (result !== PENDING) this.#end(request, result);
     }
   }
 }

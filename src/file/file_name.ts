@@ -2,7 +2,7 @@
 // call. All later operations use the directory that was found.
 
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
-import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
+import { Errno, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
 import { factsOf, type Handle, type StatFacts, statNow } from "./stat.ts";
@@ -40,6 +40,12 @@ export class FileName {
   readonly component: string;
   /** The user's path, for messages. */
   readonly path: string;
+  /** Whether the name was there when the file was opened, or was synced since. */
+  isDurable = false;
+  /** The directory's last failed sync before a file got this name. */
+  #failureBefore: Directory["failure"];
+  /** The sync of the name, in flight or ended. */
+  #synced: Promise<void> | undefined;
 
   constructor(directory: Directory, component: string, path: string) {
     this.directory = directory;
@@ -97,6 +103,7 @@ export class FileName {
 
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
+    if (flags & O_CREAT) this.#expectFile();
     return run(this.engine, { op: "open", ...this.#at, flags, mode });
   }
 
@@ -129,6 +136,7 @@ export class FileName {
 
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
+    this.#expectFile();
     const operation = { op: "link", fd, ...this.#at } as const;
     const result = await run(this.engine, { ...operation, byProc: true });
     if (result !== -Errno.ENOENT) return result;
@@ -146,6 +154,7 @@ export class FileName {
 
   /** renameat(2). An existing file is replaced. */
   async rename(to: FileName): Promise<void> {
+    to.#expectFile();
     const result = await run(this.engine, {
       op: "rename",
       ...this.#at,
@@ -177,6 +186,13 @@ export class FileName {
     if (isSame(found, file) && found?.kind === "file" && found.size === 0) await this.unlink();
   }
 
+  // ---- durability -------------------------------------------------------------------------------------------------
+
+  /** Called before an operation that gives the name to a file. A sync that fails from then on may lose the name. */
+  #expectFile(): void {
+    this.#failureBefore = this.directory.failure;
+  }
+
   /** Whether the name certainly leads to an open file. Does not wait for a disk, and is faster than two real paths. */
   #leadsNowTo(file: FileIdentity): boolean {
     const { engine } = this;
@@ -189,15 +205,45 @@ export class FileName {
     return !(facts instanceof Error) && isSame(facts, file);
   }
 
-  /** Makes the name of an open file durable, even if another program has moved it to another directory. */
-  async sync(file: FileIdentity, fd: number): Promise<void> {
-    const engine = this.engine;
-    await this.directory.sync(this.path);
-    if (this.#leadsNowTo(file)) return;
+  /**
+   * Makes the name of an open file durable, even if another program has moved it to another directory. All callers share
+   * one sync, because the kernel reports a failure only once.
+   */
+  sync(file: FileIdentity, fd: number): Promise<void> {
+    return this.#synced ??= this.#sync(file, fd);
+  }
+
+  async #sync(file: FileIdentity, fd: number): Promise<void> {
+    const directory = this.directory.retain();
+    try {
+      await directory.sync(this.path);
+      if (!this.#leadsNowTo(file)) await this.#syncWhereMoved(fd);
+      this.#noteSync();
+    } finally {
+      directory.release();
+    }
+  }
+
+  /** Syncs the directory to which another program has moved an open file. */
+  async #syncWhereMoved(fd: number): Promise<void> {
+    const { engine, path } = this;
     const here = engine.realPath(this.directory.fd);
     const real = engine.realPath(fd);
     if (here === undefined || real === undefined || parentOf(real) === here) return;
     const moved = await FileName.lookUp(engine, real).catch(() => undefined);
-    await moved?.directory.sync(this.path).finally(() => moved.release());
+    await moved?.directory.sync(path).finally(() => moved.release());
+  }
+
+  /** As {@linkcode sync}, on the JavaScript thread. */
+  syncNow(): void {
+    this.directory.syncNow(this.path);
+    this.#noteSync();
+  }
+
+  /** Notes a sync of the directory. Throws if an earlier one has lost the name. */
+  #noteSync(): void {
+    const { failure } = this.directory;
+    if (failure && failure !== this.#failureBefore) throw ioError(failure.errno, "sync", this.path);
+    this.isDurable = true;
   }
 }

@@ -4,7 +4,6 @@ import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
-import type { Directory } from "./directory.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import { inTurn } from "./in_turn.ts";
 import { assertStillPermitted, demandName, findPermitted } from "./permissions.ts";
@@ -31,25 +30,11 @@ export class Naming {
   #name: FileName | undefined;
   /** The future name of an unpublished atomic file; otherwise undefined. */
   #target: FileName | undefined;
-  /** The name, if its directory was synced after the file got it. */
-  #durable: FileName | undefined;
-  /** The directory's last failed sync before the file got its name. */
-  #failureBefore: Directory["failure"];
-  /** The last sync of a name, in flight or ended. */
-  #syncing: { readonly name: FileName; readonly over: Promise<void> } | undefined;
 
-  /** `created`: the open created the name. */
-  constructor(
-    descriptor: Descriptor,
-    file: FileIdentity,
-    name: FileName | undefined,
-    created: boolean,
-  ) {
+  constructor(descriptor: Descriptor, file: FileIdentity, name: FileName | undefined) {
     this.#descriptor = descriptor;
     this.#file = file;
     this.#name = name;
-    this.#durable = created ? undefined : name;
-    this.#failureBefore = name?.directory.failure;
   }
 
   /** Whether this is an atomic file that was neither published nor discarded. */
@@ -59,7 +44,7 @@ export class Naming {
 
   /** Whether the file has a name that is not durable. */
   get isVolatile(): boolean {
-    return !this.isUnpublished && this.#name !== this.#durable;
+    return !this.isUnpublished && this.#name?.isDurable === false;
   }
 
   /** Releases the directory, which is held while the file is open. */
@@ -67,43 +52,14 @@ export class Naming {
     this.#name?.release();
   }
 
-  // ---- durability -------------------------------------------------------------------------------------------------
-
-  /**
-   * Makes the current name durable, but not a name that a rename gives it meanwhile. All callers share one sync of a
-   * name, because the kernel reports a failure only once.
-   */
+  /** Makes the current name durable, but not a name that a rename gives it meanwhile. */
   async sync(): Promise<void> {
-    const name = this.#name;
-    if (!name) return;
-    if (this.#syncing?.name !== name) this.#syncing = { name, over: this.#sync(name) };
-    await this.#syncing.over;
-  }
-
-  async #sync(name: FileName): Promise<void> {
-    const directory = name.directory.retain();
-    const before = this.#failureBefore;
-    try {
-      await name.sync(this.#file, this.#descriptor.fd);
-      this.#assertKept(directory, before);
-    } finally {
-      directory.release();
-    }
-    this.#durable = name;
-  }
-
-  /** Throws if a sync of the directory has failed after the failure `before`. */
-  #assertKept({ failure }: Directory, before: Directory["failure"]): void {
-    if (failure && failure !== before) throw ioError(failure.errno, "sync", this.#descriptor.path);
+    await this.#name?.sync(this.#file, this.#descriptor.fd);
   }
 
   /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(): void {
-    const name = this.#name;
-    if (!this.isVolatile || !name) return;
-    name.directory.syncNow(this.#descriptor.path);
-    this.#assertKept(name.directory, this.#failureBefore);
-    this.#durable = name;
+    if (this.isVolatile) this.#name?.syncNow();
   }
 
   // ---- atomic files -----------------------------------------------------------------------------------------------
@@ -144,7 +100,6 @@ export class Naming {
   #become(name: FileName): void {
     this.#name?.release();
     this.#name = name;
-    this.#failureBefore = name.directory.failure;
   }
 
   /** Removes the temporary name of an atomic file, which can then no longer be published. Failures are ignored. */

@@ -128,6 +128,7 @@ async function describe(
   }
   const isRewritten = request.write && !created && !emptied && facts.size > 0;
   if (isRewritten && fileSystem.mayWriteOnce) await assertRewritable(handle, fileSystem);
+  name.isDurable = !made;
   return new OpenFile({
     ...handle,
     name: request.unnamed ? undefined : name,
@@ -135,7 +136,6 @@ async function describe(
     facts,
     fileSystem,
     direct,
-    created: made,
     ownsSize: created || emptied,
   });
 }

@@ -34,8 +34,6 @@ export interface Opening extends Handle {
   readonly fileSystem: FileSystem;
   /** Whether Direct I/O is used. */
   readonly direct: boolean;
-  /** Whether this open created the file, so that its name is not durable yet. */
-  readonly created: boolean;
   /** Whether this open created or emptied the file. */
   readonly ownsSize: boolean;
 }
@@ -113,7 +111,7 @@ export class OpenFile implements FileIdentity {
   direct: boolean;
 
   constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {
-    const { fileSystem, direct, created, ownsSize } = opened;
+    const { fileSystem, direct, ownsSize } = opened;
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
     const size = ownsSize ? 0 : facts.size;
@@ -135,7 +133,7 @@ export class OpenFile implements FileIdentity {
     this.writeFlags = (fileSystem.syncsWrites ? RWF_DSYNC : 0) |
       (request.append ? RWF_DONTCACHE : 0);
     this.ownsSize = ownsSize;
-    this.naming = new Naming(this.descriptor, this, name, created);
+    this.naming = new Naming(this.descriptor, this, name);
   }
 
   get fd(): number {

@@ -12,7 +12,7 @@ import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
 import { pattern } from "../support/bytes.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { fail, hold, interpose } from "../support/interpose.ts";
 import { noteOrder } from "../support/order.ts";
 import { closeWith, create, createOver, small, testWriter } from "./create.ts";
 
@@ -116,6 +116,40 @@ testDirectAndCached(
     await (await create(dir, {}, "4")).close();
   },
 );
+
+/** Ways to give a file the name "new", with the operation that does. */
+const namings: Record<string, ["open" | "rename" | "link", (path: string) => Promise<DmaFile>]> = {
+  "is created": ["open", (path) => DmaFile.create(path)],
+  "is renamed": ["rename", async (path) => {
+    const file = await DmaFile.create(`${path}.old`);
+    await file.rename(path);
+    return file;
+  }],
+  "is published": ["link", async (path) => {
+    const file = await DmaFile.create(path, { atomic: true });
+    await file.close();
+    return file;
+  }],
+};
+
+for (const [name, [op, give]] of Object.entries(namings)) {
+  testDirectAndCached(`A file that ${name} while its directory cannot be synced fails`, async (dir) => {
+    const isNew = (operation: object) => Object.values(operation).includes("new");
+    const isDirectory = (fd: number) => Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
+    const other = await create(dir, {}, "other");
+    using named = hold(op, { only: isNew, results: true });
+    const giving = give(dir.file("new"));
+    giving.catch(() => {});
+    await named.reach();
+    {
+      using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
+      await assertRejects(() => other.close(), Error, "(os error 5): sync");
+    }
+    named.letGo();
+    const closed = giving.then((file) => new DmaStreamWriter(file).close());
+    await assertRejects(() => closed, Error, "(os error 5): sync");
+  });
+}
 
 // ---- sync -----------------------------------------------------------------------------------------------------
 
