@@ -1,12 +1,15 @@
-// DmaStreamReader as a ReadableStream: every way to consume it yields the bytes of the file.
+// DmaStreamReader as a ReadableStream: every way to consume it yields the bytes of the file, with few reads, and skip().
 
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { Readable } from "node:stream";
-import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
+import { pause } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
+import { fail, hold, interpose } from "../support/interpose.ts";
 import { allOf } from "../support/patterned.ts";
 import { open, testReaders } from "./create.ts";
 
@@ -117,3 +120,118 @@ testReaders("console.log shows the position of a reader", 5000, (read) => {
   }
   return Promise.resolve();
 });
+
+// ---- read-ahead -----------------------------------------------------------------------------------------------------
+
+testReaders("The next read starts when a chunk is given out", 200_000, async (read) => {
+  for (const readAhead of [0, 3]) {
+    using reads = interpose("read", ({ pass }) => pass());
+    const reader = read({ bufferSize: 4096, readAhead }).getReader();
+    for (let chunks = 1; chunks < 20; chunks++) {
+      assertEquals((await reader.read()).value, pattern(4096, (chunks - 1) * 4096));
+      if (readAhead === 0) await pause(1);
+      assertEquals(reads.count, chunks + readAhead);
+    }
+    await reader.cancel();
+  }
+});
+
+testDirectAndCached("No block is read twice, or behind the end", async (dir) => {
+  // The length of the file is asked for once, and not at all if a read will show it.
+  const cases: [size: number, reads: number, range?: DmaStreamReaderOptions][] = [
+    [0, 1],
+    [1, 1],
+    [4096, 2],
+    [4097, 2],
+    [16_384, 5],
+    [20_000, 5],
+    [400_000, 3, { start: 100, end: 12_000 }],
+  ];
+  for (const [size, reads, range] of cases) {
+    const before = ioStats();
+    const reader = await open(dir, size, { bufferSize: 4096, readAhead: 8, ...range });
+    const { start = 0, end = size } = range ?? {};
+    assertEquals(await allOf(reader), pattern(end - start, start));
+    const now = ioStats();
+    assertEquals(now.reads - before.reads, reads, `${size} bytes`);
+    assert(now.bytesRead - before.bytesRead <= reads * 4096);
+  }
+});
+
+testDirectAndCached("A file that grows is read to its end, in whole buffers", async (dir) => {
+  const stream = await open(dir, 4096, { bufferSize: 4096 });
+  const reader = stream.getReader();
+  using held = hold("read", { results: true });
+  const first = reader.read();
+  await held.reach();
+  await Deno.writeFile(stream.file.path, pattern(400_000, 4096), { append: true });
+  const { reads } = ioStats();
+  held.letGo();
+  assertEquals((await first).value, pattern(4096));
+  reader.releaseLock();
+  assertEquals(await allOf(stream), pattern(400_000, 4096));
+  assert(ioStats().reads - reads < 110, `${ioStats().reads - reads} reads`);
+});
+
+testReaders("Bytes before a failure are given, and no read follows it", 100_000, async (read) => {
+  using failing = fail("read", Errno.EIO, ({ position }) => position >= 8192);
+  const reader = read({ bufferSize: 4096, readAhead: 3 }).getReader();
+  for (const position of [0, 4096]) {
+    assertEquals((await reader.read()).value, pattern(4096, position));
+  }
+  await assertRejects(() => reader.read(), Error, "os error 5");
+  assert(failing.count <= 5, `${failing.count} reads`);
+});
+
+// ---- skip() -----------------------------------------------------------------------------------------------------------
+
+const SIZE = 300_001;
+
+testReaders("skip() before the first read goes to any byte", SIZE, async (read) => {
+  for (const bytes of [0, 1, 511, 4096, 100_000, SIZE - 1, SIZE, SIZE + 1, 2 ** 52]) {
+    const stream = read();
+    stream.skip(bytes);
+    const position = Math.min(bytes, SIZE);
+    assertEquals(stream.currentPos, position);
+    assertEquals(await allOf(stream), pattern(SIZE - position, position));
+  }
+});
+
+testReaders("skip() goes to the end of the range at most", SIZE, async (read) => {
+  const stream = read({ start: 1000, end: 5001 });
+  const reader = stream.getReader();
+  stream.skip(10);
+  assertEquals((await reader.read()).value, pattern(3991, 1010));
+  stream.skip(1);
+  assertEquals(stream.currentPos, 5001);
+  assertEquals((await reader.read()).done, true);
+});
+
+for (const byob of [false, true]) {
+  const name = `skip() at any moment around a read loses nothing${byob ? ", into a view" : ""}`;
+  testDirectAndCached(name, async (dir) => {
+    for (let turns = 0; turns < 20; turns++) {
+      const stream = await open(dir, 100_000, { bufferSize: 16_384, readAhead: 1 });
+      const reader = byob ? stream.getReader({ mode: "byob" }) : stream.getReader();
+      const read = async () => {
+        // A reader without a mode ignores the view.
+        const { value } = await (reader as ReadableStreamBYOBReader).read(new Uint8Array(1000));
+        return value ?? new Uint8Array(0);
+      };
+      using reads = hold("read", { results: true });
+      const first = read();
+      await reads.reach();
+      reads.letGo();
+      for (let turn = 0; turn < turns; turn++) await undefined;
+      const skipped = stream.currentPos;
+      stream.skip(50_000);
+      let at = skipped > 0 ? 0 : 50_000;
+      for (let bytes = await first; bytes.length > 0; bytes = await read()) {
+        assertEquals(bytes, pattern(bytes.length, at), `${turns} turns`);
+        at += bytes.length;
+        if (at === skipped) at += 50_000;
+      }
+      assertEquals(at, 100_000, `${turns} turns`);
+    }
+  });
+}

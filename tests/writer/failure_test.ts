@@ -1,16 +1,16 @@
-// A DmaStreamWriter that fails, is aborted, or whose file is closed: the first failure is final, the file is cut to what is
-// whole, and nothing is left over.
+// A DmaStreamWriter that fails, is aborted or disposed of, or whose file is closed: the first failure is final and reported
+// once, the file is cut to what is whole, and nothing is left over.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
-import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { fail, hold } from "../support/interpose.ts";
+import { fail, hold, interpose } from "../support/interpose.ts";
 import { assertClosed, create, createOver, narrow, small, testWriter } from "./create.ts";
 
 /** Throws unless every call rejects with this very error, and nothing is held any more. */
@@ -22,8 +22,6 @@ async function assertDead(stream: DmaStreamWriter, error: unknown): Promise<void
   const descriptors = descriptorsOf(stream.file.path);
   assertEquals({ blocks, descriptors, inFlight }, { blocks: 0, descriptors: 0, inFlight: 0 });
 }
-
-// ---- failures -------------------------------------------------------------------------------------------------
 
 testDirectAndCached("A failed sync is final, and is not tried again", async (dir) => {
   // A file that was there: nothing but its own sync is asked for.
@@ -40,105 +38,126 @@ testDirectAndCached("A failed sync is final, and is not tried again", async (dir
   await assertFile(dir.file("file"), pattern(8192));
 });
 
-testWriter("A file that cannot be closed has close reject", {}, async (stream) => {
-  await stream.write(pattern(10_000));
-  {
-    using _ = fail("close", Errno.EIO);
-    await assertRejects(() => stream.close(), Error, "(os error 5): close");
-  }
-  await assertClosed(stream, pattern(10_000));
-});
-
-// ---- abort ----------------------------------------------------------------------------------------------------
-
-testWriter("abort stops a chunk that is being written, however large", narrow, async (stream) => {
-  const writer = stream.getWriter();
-  writer.closed.catch(() => {});
-  const written = assertRejects(() => writer.write(new Uint8Array(200 << 20)));
-  await pause(5);
-  const started = performance.now();
-  await writer.abort("enough");
-  assert(performance.now() - started < 1000);
-  assertEquals(await written, "enough");
-  await assertClosed(stream, new Uint8Array(stream.currentFlushedPos));
-});
-
-testDirectAndCached("abort without a reason, twice, and after close", async (dir) => {
-  const stream = await create(dir);
-  await stream.write(pattern(5));
-  await Promise.all([stream.abort(), stream.abort()]);
-  await stream.abort("again");
-  assertEquals(await stream.write(pattern(5)).catch(() => "rejected"), "rejected");
-  const closed = await create(dir);
-  await closed.write(pattern(5));
-  await closed.close();
-  await closed.abort();
-  await assertClosed(closed, pattern(5));
-});
-
-testWriter("abort before the last chunk is taken wins over close", narrow, async (stream) => {
-  // Who is told that nothing is left may write the file anew.
-  const reasonOf = (work: Promise<void>) =>
-    work.catch((reason) => [reason, descriptorsOf(stream.file.path)]);
-  const ends = [reasonOf(stream.write(pattern(200_001))), reasonOf(stream.close())];
-  await stream.abort("enough");
-  assertEquals(await Promise.all(ends), [["enough", 0], ["enough", 0]]);
-  await assertClosed(stream, pattern(stream.currentFlushedPos));
-});
-
 const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };
 
-testWriter("An abort whose cut fails rejects, and closes", hinted, async (stream, path) => {
-  await stream.write(pattern(10_000));
-  await stream.flushAligned();
-  using _ = fail("truncate", Errno.EIO);
-  await assertRejects(() => stream.abort(), Error, "(os error 5): truncate");
-  assertEquals(descriptorsOf(path), 0);
-  // On btrfs nothing is reserved.
-}, { where: ({ fileSystem }) => fileSystem !== "btrfs" });
-
-// ---- the file closed under it ---------------------------------------------------------------------------------
-
-testDirectAndCached("file.close under a writer gives the writer up", async (dir) => {
-  for (const options of [hinted, { bufferSize: 4096, closeFile: false }]) {
-    const stream = await create(dir, options);
-    await stream.write(pattern(10_001));
-    const flushed = await stream.flushAligned();
-    await stream.file.close();
-    await assertClosed(stream, pattern(flushed));
-    const error = await assertRejects(() => stream.write(pattern(1)), Deno.errors.BadResource);
-    await assertDead(stream, error);
+testDirectAndCached("close() and abort() reject if the end of the file fails", async (dir) => {
+  const ends = [["close", "close"], ["abort", "truncate"]] as const;
+  for (const [end, operation] of ends) {
+    // On btrfs nothing is reserved, and there is nothing to cut.
+    if (operation === "truncate" && dir.fileSystem === "btrfs") continue;
+    const stream = await create(dir, hinted);
+    await stream.write(pattern(10_000));
+    await stream.flushAligned();
+    using _ = fail(operation, Errno.EIO);
+    await assertRejects(() => stream[end](), Error, `(os error 5): ${operation}`);
+    assertEquals(descriptorsOf(stream.file.path), 0);
   }
 });
 
-testDirectAndCached("file.close gives up a writer that is made meanwhile too", async (dir) => {
-  const file = await DmaFile.create(dir.file("file"));
-  const first = new DmaStreamWriter(file, { closeFile: false });
-  await first.write(pattern(5000));
-  let second: DmaStreamWriter | undefined;
-  const again = first.closed.catch(() => {
-    second = new DmaStreamWriter(file);
-    return second.closed;
-  });
-  await file.close();
-  assert(second, "the file is not closed before the first writer has ended");
-  await assertRejects(() => again, Deno.errors.BadResource, "the file is closed");
-});
+// ---- who is told ----------------------------------------------------------------------------------------------------
 
-testDirectAndCached("file.close lets a writer finish whose close was asked for", async (dir) => {
-  for (const options of [{ closeFile: true }, { closeFile: false }, narrow]) {
-    for (const locked of [false, true]) {
-      const stream = await create(dir, options);
-      const target = locked ? stream.getWriter() : stream;
-      const written = target.write(pattern(1_000_001));
-      // One buffer takes it only bit by bit.
-      if (options !== narrow) await written;
-      const closing = target.close();
-      await stream.file.close();
-      await assertClosed(stream, pattern(1_000_001));
-      await Promise.all([written, closing]);
+const unreserved = { bufferSize: 4096, preallocate: false };
+
+/** Whether a descriptor leads to the file that most tests write. */
+function isTarget(dir: TestDirectory, fd: number): boolean {
+  return Deno.readLinkSync(`/proc/self/fd/${fd}`) === `${Deno.realPathSync(dir.path)}/file`;
+}
+
+async function assertFull(work: () => Promise<unknown>): Promise<void> {
+  const { name, code } = await assertRejects(work, Error) as DmaError;
+  assertEquals([name, code], ["Error", "ENOSPC"]);
+}
+
+/** Ways to be told that a write failed in the background. */
+const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+  write: async (stream) => {
+    for (;;) await stream.write(pattern(3000));
+  },
+  writeBuffer: async (stream) => {
+    for (;;) await stream.writeBuffer(stream.file.allocBuffer(4096));
+  },
+  flushAligned: (stream) => stream.write(pattern(5000)).then(() => stream.flushAligned()),
+  sync: (stream) => stream.write(pattern(5000)).then(() => stream.sync()),
+  close: (stream) => stream.write(pattern(5000)).then(() => stream.close()),
+  "getWriter().write": async (stream) => {
+    const writer = stream.getWriter();
+    try {
+      for (;;) await writer.write(pattern(3000));
+    } finally {
+      writer.releaseLock();
     }
+  },
+  pipeTo: async (stream) => {
+    const endless = new ReadableStream({ pull: (controller) => controller.enqueue(pattern(3000)) });
+    await endless.pipeTo(stream);
+  },
+  "pipeTo of one chunk": (stream) => ReadableStream.from([pattern(300_000)]).pipeTo(stream),
+  "pipeTo from a file": async (stream) => {
+    const source = await DmaFile.create(`${stream.file.path} source`);
+    await source.writeAt(source.allocBuffer(1 << 20), 0);
+    await source.readable.pipeTo(stream);
+  },
+};
+
+testDirectAndCached("A failure is told once, when the file is let go", async (dir) => {
+  for (const [name, tell] of Object.entries(tellers)) {
+    const stream = await create(dir, unreserved);
+    using _ = fail("write", Errno.ENOSPC, ({ fd }) => isTarget(dir, fd));
+    using _closes = interpose("close", ({ pass }) => void setTimeout(pass, 20));
+    await assertFull(() => tell(stream));
+    // A caller may write the file anew, and nothing may cut it then.
+    assertEquals(descriptorsOf(stream.file.path), 0, name);
+    await stream[Symbol.asyncDispose]();
   }
+});
+
+testDirectAndCached("Disposing rejects with a failure that no call has reported", async (dir) => {
+  for (const piped of [false, true]) {
+    const stream = await create(dir, unreserved);
+    using _ = fail("write", Errno.ENOSPC);
+    await assertFull(async () => {
+      await using writer = stream;
+      if (piped) {
+        await ReadableStream.from([pattern(5000)]).pipeTo(writer, { preventClose: true });
+      } else {
+        await writer.write(pattern(5000));
+      }
+      await eventually(() => engine.counters.inFlight === 0);
+    });
+  }
+});
+
+const one = { ...unreserved, ...narrow };
+
+testWriter("A failed write whose promise is ignored is reported", one, async (stream) => {
+  const reported: unknown[] = [];
+  const listener = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    reported.push(event.reason);
+  };
+  addEventListener("unhandledrejection", listener);
+  try {
+    using _ = fail("write", Errno.ENOSPC);
+    for (let count = 0; count < 8; count++) stream.write(pattern(5000));
+    await eventually(() => reported.length > 0);
+    assertEquals(reported[0], await assertRejects(() => stream.close()));
+  } finally {
+    removeEventListener("unhandledrejection", listener);
+  }
+});
+
+testInOneDirectory("A chunk that waits rejects with the failure before an abort", async (dir) => {
+  const writer = await create(dir, small);
+  using _failing = fail("write", Errno.EIO, ({ position }) => position > 0);
+  using held = hold("write", { only: ({ position }) => position === 0 });
+  writer.write(pattern(100_000)).catch(() => {});
+  const rejected = assertRejects(() => writer.write(pattern(10)), Error, "Input/output error");
+  await held.reach();
+  await pause(20);
+  const source = ReadableStream.from([pattern(10)]);
+  const piped = source.pipeTo(writer, { signal: AbortSignal.abort("a reason") }).catch(() => {});
+  held.letGo();
+  await Promise.all([rejected, piped]);
 });
 
 testInOneDirectory("A chunk after close() does not change why the close fails", async (dir) => {
@@ -153,28 +172,89 @@ testInOneDirectory("A chunk after close() does not change why the close fails", 
   await Promise.all([closed, closing]);
 });
 
-testInOneDirectory(
-  "A writer that a pipe has closed takes no chunk, and keeps none",
+// ---- abort, and ends by others --------------------------------------------------------------------------------------
+
+testWriter("abort stops a chunk that is being written, however large", narrow, async (stream) => {
+  const writer = stream.getWriter();
+  writer.closed.catch(() => {});
+  const written = assertRejects(() => writer.write(new Uint8Array(200 << 20)));
+  await pause(5);
+  const started = performance.now();
+  await writer.abort("enough");
+  assert(performance.now() - started < 1000);
+  assertEquals(await written, "enough");
+  await assertClosed(stream, new Uint8Array(stream.currentFlushedPos));
+});
+
+testDirectAndCached(
+  "file.close() gives up a writer, unless its close was asked for",
   async (dir) => {
-    const writer = await create(dir);
-    await ReadableStream.from([pattern(10)]).pipeTo(writer);
-    await assertRejects(() => writer.write(pattern(5)), TypeError, "closed");
-    const lock = writer.getWriter();
-    await assertRejects(() => lock.write(pattern(5)), TypeError, "closed");
-    assertEquals([writer.currentPos, writer.nextPos], [10, 10]);
+    for (const options of [hinted, { bufferSize: 4096, closeFile: false }]) {
+      const stream = await create(dir, options);
+      await stream.write(pattern(10_001));
+      const flushed = await stream.flushAligned();
+      await stream.file.close();
+      await assertClosed(stream, pattern(flushed));
+      const error = await assertRejects(() => stream.write(pattern(1)), Deno.errors.BadResource);
+      await assertDead(stream, error);
+    }
+    for (const options of [{ closeFile: true }, { closeFile: false }, narrow]) {
+      for (const locked of [false, true]) {
+        const stream = await create(dir, options);
+        const target = locked ? stream.getWriter() : stream;
+        const written = target.write(pattern(1_000_001));
+        // One buffer takes it only bit by bit.
+        if (options !== narrow) await written;
+        const closing = target.close();
+        await stream.file.close();
+        await assertClosed(stream, pattern(1_000_001));
+        await Promise.all([written, closing]);
+      }
+    }
   },
 );
 
-testInOneDirectory("A chunk that waits rejects with the failure before an abort", async (dir) => {
-  const writer = await create(dir, small);
-  using _failing = fail("write", Errno.EIO, ({ position }) => position > 0);
-  using held = hold("write", { only: ({ position }) => position === 0 });
-  writer.write(pattern(100_000)).catch(() => {});
-  const rejected = assertRejects(() => writer.write(pattern(10)), Error, "Input/output error");
-  await held.reach();
-  await pause(20);
-  const source = ReadableStream.from([pattern(10)]);
-  const piped = source.pipeTo(writer, { signal: AbortSignal.abort("a reason") }).catch(() => {});
-  held.letGo();
-  await Promise.all([rejected, piped]);
+/** Ways to end without a failure, or not to. */
+const ends: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+  nothing: () => Promise.resolve(),
+  close: (stream) => stream.close(),
+  abort: (stream) => stream.abort("enough"),
+  "close of the lock": (stream) => stream.getWriter().close(),
+  "close of a lock that was released": (stream) => {
+    const writer = stream.getWriter();
+    const closing = writer.close();
+    writer.releaseLock();
+    return closing;
+  },
+  "abort of the lock": (stream) => stream.getWriter().abort("enough"),
+  pipe: (stream) => ReadableStream.from([pattern(0)]).pipeTo(stream),
+  "broken pipe": (stream) => {
+    const source = new ReadableStream({ start: (control) => control.error("broken") });
+    return source.pipeTo(stream).catch(() => {});
+  },
+  seal: (stream) => stream.seal().then((file) => file.close()),
+};
+
+testDirectAndCached("Disposing waits for the end that was asked for, or closes", async (dir) => {
+  for (const [name, end] of Object.entries(ends)) {
+    // With `append` the stream has to open first, and else to take a chunk.
+    for (const options of [{ append: true }, narrow]) {
+      for (const awaits of /pipe|seal/.test(name) ? [true] : [false, true]) {
+        const stream = await create(dir, options);
+        const writer = stream.getWriter();
+        const written = writer.write(pattern(100_001)).catch(() => {});
+        writer.releaseLock();
+        const ended = end(stream);
+        if (awaits) await ended;
+        await stream[Symbol.asyncDispose]();
+        const isWhole = !/abort|broken/.test(name);
+        const length = isWhole ? 100_001 : stream.currentFlushedPos;
+        await assertClosed(stream, pattern(length), `${name}, ${awaits}`);
+        await Promise.all([written, ended]);
+        // Another end changes nothing.
+        await stream[Symbol.asyncDispose]();
+        if (!stream.locked) await stream.abort();
+      }
+    }
+  }
 });

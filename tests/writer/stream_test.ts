@@ -1,11 +1,13 @@
-// DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure.
+// DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure, transfer to a Worker.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import type { DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, type DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
-import { chunksOf, pattern } from "../support/bytes.ts";
+import { chunksOf, namesIn, pattern } from "../support/bytes.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { hold } from "../support/interpose.ts";
+import { fail, hold } from "../support/interpose.ts";
 import { assertClosed, closeWith, small, testWriter } from "./create.ts";
 
 // ---- getWriter ------------------------------------------------------------------------------------------------
@@ -13,6 +15,10 @@ import { assertClosed, closeWith, small, testWriter } from "./create.ts";
 testWriter("getWriter writes and closes as any stream's", small, async (stream) => {
   const writer = stream.getWriter();
   assert(stream.locked);
+  // A test may replace a method, to look at what its subject writes.
+  const { write } = writer;
+  writer.write = (chunk) => write.call(writer, chunk);
+  Object.defineProperty(writer, "close", { value: writer.close });
   await writer.ready;
   assertEquals(writer.desiredSize, 1);
   const written = chunksOf(pattern(100_001), 9999).map((chunk) => writer.write(chunk));
@@ -24,17 +30,6 @@ testWriter("getWriter writes and closes as any stream's", small, async (stream) 
   await writer.closed;
   assertEquals([writer.desiredSize, stream.currentFlushedPos], [0, 100_001]);
   await assertClosed(stream, pattern(100_001));
-});
-
-testWriter("Methods of getWriter can be replaced as any stream's", {}, async (stream) => {
-  const writer = stream.getWriter();
-  const { write } = writer;
-  // As a test does that looks at what its subject writes.
-  writer.write = (chunk) => write.call(writer, chunk);
-  Object.defineProperty(writer, "close", { value: writer.close });
-  await writer.write(pattern(5));
-  await writer.close();
-  await assertClosed(stream, pattern(5));
 });
 
 testWriter("A locked stream refuses what would go past the lock", {}, async (stream) => {
@@ -121,6 +116,69 @@ testWriter("A stuck disk stops the source within the buffers", three, async (str
   disk.letGo();
   await piped;
   await assertClosed(stream, pattern(3_000_000));
+});
+
+// ---- transfer to a Worker: the Worker is told nothing of the disk, so the owner waits -------------------------------
+
+const program = `self.onmessage = async ({ data: { stream, chunks, end } }) => {
+  const writer = stream.getWriter();
+  try {
+    for (const chunk of chunks) await writer.write(chunk);
+    await writer[end](end === "abort" ? "given up" : undefined);
+    self.postMessage("ended");
+  } catch (error) {
+    self.postMessage(String(error));
+  }
+};`;
+
+/** Has a Worker write `bytes` to the stream and end it. Resolves when the Worker says so. */
+async function writeInWorker(
+  stream: DmaStreamWriter,
+  bytes: Uint8Array,
+  end: "close" | "abort",
+): Promise<unknown> {
+  const url = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  try {
+    const chunks = [bytes.slice(0, 1000), bytes.slice(1000)];
+    worker.postMessage({ stream, chunks, end }, [stream as unknown as Transferable]);
+    const { data } = await new Promise<MessageEvent>((resolve) => worker.onmessage = resolve);
+    return data;
+  } finally {
+    worker.terminate();
+    URL.revokeObjectURL(url);
+  }
+}
+
+testDirectAndCached("The owner of a transferred writer learns of its end", async (dir) => {
+  const create = async () => {
+    const file = await DmaFile.create(dir.file("file"), { atomic: true });
+    return new DmaStreamWriter(file, { bufferSize: 65_536 });
+  };
+  const bytes = pattern(500_000);
+  const aborted = await create();
+  const aborting = writeInWorker(aborted, bytes, "abort");
+  assertStrictEquals(await aborted.closed.catch((reason) => reason), "given up");
+  await aborting;
+  const failed = await create();
+  {
+    using _ = fail("write", Errno.ENOSPC);
+    const failing = writeInWorker(failed, bytes, "close");
+    await assertRejects(() => failed.closed, Error, "No space left");
+    await failing;
+  }
+  assertEquals(await namesIn(dir.path), []);
+  const whole = await create();
+  using syncs = hold("sync");
+  let over = false;
+  const closed = whole.closed.then(() => over = true);
+  assertEquals(await writeInWorker(whole, bytes, "close"), "ended");
+  await syncs.reach();
+  assertEquals(over, false);
+  syncs.letGo();
+  await closed;
+  await assertClosed(whole, bytes);
+  await whole.closed;
 });
 
 // ---- types: `deno task check` is what fails here ----------------------------------------------------------------

@@ -1,20 +1,15 @@
-// DmaStreamWriter.sync and close: what is made durable, in which order, and that many of them may overlap.
+// What a writer makes durable, in which order, and what it leaves out: close(), sync() and flushSync().
 
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStringIncludes,
-  assertThrows,
-} from "@std/assert";
+import "../support/engine.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
-import { pattern } from "../support/bytes.ts";
+import { pause } from "../setup/command.ts";
+import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
 import { noteOrder } from "../support/order.ts";
-import { closeWith, create, createOver, small, testWriter } from "./create.ts";
+import { assertStarts, closeWith, create, createOver, small, testWriter } from "./create.ts";
 
 // ---- close ----------------------------------------------------------------------------------------------------
 
@@ -63,38 +58,44 @@ for (const [name, make] of Object.entries(names)) {
   });
 }
 
-const unsynced = { ...small, syncOnClose: false };
-
-testWriter("Without syncOnClose nothing is synced", unsynced, async (stream, _, dir) => {
+testDirectAndCached("Nothing is written or synced twice", async (dir) => {
+  for (const length of [8192, 10_001]) {
+    const writer = await create(dir, small);
+    await writer.write(pattern(length));
+    assertEquals(await writer.sync({ tail: true }), length);
+    using noted = noteOrder(dir);
+    assertEquals([await writer.sync(), await writer.sync({ tail: true })], [length, length]);
+    assertEquals(noted.order, []);
+    await closeWith(writer, pattern(length));
+    // Padding is cut off, and that is synced.
+    const isPadded = noted.ofFile.includes("truncate file");
+    assertEquals(noted.ofFile, [...isPadded ? ["truncate file", "sync file"] : [], "close file"]);
+  }
+  const untouched = await createOver(dir.file("file"), pattern(3000), { position: 700 });
   using noted = noteOrder(dir);
-  await stream.write(pattern(10_001));
-  await closeWith(stream, pattern(10_001));
+  await closeWith(untouched, pattern(3000));
+  assertEquals(noted.order, ["close file"]);
+});
+
+testDirectAndCached("Without syncOnClose nothing is synced", async (dir) => {
+  const writer = await create(dir, { ...small, syncOnClose: false });
+  using noted = noteOrder(dir);
+  await writer.write(pattern(10_001));
+  await closeWith(writer, pattern(10_001));
   assertEquals(noted.order.filter((what) => what.startsWith("sync")), []);
 });
 
-testWriter("close after a sync of everything syncs nothing", small, async (stream, _, dir) => {
-  await stream.write(pattern(8192));
-  await stream.sync();
+testDirectAndCached("abort() begins nothing more", async (dir) => {
+  const writer = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   using noted = noteOrder(dir);
-  await stream.close();
-  assertEquals(noted.ofFile.filter((what) => what === "sync file"), []);
-});
-
-testDirectAndCached("A directory that cannot be synced fails a close, too", async (dir) => {
-  for (const syncOnClose of [true, false]) {
-    const stream = await create(dir, { ...small, syncOnClose });
-    await stream.write(pattern(4096));
-    let failures = 0;
-    const isDirectory = (fd: number) => Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
-    using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd) && failures++ === 0);
-    const [synced, closed] = await Promise.allSettled([stream.sync(), stream.close()]);
-    assert(synced.status === "rejected");
-    assertStringIncludes(String(synced.reason), "os error 5");
-    // Without a sync of its own it may have been over before.
-    if (syncOnClose) assertEquals(closed.status, "rejected");
-    if (closed.status === "rejected") assertEquals(closed.reason, synced.reason);
-    await Deno.remove(dir.file("file"));
-  }
+  using writes = hold("write");
+  const calls = [writer.write(pattern(20_000)), writer.sync({ tail: true })];
+  await writes.reach();
+  const aborted = writer.abort("enough");
+  writes.letGo();
+  await aborted;
+  assert((await Promise.allSettled(calls)).every(({ status }) => status === "rejected"));
+  assertEquals(noted.ofFile, ["write file", "close file"]);
 });
 
 testDirectAndCached(
@@ -133,35 +134,26 @@ const namings: Record<string, ["open" | "rename" | "link", (path: string) => Pro
 };
 
 for (const [name, [op, give]] of Object.entries(namings)) {
-  testDirectAndCached(`A file that ${name} while its directory cannot be synced fails`, async (dir) => {
-    const isNew = (operation: object) => Object.values(operation).includes("new");
-    const isDirectory = (fd: number) => Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
-    const other = await create(dir, {}, "other");
-    using named = hold(op, { only: isNew, results: true });
-    const giving = give(dir.file("new"));
-    giving.catch(() => {});
-    await named.reach();
-    {
-      using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
-      await assertRejects(() => other.close(), Error, "(os error 5): sync");
-    }
-    named.letGo();
-    const closed = giving.then((file) => new DmaStreamWriter(file).close());
-    await assertRejects(() => closed, Error, "(os error 5): sync");
-  });
+  testDirectAndCached(
+    `A file that ${name} while its directory cannot be synced fails`,
+    async (dir) => {
+      const isNew = (operation: object) => Object.values(operation).includes("new");
+      const isDirectory = (fd: number) => Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
+      const other = await create(dir, {}, "other");
+      using named = hold(op, { only: isNew, results: true });
+      const giving = give(dir.file("new"));
+      giving.catch(() => {});
+      await named.reach();
+      {
+        using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
+        await assertRejects(() => other.close(), Error, "(os error 5): sync");
+      }
+      named.letGo();
+      const closed = giving.then((file) => new DmaStreamWriter(file).close());
+      await assertRejects(() => closed, Error, "(os error 5): sync");
+    },
+  );
 }
-
-// ---- sync -----------------------------------------------------------------------------------------------------
-
-testWriter("sync with nothing new does nothing", small, async (stream, _, dir) => {
-  await stream.write(pattern(10_000));
-  await stream.sync({ tail: true });
-  using noted = noteOrder(dir);
-  assertEquals(await stream.sync(), 10_000);
-  assertEquals(await stream.sync({ tail: true }), 10_000);
-  assertEquals(noted.order, []);
-  await stream.close();
-});
 
 /** Ways to sync when nothing is written. */
 const syncs: Record<string, (writer: DmaStreamWriter) => unknown> = {
@@ -170,18 +162,16 @@ const syncs: Record<string, (writer: DmaStreamWriter) => unknown> = {
   "flushSync()": (writer) => writer.flushSync({ durable: true }),
 };
 
-for (const [name, sync] of Object.entries(syncs)) {
-  testDirectAndCached(`${name} makes durable what was there before`, async (dir) => {
+testDirectAndCached("A sync makes durable what was there before", async (dir) => {
+  for (const [name, sync] of Object.entries(syncs)) {
     // Another program may have written it, and been killed before it synced.
     const writer = await createOver(dir.file("file"), pattern(100), { append: true });
     const before = ioStats().syncs;
     await sync(writer);
-    assertEquals(ioStats().syncs, before + 1);
+    assertEquals(ioStats().syncs, before + 1, name);
     await writer.close();
-  });
-}
-
-// ---- one trip ---------------------------------------------------------------------------------------------------
+  }
+});
 
 /** Notes the flags of each write and counts the syncs, from now on. With `refuses` no write is durable by itself. */
 function noteTrips(refuses = false) {
@@ -226,24 +216,94 @@ testWriter("Where no write is durable by itself a sync follows it", {}, async (s
   await closeWith(stream, pattern(300));
 });
 
-testWriter("A tail is not durable by itself if the file changed", {}, async (stream) => {
-  await stream.write(pattern(100));
-  await stream.sync({ tail: true });
-  using syncs = interpose("sync", ({ pass }) => pass());
-  {
-    using _ = interpose("write", ({ pass, completion, index }) => {
-      if (index > 0) return pass();
-      // Another write of the program ends first.
-      pass({}, {
-        complete: (result) => {
-          const unit = stream.file.alignUp(1);
-          stream.file.writeAt(pattern(unit), unit * 8).then(() => completion.complete(result));
-        },
-      });
-    });
-    await stream.write(pattern(100, 100));
-    await stream.sync({ tail: true });
+// ---- flushSync ------------------------------------------------------------------------------------------------
+
+testWriter("flushSync() writes what was accepted, at once", small, async (writer, path) => {
+  let length = 0;
+  for (const size of [1, 511, 5000, 0, 20_000, 3, 8192, 100]) {
+    await writer.write(pattern(size, length));
+    length += size;
+    writer.flushSync();
+    assertEquals([writer.currentPos, writer.currentFlushedPos], [length, length]);
+    assertStarts(path, pattern(length));
   }
-  assertEquals(syncs.count, 1);
-  await stream.close();
+  await closeWith(writer, pattern(length));
+});
+
+testWriter("flushSync({ durable }) syncs file and name, once", small, async (writer) => {
+  await writer.write(pattern(100));
+  const { syncs } = ioStats();
+  const since = () => ioStats().syncs - syncs;
+  writer.flushSync();
+  assertEquals(since(), 0);
+  writer.flushSync({ durable: true });
+  assertEquals(since(), 2);
+  writer.flushSync({ durable: true });
+  // Nothing is left for a sync of the other kind.
+  await writer.sync({ tail: true });
+  assertEquals(since(), 2);
+  await writer.abort();
+});
+
+testDirectAndCached("flushSync() throws the failure", async (dir) => {
+  for (const early of [false, true]) {
+    const writer = await create(dir, small);
+    const failing = fail("write", Errno.ENOSPC);
+    const written = writer.write(pattern(100_000)).catch((error) => error);
+    // The failing engine ends writes a little later, when the event loop comes round.
+    if (early) {
+      await written;
+      assertEquals(assertThrows(() => writer.flushSync(), Error), await written);
+    }
+    failing[Symbol.dispose]();
+    await written;
+    assertThrows(() => writer.flushSync(), Error, "No space left");
+    await writer.abort().catch(() => {});
+  }
+});
+
+testDirectAndCached("flushSync() at any moment writes all that was given", async (dir) => {
+  for (let turn = 0; turn < 60; turn++) {
+    const writer = await create(dir, { bufferSize: 8192, preallocate: false });
+    const { file } = writer;
+    await writer.write(pattern(20_001));
+    // The sync cuts its padding. The truncate waits for the write past the writer, whose end is told by a promise.
+    const work: Promise<unknown>[] = [writer.sync({ tail: true })];
+    if (turn % 2 === 1) work.push(file.readAt(0, 100));
+    if (turn % 3 === 1) work.push(file.writeAt(pattern(4096), 0));
+    if (turn % 3 > 0) work.push(file.truncate(30_000));
+    work.push(writer.write(pattern(20_000, 20_001)));
+    for (let round = 0; round < turn % 4; round++) await pause(0);
+    for (let round = 0; round < turn >> 1; round++) await undefined;
+    writer.flushSync();
+    assertEquals(writer.currentFlushedPos, 40_001);
+    await Promise.all(work);
+    await writer.close();
+    const bytes = await Deno.readFile(file.path);
+    const expected = pattern(40_001);
+    assert(bytes.every((byte, at) => byte === expected[at] || (at >= 30_000 && byte === 0)));
+    // The truncate came before the last writes, between them, or after them.
+    if (turn % 3 === 0) assertEquals(bytes, expected);
+    else assert(bytes.length === 30_000 || bytes.length === 40_001, `${bytes.length} bytes`);
+  }
+});
+
+testDirectAndCached("A chunk after close() or seal() is not written or waited for", async (dir) => {
+  for (const end of ["close", "seal"] as const) {
+    for (const flushes of [true, false]) {
+      const writer = await create(dir, small);
+      const written = writer.write(pattern(100_000));
+      assert(writer.currentPos < 100_000, "Something must wait");
+      const ended = writer[end]();
+      const lock = writer.getWriter();
+      await assertRejects(() => lock.write(filled(1000, 9)), TypeError, "clos");
+      assertEquals(writer.nextPos, 100_000);
+      const flushed = writer.flushAligned({ tail: true });
+      if (flushes) writer.flushSync();
+      assertEquals(await flushed, 100_000);
+      await Promise.all([written, ended]);
+      await writer.file.close();
+      await assertFile(dir.file("file"), pattern(100_000));
+    }
+  }
 });

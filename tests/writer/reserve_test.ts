@@ -1,0 +1,163 @@
+// Space that a writer reserves ahead of its writes: in few steps, early, without a wait, and given back whichever way the
+// writer ends.
+
+import "../support/engine.ts";
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile, type DmaStreamWriterOptions } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
+import { engines } from "../faults/machine.ts";
+import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { eventually } from "../support/descriptors.ts";
+import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { hold, interpose } from "../support/interpose.ts";
+import { closeWith, create } from "./create.ts";
+
+const MIB = 1 << 20;
+const where = isOnDisk;
+
+// ---- how much, and when -------------------------------------------------------------------------------------------
+
+interface Reserved {
+  /** The ends of the allocations. */
+  readonly ends: number[];
+  /** The least space behind a write beyond 12 MiB when it begins. */
+  readonly least: number;
+  readonly cuts: number;
+}
+
+/** Writes a file of `size` zeros, whose length is exact at the end. Each allocation ends with `errno`. */
+async function reservedFor(
+  dir: TestDirectory,
+  size: number,
+  options: DmaStreamWriterOptions = {},
+  errno = 0,
+): Promise<Reserved> {
+  const writer = await create(dir, { bufferSize: MIB / 4, syncOnClose: false, ...options });
+  const ends: number[] = [];
+  let least = Infinity;
+  using _allocations = interpose("allocate", ({ operation, completion, pass }) => {
+    ends.push(operation.position + operation.length);
+    if (errno === 0) pass();
+    else queueMicrotask(() => completion.complete(-errno));
+  });
+  using _writes = interpose("write", ({ operation: { position, length }, pass }) => {
+    if (position >= 12 * MIB) least = Math.min(least, (ends.at(-1) ?? 0) - position - length);
+    pass();
+  });
+  using cuts = interpose("truncate", ({ pass }) => pass());
+  const chunk = new Uint8Array(MIB / 2);
+  for (let at = 0; at < size; at += chunk.length) {
+    await writer.write(chunk.subarray(0, size - at));
+    await writer.flushAligned();
+  }
+  await writer.close();
+  assertEquals((await Deno.stat(writer.file.path)).size, size);
+  return { ends, least, cuts: cuts.count };
+}
+
+testInEachDirectory("The end of a large file is moved ahead early, in few steps", async (dir) => {
+  assertEquals((await reservedFor(dir, MIB)).ends, []);
+  const { ends, least } = await reservedFor(dir, 45 * MIB);
+  assert(ends.length > 1 && ends.length <= 9, `${ends}`);
+  assert(least >= 2 * MIB, `${least} bytes ahead`);
+  assertEquals((await reservedFor(dir, 20 * MIB, { preallocate: false })).ends, []);
+}, { where });
+
+testInEachDirectory(
+  "A hinted size is reserved in one step, and cut only if it differs",
+  async (dir) => {
+    // In the last two the last block goes past it.
+    for (const size of [3 * MIB, 20 * MIB, 9 * MIB + 1, 20 * MIB - 100]) {
+      const { ends, cuts } = await reservedFor(dir, size, { sizeHint: size });
+      assertEquals([ends, cuts], [[size], size % MIB === 0 ? 0 : 1]);
+    }
+  },
+  { where },
+);
+
+testInEachDirectory("A failed reservation fails nothing, and is not repeated", async (dir) => {
+  for (const errno of [Errno.EOPNOTSUPP, Errno.ENOSPC, Errno.EFBIG]) {
+    assertEquals((await reservedFor(dir, 20 * MIB, {}, errno)).ends.length, 1);
+  }
+  // A step that was interrupted is no answer.
+  assert((await reservedFor(dir, 20 * MIB, {}, Errno.EINTR)).ends.length > 1);
+}, { where });
+
+testInEachDirectory("Only the end waits for a reservation", async (dir) => {
+  const writer = await create(dir, { bufferSize: MIB });
+  using allocations = hold("allocate");
+  for (const chunk of chunksOf(pattern(12 * MIB), MIB)) await writer.write(chunk);
+  assertEquals([await writer.flushAligned(), allocations.count], [12 * MIB, 1]);
+  let over = false;
+  const closed = writer.close().then(() => over = true);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  // What came after the cut would make the file longer again.
+  assertEquals(over, false);
+  allocations.letGo();
+  await closed;
+  await assertFile(writer.file.path, pattern(12 * MIB));
+}, { where });
+
+// ---- what becomes of it -------------------------------------------------------------------------------------------
+
+const reserved = 64 * MIB;
+const written = MIB + 1;
+
+/** Bytes of the disk that a file takes. */
+function taken(path: string): number {
+  return Deno.statSync(path).blocks! * 512;
+}
+
+/** Throws unless the file has these bytes, and takes little more than they do. */
+async function assertGivenBack(path: string, expected: Uint8Array, msg?: string): Promise<void> {
+  await assertFile(path, expected, msg);
+  assert(taken(path) < written + MIB, `${taken(path)} bytes are taken`);
+}
+
+testInEachDirectory("What sizeHint reserved is given back by close and abort", async (dir) => {
+  for (const end of ["close", "seal", "abort"] as const) {
+    const writer = await create(dir, { sizeHint: reserved });
+    const { file } = writer;
+    await writer.write(pattern(written));
+    await writer.flushAligned({ tail: true });
+    await eventually(() => taken(file.path) >= reserved);
+    await writer[end]();
+    await file.close();
+    await assertGivenBack(file.path, pattern(written), end);
+  }
+}, { where });
+
+for (const engine of engines) {
+  testInEachDirectory(`What sizeHint reserves is seen after a crash, ${engine}`, async (dir) => {
+    const path = dir.file("file");
+    const { signal, output } = await runChild(
+      `const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path), { sizeHint: reserved });
+      await writer.write(new Uint8Array(written).fill(7));
+      await writer.flushAligned({ tail: true });
+      while (Deno.statSync(path).blocks * 512 < reserved) await new Promise((go) => setTimeout(go, 1));
+      Deno.kill(Deno.pid, "SIGKILL");
+      await new Promise(() => {});`,
+      { env: { DMA_ENGINE: engine }, values: { path, reserved, written } },
+    );
+    assertEquals(signal, "SIGKILL", output);
+    // Nothing is behind the end of the file, where no length shows it.
+    assertEquals((await Deno.stat(path)).size, reserved);
+    assert(taken(path) < reserved + MIB);
+    await using file = await DmaFile.open(path, { write: true });
+    await file.truncate(written);
+    await assertGivenBack(path, filled(written, 7));
+  }, { bothEngines: false, where });
+}
+
+testInEachDirectory("What another process appends stays if nothing is reserved", async (dir) => {
+  // It fails before the write is over.
+  using _ = interpose("allocate", ({ completion }) => {
+    queueMicrotask(() => completion.complete(-Errno.EOPNOTSUPP));
+  });
+  const writer = await create(dir, { sizeHint: reserved });
+  await writer.write(pattern(4096));
+  await writer.flushAligned({ tail: true });
+  await Deno.writeFile(writer.file.path, pattern(100, 4096), { append: true });
+  await closeWith(writer, pattern(4196));
+}, { where });
