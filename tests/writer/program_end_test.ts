@@ -262,8 +262,6 @@ testPrograms(
   ].map((code) => ({ code: fails + code, output: "", after: new Uint8Array() })),
 );
 
-// ---- programs that close their files, or run into a limit -----------------------------------------------------------
-
 testPrograms(
   "A process ends by itself, whatever becomes of its files",
   ...["await writer.close();", "await writer.file.close();", "await writer.abort();", ""].map(
@@ -278,22 +276,3 @@ testPrograms(
     }),
   ),
 );
-
-testDirectAndCached("A limit on the length of files does not hinder below it", async (dir) => {
-  const path = dir.file("below");
-  const { output } = await runChild(
-    `const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path));
-    for (let index = 0; index < 9; index++) await writer.write(new Uint8Array(1 << 20).fill(1));
-    await report(() => writer.close());`,
-    // Ten mebibytes. Deno's caches may be longer.
-    {
-      shell: "ulimit -f 20480",
-      flags: ["-A", "--no-code-cache"],
-      env: { DENO_DIR: dir.file("deno") },
-      values: { path },
-    },
-  );
-  // The reserve is asked for past the limit and refused, and SIGXFSZ does not end the program.
-  assertEquals(output, "ok undefined");
-  await assertFile(path, filled(9 << 20, 1));
-});

@@ -161,3 +161,22 @@ testInEachDirectory("What another process appends stays if nothing is reserved",
   await Deno.writeFile(writer.file.path, pattern(100, 4096), { append: true });
   await closeWith(writer, pattern(4196));
 }, { where });
+
+testInEachDirectory("A limit on the length of files does not hinder below it", async (dir) => {
+  const path = dir.file("below");
+  const { output } = await runChild(
+    `const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path));
+    for (let index = 0; index < 9; index++) await writer.write(new Uint8Array(1 << 20).fill(1));
+    await report(() => writer.close());`,
+    // Ten mebibytes. Deno's caches may be longer.
+    {
+      shell: "ulimit -f 20480",
+      flags: ["-A", "--no-code-cache"],
+      env: { DENO_DIR: dir.file("deno") },
+      values: { path },
+    },
+  );
+  // The reserve is asked for past the limit and refused, and SIGXFSZ does not end the program.
+  assertEquals(output, "ok undefined");
+  await assertFile(path, filled(9 << 20, 1));
+});

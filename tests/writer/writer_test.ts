@@ -106,10 +106,8 @@ testDirectAndCached("Buffer size and write-behind are rounded, and shown", async
     }
     await writer.close();
   }
-  const make = (options: DmaStreamWriterOptions) => () => new DmaStreamWriter(file, options);
-  assertThrows(make({ append: true, position: 5 }), TypeError, "append");
-  assertThrows(make({ bufferSize: 2 ** 31 }), RangeError, "bufferSize");
-  assertThrows(make({ writeBehind: 1e6 }), RangeError, "writeBehind");
+  const both = () => new DmaStreamWriter(file, { append: true, position: 5 });
+  assertThrows(both, TypeError, "append");
 });
 
 testWriter("A closed writer refuses everything, and harms nothing", {}, async (writer, path) => {
