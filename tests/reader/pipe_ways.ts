@@ -2,18 +2,11 @@
 // both endings for a comparison.
 
 import { assertEquals } from "@std/assert";
-import {
-  DmaFile,
-  DmaStreamReader,
-  type DmaStreamReaderOptions,
-  DmaStreamWriter,
-  type DmaStreamWriterOptions,
-} from "../../mod.ts";
-import { overlaid, pattern } from "../support/bytes.ts";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { openPattern } from "../support/patterned.ts";
 
 export interface Way {
   readonly name: "plain" | "direct";
@@ -28,50 +21,23 @@ export const ways: readonly Way[] = [
   { name: "direct", pipe: (from, to, options) => from.pipeTo(to, options) },
 ];
 
+export interface Piping {
+  readonly from: DmaStreamReader;
+  readonly to: DmaStreamWriter;
+}
+
 export interface Pipe {
   /** Bytes of the source; default 300,001. */
   size?: number;
-  /** The content of the target before; by default the target is created. */
-  before?: Uint8Array<ArrayBuffer>;
-  /** By default buffers are small, so that there are many. */
-  reader?: DmaStreamReaderOptions;
-  writer?: DmaStreamWriterOptions;
   options?: StreamPipeOptions;
+  /** Whether the ends of the streams close the files. @default {true} */
+  closeFile?: boolean;
   /** Called before the pipe is. */
   prepare?: (piping: Piping) => void | Promise<void>;
   /** Called as soon as the pipe runs. */
   during?: (piping: Piping) => void | Promise<void>;
   /** The number of bytes depends on time, so only their values are compared. */
   untimed?: boolean;
-}
-
-export interface Piping {
-  readonly from: DmaStreamReader;
-  readonly to: DmaStreamWriter;
-}
-
-/** Registers a test for each way to pipe, from a file of so many bytes to a new one. */
-export function testWays(
-  name: string,
-  size: number,
-  fn: (piping: Piping & { way: Way; dir: TestDirectory }) => Promise<void>,
-): void {
-  for (const way of ways) {
-    testDirectAndCached(`${name} [${way.name}]`, async (dir) => {
-      const source = await openPattern(dir.file("source"), size);
-      const from = new DmaStreamReader(source, { bufferSize: 16_384 });
-      const target = await DmaFile.create(dir.file("target"));
-      const to = new DmaStreamWriter(target, { bufferSize: 16_384 });
-      await fn({ way, from, to, dir });
-    });
-  }
-}
-
-/** Runs a pipe in both ways, and asserts that the direct one ends like the plain one. Returns that ending. */
-export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending> {
-  const [plain, direct] = [await run(dir, ways[0]!, pipe), await run(dir, ways[1]!, pipe)];
-  assertEquals(direct, plain);
-  return plain;
 }
 
 export interface Ending {
@@ -87,51 +53,59 @@ export interface Ending {
   open: readonly [number, number];
 }
 
-async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
-  const { size = 300_001, before, untimed = false } = pipe;
-  const source = dir.file("source");
-  const target = dir.file("target");
-  await Deno.writeFile(source, pattern(size));
-  await Deno.remove(target).catch(() => {});
-  if (before) await Deno.writeFile(target, before);
-  const to = await DmaFile.open(target, { write: true, create: true });
-  const reading = { bufferSize: 16_384, ...pipe.reader };
-  const piping: Piping = {
-    from: new DmaStreamReader(await DmaFile.open(source), reading),
-    to: new DmaStreamWriter(to, { bufferSize: 16_384, preallocate: false, ...pipe.writer }),
+/** A reader of a new file with so many bytes, and a writer of another. Buffers are small, so that there are many. */
+async function make(dir: TestDirectory, size: number, closeFile = true): Promise<Piping> {
+  await Deno.writeFile(dir.file("source"), pattern(size));
+  const options = { bufferSize: 16_384, closeFile };
+  const target = await DmaFile.create(dir.file("target"));
+  return {
+    from: new DmaStreamReader(await DmaFile.open(dir.file("source")), options),
+    to: new DmaStreamWriter(target, { ...options, preallocate: false }),
   };
-  await pipe.prepare?.(piping);
-  const piped = way.pipe(piping.from, piping.to, pipe.options);
-  const result = piped.then(() => "resolved", inWords);
-  await pipe.during?.(piping);
-  const ending = {
-    result: await result,
-    reader: piping.from.locked ? "locked" : "",
-    writer: piping.to.locked ? "locked" : "",
-  };
-  ending.reader ||= await stateOfReader(piping.from);
-  ending.writer ||= await stateOfWriter(piping.to);
-  // After an error descriptors are closed a little later.
-  while (engine.counters.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 1));
-  const open = [descriptorsOf(source), descriptorsOf(target)] as const;
-  await piping.from.close().catch(() => {});
-  await piping.from.file.close().catch(() => {});
-  await piping.to.abort().catch(() => {});
-  await to.close().catch(() => {});
-  const whole = ending.result === "resolved" && !untimed;
-  const bytes = assertContent(await Deno.readFile(target), size, pipe, whole);
-  return { ...ending, bytes: untimed ? -1 : bytes, open };
 }
 
-/** The target has its old content, overwritten by the piped bytes or their first part. Returns its length. */
-function assertContent(content: Uint8Array, size: number, pipe: Pipe, whole: boolean): number {
-  const { before = new Uint8Array(), reader, writer } = pipe;
-  const start = reader?.start ?? 0;
-  const piped = pattern(Math.max(0, Math.min(size, reader?.end ?? Infinity) - start), start);
-  const at = writer?.append ? before.length : writer?.position ?? 0;
-  const expected = overlaid(before, piped, at);
-  assertEquals(content, whole ? expected : expected.slice(0, content.length));
-  return content.length;
+/** Registers a test for each way to pipe, from a file of so many bytes to a new one. */
+export function testWays(
+  name: string,
+  size: number,
+  fn: (piping: Piping & { way: Way }) => Promise<void>,
+): void {
+  for (const way of ways) {
+    testDirectAndCached(`${name} [${way.name}]`, async (dir) => {
+      await fn({ way, ...await make(dir, size) });
+    });
+  }
+}
+
+/** Runs a pipe in both ways, and asserts that the direct one ends like the plain one. Returns that ending. */
+export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending> {
+  const [plain, direct] = [await run(dir, ways[0]!, pipe), await run(dir, ways[1]!, pipe)];
+  assertEquals(direct, plain);
+  return plain;
+}
+
+async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
+  const { size = 300_001, untimed = false, closeFile, options, prepare, during } = pipe;
+  const piping = await make(dir, size, closeFile);
+  const { from, to } = piping;
+  await prepare?.(piping);
+  const result = way.pipe(from, to, options).then(() => "resolved", inWords);
+  await during?.(piping);
+  const ending = {
+    result: await result,
+    reader: from.locked ? "locked" : await stateOfReader(from),
+    writer: to.locked ? "locked" : await stateOfWriter(to),
+  };
+  // After an error descriptors are closed a little later.
+  while (engine.counters.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const open = [descriptorsOf(from.file.path), descriptorsOf(to.file.path)] as const;
+  if (ending.writer === "open") await to.flushAligned({ tail: true });
+  await to.abort().catch(() => {});
+  for (const each of [from, from.file, to.file]) await each.close().catch(() => {});
+  const content = await Deno.readFile(to.file.path);
+  const isWhole = ending.result === "resolved" && !untimed;
+  assertEquals(content, pattern(isWhole ? size : content.length));
+  return { ...ending, bytes: untimed ? -1 : content.length, open };
 }
 
 async function stateOfReader(stream: DmaStreamReader): Promise<string> {
