@@ -26,8 +26,8 @@ const { write, getWriter } = ways;
 
 /** A chunk whose memory was given away. */
 function detached(): Uint8Array<ArrayBuffer> {
-  const chunk = filled(100, 1);
-  structuredClone(chunk, { transfer: [chunk.buffer] });
+  const chunk = new Uint8Array(100);
+  chunk.buffer.transfer();
   return chunk;
 }
 
@@ -50,10 +50,7 @@ const bad: [chunk: unknown, says: string][] = [
   [new Proxy(new Uint8Array(3), {}), "view"],
   [detached(), "detached"],
   [detached().buffer, "detached"],
-  [
-    elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"),
-    "detached",
-  ],
+  [elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"), "detached"],
   [elsewhere("({})"), "object"],
   [shrunk((memory) => new Uint8Array(memory, 50, 50)), "shrunk"],
   [shrunk((memory) => new Uint32Array(memory, 64)), "shrunk"],
@@ -80,21 +77,17 @@ testWriter("A chunk that is not bytes is rejected and named", small, async (stre
 testWriter("Every view of bytes is written as its bytes", {}, async (stream) => {
   const bytes = pattern(64);
   const shared = new SharedArrayBuffer(64);
-  new Uint8Array(shared).set(bytes);
   const resizable = new ArrayBuffer(64, { maxByteLength: 128 });
-  new Uint8Array(resizable).set(bytes);
+  for (const memory of [shared, resizable]) new Uint8Array(memory).set(bytes);
   const views = [
     bytes,
     bytes.buffer,
     new DataView(bytes.buffer, 8, 16),
     new Float64Array(bytes.buffer, 8, 2),
-    new Uint16Array(bytes.buffer, 2, 3),
     new BigInt64Array(bytes.buffer),
-    new Uint8ClampedArray(bytes.buffer, 5, 7),
     bytes.subarray(3, 10),
     shared,
     new Uint8Array(shared, 1, 5),
-    new Uint8Array(resizable),
     new Uint8Array(resizable, 10, 5),
     new Uint8Array(),
     new ArrayBuffer(0),
@@ -130,11 +123,9 @@ function lieAboutLength(bytes: number): Disposable {
   return { [Symbol.dispose]: () => Reflect.deleteProperty(Uint8Array.prototype, "length") };
 }
 
-testWriter("A getter of Uint8Array.prototype is not trusted", narrow, async (stream, path, dir) => {
+testWriter("A getter of Uint8Array.prototype is not trusted", narrow, async (stream, path) => {
   // Memory of the pool that has other bytes.
-  const secret = await create(dir, {}, "secret");
-  await secret.write(filled(3_000_000, 9));
-  await secret.close();
+  await stream.write(filled(12_288, 9));
   const bytes = filled(12_288, 1);
   {
     using _ = lieAboutLength(12_288);
@@ -143,7 +134,7 @@ testWriter("A getter of Uint8Array.prototype is not trusted", narrow, async (str
     await getWriter!(stream, bytes);
     await stream.close();
   }
-  await assertFile(path, filled(4 * 12_288, 1));
+  await assertFile(path, joined(filled(12_288, 9), filled(4 * 12_288, 1)));
   await using file = await DmaFile.create(path);
   {
     using _ = lieAboutLength(12_288);
@@ -200,20 +191,6 @@ testDirectAndCached("Bytes of a class that derives from Uint8Array are its own",
 });
 
 // ---- chunks that change ---------------------------------------------------------------------------------------
-
-testWriter("A chunk may be changed after write has resolved", small, async (stream) => {
-  const chunk = new Uint8Array(5000);
-  let position = 0;
-  for (const give of [write!, getWriter!]) {
-    for (let round = 0; round < 20; round++, position += 5000) {
-      chunk.set(pattern(5000, position));
-      await give(stream, chunk);
-      chunk.fill(0xff);
-    }
-  }
-  structuredClone(chunk, { transfer: [chunk.buffer] });
-  await closeWith(stream, pattern(position));
-});
 
 const changes: Record<string, (buffer: ArrayBuffer) => void> = {
   "is detached": (buffer) => buffer.transfer(),
