@@ -18,7 +18,7 @@ import {
 import { engine, replaceMethod } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
-const { NotFound, PermissionDenied, Busy } = Deno.errors;
+const { NotFound } = Deno.errors;
 
 /** Begins operations in `one`, and changes to `two` at once. Both have files of the same names. */
 const everyName = `
@@ -133,72 +133,34 @@ testInEachDirectory("rename and remove do not touch another file of the name", a
 
 // ---- atomic files: what cannot be replaced is refused before anything is written ----------------------------------
 
-async function assertRefusedAtOnce(
-  path: string,
-  Class: new (message: string) => Error,
-  message: string,
-): Promise<void> {
-  const creating = () => DmaFile.create(path, { atomic: true });
-  const error = await assertRejects(creating, Class, message) as DmaError;
-  assertEquals(error.path, path);
-}
+/** The shell commands that begin and end a state in which a file cannot be replaced, and the error. */
+const states: [begin: string, end: string, message: string][] = [
+  ['mount --bind "$0" "$0"', 'umount "$0"', "it is a mount point"],
+  ['chattr +i "$0"', 'chattr -i "$0"', "it is immutable or append-only"],
+  ['chattr +a "$0"', 'chattr -a "$0"', "it is immutable or append-only"],
+  ['chattr +a "${0%/*}"', 'chattr -a "${0%/*}"', "its directory is append-only"],
+  // The kernel escapes the space in its list.
+  ['mkswap "$0" && swapon "$0"', 'swapoff "$0"', "the system swaps to it"],
+];
 
-testInEachDirectory("A name that is too long is refused when the file is created", async (dir) => {
-  await assertRefusedAtOnce(dir.file("x".repeat(256)), Error, "File name too long");
-});
-
-testInOneDirectory("A mount point is refused when the file is created", async (dir) => {
-  const path = dir.file("mounted");
-  await Deno.writeFile(path, pattern(10));
-  await Deno.writeFile(dir.file("source"), pattern(20));
-  await runOrThrow("mount", ["--bind", dir.file("source"), path]);
-  try {
-    await assertRefusedAtOnce(path, Busy, "it is a mount point");
-    await assertFile(path, pattern(20));
-  } finally {
-    await runOrThrow("umount", [path]);
-  }
-}, { ignore: Deno.uid() !== 0 });
-
-testInEachDirectory("An immutable target is refused when the file is created", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, pattern(10));
-  for (
-    const [attribute, target, message] of [
-      ["i", path, "it is immutable or append-only"],
-      ["a", path, "it is immutable or append-only"],
-      ["a", dir.path, "its directory is append-only"],
-    ] as const
-  ) {
-    await runOrThrow("chattr", [`+${attribute}`, target]);
+for (const [begin, end, message] of states) {
+  testInEachDirectory(`${begin}: no atomic file for ${message}`, async (dir) => {
+    const path = dir.file("the file");
+    await Deno.writeFile(path, new Uint8Array(1 << 20), { mode: 0o600 });
+    const shell = (command: string) => run("/bin/sh", ["-c", command, path]);
+    // tmpfs has neither attributes nor swap files, and a container may have no swapping at all.
+    if (!(await shell(begin)).success) return assert(!begin.startsWith("chattr") || !isOnDisk(dir));
     try {
-      await assertRefusedAtOnce(path, PermissionDenied, message);
+      const creating = () => DmaFile.create(path, { atomic: true });
+      const error = await assertRejects(creating, Error, message) as DmaError;
+      const { Busy, PermissionDenied } = Deno.errors;
+      assert(error instanceof (begin.startsWith("mount") ? Busy : PermissionDenied));
+      assertEquals(error.path, path);
     } finally {
-      await runOrThrow("chattr", [`-${attribute}`, target]);
+      await shell(end);
     }
-  }
-  await assertFile(path, pattern(10));
-}, {
-  ignore: Deno.uid() !== 0 || !hasProgram("chattr"),
-  where: ({ fileSystem }) => ["ext4", "xfs", "btrfs"].includes(fileSystem),
-});
-
-testInEachDirectory("A swap file is refused when the file is created", async (dir) => {
-  const path = dir.file("swap file");
-  await Deno.writeFile(path, new Uint8Array(1 << 20), { mode: 0o600 });
-  await runOrThrow("mkswap", [path]);
-  const swapping = await run("swapon", [path]);
-  // A kernel or a container may have no swapping at all.
-  if (!swapping.success) return;
-  try {
-    await assertRefusedAtOnce(path, PermissionDenied, "the system swaps to it");
-  } finally {
-    await runOrThrow("swapoff", [path]);
-  }
-}, {
-  ignore: Deno.uid() !== 0 || !hasProgram("swapon") || !hasProgram("mkswap"),
-  where: isOnDisk,
-});
+  }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
+}
 
 /** A file of root in a sticky directory that everybody may write to. */
 async function inSticky(dir: TestDirectory): Promise<string> {
@@ -248,7 +210,6 @@ testInOneDirectory("A sticky directory binds root without CAP_FOWNER", async (di
 
 testInEachDirectory("A file is published and synced without another descriptor", async (dir) => {
   for (const atomic of [true, false]) {
-    await Deno.writeFile(dir.file("file"), pattern(10));
     const { writable } = await DmaFile.create(dir.file("file"), { atomic });
     await writable.write(pattern(5000));
     using opening = interpose("open", ({ end }) => end(-24));
@@ -272,25 +233,60 @@ testInEachDirectory("DmaFile takes any name that the file system takes", async (
     "..name",
   ];
   for (const name of names) {
-    for (const [atomic, bytes] of [[false, pattern(4096)], [true, new Uint8Array()]] as const) {
-      const file = await DmaFile.create(dir.file(name), { atomic });
-      await file.writeAt(bytes, 0);
+    const url = new URL(`file://${dir.path}/${encodeURIComponent(name)}`);
+    for (const [path, atomic] of [[dir.file(name), false], [url, true]] as const) {
+      const file = await DmaFile.create(path, { atomic });
+      assertEquals(file.path, dir.file(name));
+      await file.writeAt(filled(4096, Number(atomic)), 0);
       await file.close();
-      await assertFile(dir.file(name), bytes);
+      await assertFile(dir.file(name), filled(4096, Number(atomic)));
     }
   }
   assertEquals(await namesIn(dir.path), [...names].sort());
+  const tooLong = () => DmaFile.create(dir.file("x".repeat(256)), { atomic: true });
+  await assertRejects(tooLong, Error, "File name too long");
 });
 
-testInEachDirectory("DmaFile takes a file: URL as Deno.open does", async (dir) => {
-  const name = "a b%20#?ü.bin";
-  const url = new URL(`file://${dir.path}/${encodeURIComponent(name)}`);
-  const file = await DmaFile.create(url);
-  assertEquals(file.path, dir.file(name));
-  await file.close();
-  assertEquals(await namesIn(dir.path), [name]);
-  (await Deno.open(url)).close();
-  await (await DmaFile.open(url)).close();
+/** Runs a shell command in a directory; `$odd` is a name that is not UTF-8, which JavaScript cannot say. */
+async function shell(dir: TestDirectory, command: string): Promise<string> {
+  const name = `odd="$(printf 'odd\\377name')"`;
+  return await runOrThrow("sh", ["-c", `cd "$0" && ${name}; ${command}`, dir.path]);
+}
+
+testInEachDirectory("Names that are not UTF-8 stay as they are, also on the way", async (dir) => {
+  await shell(dir, 'mkdir "$odd"; ln -s "$odd" link; echo old > "$odd/$odd"');
+  for (const name of ["plain", "first", "atomic", "atomic"]) {
+    const file = await DmaFile.create(dir.file(`link/${name}`), { atomic: name === "atomic" });
+    if (name === "first") await file.rename(dir.file("link/second"));
+    await file.writable.write(pattern(30_001));
+    await file.writable.close();
+    await assertFile(file.path, pattern(30_001));
+  }
+  assertEquals(await shell(dir, 'cat "$odd/$odd"; ls -A "$odd" | wc -l'), "old\n4");
+});
+
+testInOneDirectory("A name that is not UTF-8 is not mistaken for an allowed one", async (dir) => {
+  // The name of the other folder as a lenient decoder returns it.
+  const allowed = dir.file("odd\ufffdname");
+  await Deno.mkdir(allowed);
+  await shell(dir, 'mkdir "$odd"; echo secret > "$odd/file"');
+  await shell(dir, `ln -s "../$odd/file" '${allowed}/link'; ln -s "../$odd" '${allowed}/folder'`);
+  const { output } = await runChild(
+    `for (const path of [allowed + "/link", allowed + "/folder/file"]) {
+      await report(() => dma.DmaFile.open(path));
+      await report(() => dma.DmaFile.create(path));
+    }
+    await report(() => dma.DmaFile.create(allowed + "/folder/new"));
+    const file = await dma.DmaFile.create(allowed + "/new");
+    await report(() => file.close());`,
+    {
+      flags: ["--allow-ffi", `--allow-read=${allowed}`, `--allow-write=${allowed}`],
+      values: { allowed },
+    },
+  );
+  const errors = output.split("\n").map((line) => line.split(":")[0]);
+  assertEquals(errors, [...Array(5).fill("NotCapable"), "ok undefined"], output);
+  assertEquals(await shell(dir, 'cat "$odd/file"; ls -A "$odd"'), "secret\nfile");
 });
 
 /** The kinds of what is looked at on the JavaScript thread while `fn` runs. */
