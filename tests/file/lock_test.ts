@@ -24,6 +24,7 @@ function testLock(name: string, fn: (one: DmaFile, other: DmaFile) => Promise<vo
 }
 
 testLock("Only shared locks stand together; a lock is shared by default", async (one, other) => {
+  using plain = await Deno.open(one.path);
   const cases: [first: boolean | undefined, second: boolean | undefined, both: boolean][] = [
     [true, true, false],
     [true, false, false],
@@ -36,21 +37,24 @@ testLock("Only shared locks stand together; a lock is shared by default", async 
     const what = `tryLock(${second}) beside lock(${first})`;
     await one.lock(first);
     assertEquals(await other.tryLock(second), both, what);
+    await other.unlock();
+    // Deno's own locks are the same ones.
+    assertEquals(await plain.tryLock(second ?? false), both, what);
+    await plain.unlock();
+    // No lock hinders reading and writing.
+    await Deno.writeTextFile(one.path, what);
+    assertEquals((await other.readAt(0, 100)).length, what.length);
+    await one.unlock();
     await one.unlock();
     assertEquals(await other.tryLock(second), true, what);
     await other.unlock();
   }
-});
-
-testLock("A descriptor never stands in its own way", async (one, other) => {
+  // A descriptor never stands in its own way.
   for (const exclusive of [true, true, false]) await one.lock(exclusive);
   assertEquals([await other.tryLock(), await one.tryLock(true)], [true, false]);
-  await one.unlock();
-  await one.unlock();
-  assertEquals(await other.tryLock(true), true);
 });
 
-testLock("lock() waits until the lock is given back", async (one, other) => {
+testLock("lock() waits until the lock is given back, and blocks no thread", async (one, other) => {
   await one.lock(true);
   let locked = false;
   const waiting = other.lock(true).then(() => locked = true);
@@ -58,37 +62,27 @@ testLock("lock() waits until the lock is given back", async (one, other) => {
   for (let turn = 0; turn < 5; turn++) {
     await pause(10);
     assertEquals(locked, false);
-    // No thread blocks in the kernel, so other work continues meanwhile.
     assert(ioStats().inFlight <= inFlight + 1);
     await one.size();
   }
   await one.unlock();
   await waiting;
-  assertEquals(await one.tryLock(), false);
-});
-
-testLock("Any number may wait for one lock, and all get it", async (first) => {
-  await first.lock(true);
+  await other.unlock();
+  // Any number may wait, and all get it.
+  await one.lock(true);
   let holders = 0;
   const work = Array.from({ length: 20 }, async () => {
-    await using file = await DmaFile.open(first.path);
+    await using file = await DmaFile.open(one.path);
     await file.lock(true);
     assertEquals(++holders, 1);
     await file.size();
     holders--;
   });
-  await first.unlock();
+  await one.unlock();
   await Promise.all(work);
 });
 
-testLock("lock() that waits rejects when its file is closed", async (one, other) => {
-  await one.lock(true);
-  const waiting = assertRejects(() => other.lock(), BadResource, "lock '");
-  await other.close();
-  await waiting;
-});
-
-testLock("lock() waits until its signal is aborted", async (one, other) => {
+testLock("lock() waits until its signal is aborted, or its file closed", async (one, other) => {
   await one.lock(true);
   const reason = new Error("Not any longer");
   const aborted = { signal: AbortSignal.abort(reason) };
@@ -101,23 +95,13 @@ testLock("lock() waits until its signal is aborted", async (one, other) => {
   await one.unlock();
   // The lock was not granted nevertheless.
   assertEquals(await one.tryLock(true), true);
-  await one.unlock();
-  await other.lock(true, { signal: new AbortController().signal });
-  assertEquals(await one.tryLock(), false);
   const wrong = { signal: 1 as unknown as AbortSignal };
   const says = "Invalid signal 1: it must be an AbortSignal";
   await assertRejects(() => other.lock(true, wrong), TypeError, says);
-});
-
-testLock("A lock excludes Deno's own, but not reading", async (file, other) => {
-  using plain = await Deno.open(file.path);
-  await file.lock(true);
-  assertEquals(await plain.tryLock(false), false);
-  await Deno.writeTextFile(file.path, "words");
-  assertEquals(await other.readAt(0, 10), new TextEncoder().encode("words"));
-  await file.unlock();
-  await plain.lock(true);
-  assertEquals(await file.tryLock(), false);
+  const { signal } = new AbortController();
+  const closed = assertRejects(() => other.lock(true, { signal }), BadResource, "lock '");
+  await other.close();
+  await closed;
 });
 
 testLock("A process that is killed gives its lock back", async (file) => {

@@ -6,11 +6,11 @@ import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../sr
 import { run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
-import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { isOnDisk, testInEachDirectory } from "../support/dirs.ts";
 import { replaceMethod } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 
-const { AlreadyExists, BadResource, NotSupported } = Deno.errors;
+const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
 
 async function failure(work: () => Promise<unknown>): Promise<DmaError> {
   return await assertRejects(work, Error) as DmaError;
@@ -18,40 +18,31 @@ async function failure(work: () => Promise<unknown>): Promise<DmaError> {
 
 // ---- access -----------------------------------------------------------------------------------------------------
 
-testInEachDirectory("DmaFile.open reads only, by default", async (dir) => {
-  const path = dir.file("read");
+testInEachDirectory("A file is read and written only as it was opened", async (dir) => {
+  const path = dir.file("file");
   await Deno.writeFile(path, pattern(5000));
-  await using file = await DmaFile.open(path);
-  const { code, op, path: named } = await failure(() => file.writeAt(file.allocBuffer(4096), 0));
-  assertEquals([code, op, named], ["EBADF", "write", path]);
-  const writes = [
-    () => file.writeAt(file.allocBuffer(4096), 0),
-    () => file.truncate(0),
-    () => file.preallocate(8192),
-    () => file.deallocate(0, 4096),
-  ];
-  for (const write of writes) await assertRejects(write, BadResource, "opened without write");
-  assertThrows(() => file.writable, TypeError, "opened without write");
+  await using reads = await DmaFile.open(path);
+  for (
+    const write of [
+      () => reads.writeAt(reads.allocBuffer(4096), 0),
+      () => reads.truncate(0),
+      () => reads.preallocate(8192),
+      () => reads.deallocate(0, 4096),
+    ]
+  ) await assertRejects(write, BadResource, "opened without write");
+  assertThrows(() => reads.writable, TypeError, "opened without write");
   await assertFile(path, pattern(5000));
-});
-
-testInEachDirectory("DmaFile.open without read refuses to read", async (dir) => {
-  const path = dir.file("write");
-  await Deno.writeFile(path, pattern(5000));
-  await using file = await DmaFile.open(path, { read: false, write: true });
-  await using other = await DmaFile.open(path);
-  assertEquals([file.direct, file.alignment], [other.direct, other.alignment]);
-  assertEquals((await failure(() => file.readAt(0, 10))).code, "EBADF");
-  for (const read of [() => file.readAt(0, 10), () => file.readAtAligned(0, 4096)]) {
-    await assertRejects(read, BadResource, "opened without read");
+  await using writes = await DmaFile.open(path, { read: false, write: true });
+  assertEquals([writes.direct, writes.alignment], [reads.direct, reads.alignment]);
+  for (const read of [() => writes.readAt(0, 10), () => writes.readAtAligned(0, 4096)]) {
+    const { code, op, path: named } = await assertRejects(read, BadResource) as DmaError;
+    assertEquals([code, op, named], ["EBADF", "read", path]);
   }
-  assertThrows(() => file.readable, BadResource, "Bad file descriptor (os error 9): read '");
-  assertEquals(await file.size(), 5000);
-  assertEquals(await file.writeAt(file.allocBuffer(4096), 0), 4096);
-});
-
-Deno.test("DmaFile.open refuses options that do not go together", async () => {
-  const open = (options: Deno.OpenOptions) => () => DmaFile.open("/tmp/never", options);
+  assertThrows(() => writes.readable, BadResource, "Bad file descriptor (os error 9): read '");
+  assertEquals(await writes.size(), 5000);
+  assertEquals(await writes.writeAt(writes.allocBuffer(4096), 0), 4096);
+  // Options that do not go together.
+  const open = (options: Deno.OpenOptions) => () => DmaFile.open(path, options);
   await assertRejects(open({ read: false }), TypeError, "read or write");
   for (const option of ["create", "createNew", "truncate"]) {
     await assertRejects(open({ [option]: true }), TypeError, option);
@@ -94,74 +85,48 @@ testInEachDirectory("A descriptor has the flags that matter, not O_NONBLOCK", as
 // ---- what becomes of the file -------------------------------------------------------------------------------------
 
 testInEachDirectory("A file is emptied by create and by truncate only", async (dir) => {
-  const path = dir.file("file");
-  // The first one makes it.
-  for (
-    const [options, size] of [[{ create: true }, 0], [{}, 4096], [{ create: true }, 4096]] as const
-  ) {
-    await using file = await DmaFile.open(path, { write: true, ...options });
+  const path = dir.file("target");
+  // Links are followed, also one to nothing.
+  await Deno.symlink("target", dir.file("link"));
+  const cases: [size: number, opening: () => Promise<DmaFile>][] = [
+    [0, () => DmaFile.create(dir.file("link"))],
+    [4096, () => DmaFile.open(dir.file("link"), { write: true })],
+    [4096, () => DmaFile.open(path, { write: true, create: true })],
+    [0, () => DmaFile.create(dir.file("link"))],
+    [0, () => DmaFile.open(path, { write: true, truncate: true })],
+  ];
+  for (const [size, opening] of cases) {
+    await using file = await opening();
     assertEquals(await file.size(), size);
     await file.writeAt(pattern(4096), 0);
   }
-  await (await DmaFile.open(path, { write: true, truncate: true })).close();
-  await assertFile(path, new Uint8Array());
-  await Deno.writeFile(dir.file("old"), pattern(5000), { mode: 0o640 });
-  await using file = await DmaFile.create(dir.file("old"), { mode: 0o600 });
-  assertEquals([await file.size(), (await file.stat()).mode! & 0o777], [0, 0o640]);
-});
-
-testInEachDirectory("DmaFile.open with createNew fails if the file exists", async (dir) => {
-  const path = dir.file("new");
-  await (await DmaFile.open(path, { write: true, createNew: true })).close();
-  await Deno.writeFile(path, pattern(100));
-  await Deno.symlink(dir.file("nowhere"), dir.file("link"));
+  assert((await Deno.lstat(dir.file("link"))).isSymlink);
+  // createNew opens none that exists, nor a link.
+  await Deno.symlink(dir.file("nowhere"), dir.file("dangling"));
   const options = { write: true, createNew: true, truncate: true };
-  for (const name of ["new", "link"]) {
+  for (const name of ["target", "dangling"]) {
     await assertRejects(() => DmaFile.open(dir.file(name), options), AlreadyExists);
   }
-  await assertFile(path, pattern(100));
+  await assertFile(path, pattern(4096));
   await assertNoFile(dir.file("nowhere"));
-});
-
-testInEachDirectory("A file that is created at the last moment is emptied", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, pattern(100));
-  // The file exists, is removed, and exists again with content.
-  const answers = [Errno.EEXIST, Errno.ENOENT];
-  using _ = interpose("open", ({ operation, pass, end }) => {
-    const answer = operation.name === "file" ? answers.shift() : undefined;
-    if (answer) end(-answer);
-    else pass();
-  });
-  await using file = await DmaFile.create(path);
-  assertEquals([await file.size(), answers], [0, []]);
-});
-
-testInEachDirectory("DmaFile.create follows a symbolic link, also one to nothing", async (dir) => {
-  await Deno.symlink("target", dir.file("link"));
-  for (const bytes of [pattern(4096), new Uint8Array()]) {
-    await using file = await DmaFile.create(dir.file("link"));
-    await file.writeAt(bytes, 0);
-    await assertFile(dir.file("target"), bytes);
-  }
-  assert((await Deno.lstat(dir.file("link"))).isSymlink);
 });
 
 testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", async (dir) => {
   const umask = Deno.umask(0o027);
   try {
+    await Deno.writeFile(dir.file("old"), pattern(5000), { mode: 0o604 });
     for (
-      const [options, expected] of [
-        [{}, 0o640],
-        [{ mode: 0o777 }, 0o750],
-        [{ mode: 0o400 }, 0o400],
-        [{ mode: 0o104_777 }, 0o750],
-        [{ atomic: true }, 0o640],
+      const [name, options, expected] of [
+        ["usual", {}, 0o640],
+        ["all", { mode: 0o777 }, 0o750],
+        ["less", { mode: 0o400 }, 0o400],
+        ["more", { mode: 0o104_777 }, 0o750],
+        ["atomic", { atomic: true }, 0o640],
+        ["old", { mode: 0o666 }, 0o604],
       ] as const
     ) {
-      const path = dir.file(Deno.inspect(options));
-      await (await DmaFile.create(path, options)).close();
-      assertEquals((await Deno.stat(path)).mode! & 0o7777, expected, path);
+      await (await DmaFile.create(dir.file(name), options)).close();
+      assertEquals((await Deno.stat(dir.file(name))).mode! & 0o7777, expected, name);
     }
   } finally {
     Deno.umask(umask);
@@ -181,48 +146,48 @@ testInEachDirectory("A file that the kernel would not open to create stays", asy
     () => DmaFile.open(path, { write: true, create: true }),
     () => DmaFile.create(path),
   ];
-  for (const way of ways) {
-    await assertRejects(way, Deno.errors.PermissionDenied, `open '${path}'`);
-  }
+  for (const way of ways) await assertRejects(way, PermissionDenied, `open '${path}'`);
   await assertFile(path, pattern(100));
   await (await DmaFile.open(path, { write: true })).close();
   assert(opening.count > 0);
 });
 
-/** A file in a sticky directory. `replace` is called at the second open, which existing files there need. */
-async function whileOpening(
-  dir: TestDirectory,
-  replace: (path: string) => void,
-): Promise<Disposable> {
+testInEachDirectory("A name may change while a file is opened to create", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(100));
+  // The file exists, is removed, and exists again with content.
+  const answers = [Errno.EEXIST, Errno.ENOENT];
+  {
+    using _ = interpose("open", ({ operation, pass, end }) => {
+      const answer = operation.name === "file" ? answers.shift() : undefined;
+      if (answer) end(-answer);
+      else pass();
+    });
+    await using file = await DmaFile.create(path);
+    assertEquals([await file.size(), answers], [0, []]);
+  }
+  // In a sticky directory an existing file is opened twice.
   await Deno.chmod(dir.path, 0o1777);
-  return interpose("open", ({ operation: { flags }, pass }) => {
-    if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) replace(path);
-    pass();
-  });
-}
-
-testInEachDirectory("A file that disappears during an open is created again", async (dir) => {
-  const path = dir.file("file");
-  using _ = await whileOpening(dir, Deno.removeSync);
-  await using file = await DmaFile.create(path, { mode: 0o640 });
-  await file.writeAt(pattern(4096), 0);
-  await assertFile(path, pattern(4096));
-  assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
-});
-
-testInEachDirectory("A FIFO that comes while a file is opened to create stays", async (dir) => {
-  const path = dir.file("file");
+  const whileOpening = (replace: () => void) =>
+    interpose("open", ({ operation: { flags }, pass }) => {
+      if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) replace();
+      pass();
+    });
+  {
+    using _ = whileOpening(() => Deno.removeSync(path));
+    await using file = await DmaFile.create(path, { mode: 0o640 });
+    await file.writeAt(pattern(4096), 0);
+    await assertFile(path, pattern(4096));
+    assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
+  }
   await runOrThrow("mkfifo", [dir.file("fifo")]);
-  using _ = await whileOpening(dir, (path) => Deno.renameSync(dir.file("fifo"), path));
+  using _ = whileOpening(() => Deno.renameSync(dir.file("fifo"), path));
   await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
   assert((await Deno.lstat(path)).isFifo);
 });
 
 // ---- Direct I/O ---------------------------------------------------------------------------------------------------
 
-const hasAlways = ["ext4", "xfs", "btrfs"];
 const noAlignment = { memory: 4096, offset: 4096 };
 
 testInEachDirectory('direct "off" goes through the page cache', async (dir) => {
@@ -235,19 +200,7 @@ testInEachDirectory('direct "off" goes through the page cache', async (dir) => {
 testInEachDirectory('direct "require" has Direct I/O', async (dir) => {
   await using file = await DmaFile.create(dir.file("direct"), { direct: "require" });
   assertEquals(file.direct, true);
-}, { where: ({ fileSystem }) => hasAlways.includes(fileSystem) });
-
-testInEachDirectory('direct "require" fails in memory, and harms nothing', async (dir) => {
-  await Deno.writeFile(dir.file("old"), pattern(5000));
-  for (const name of ["old", "new"]) {
-    const creating = () => DmaFile.create(dir.file(name), { direct: "require" });
-    await assertRejects(creating, NotSupported);
-  }
-  await assertFile(dir.file("old"), pattern(5000));
-  assertEquals([await namesIn(dir.path), descriptorsIn(dir.path)], [["old"], 0]);
-  await using file = await DmaFile.create(dir.file("old"));
-  assertEquals(file.direct, false);
-}, { where: ({ fileSystem }) => fileSystem === "tmpfs" });
+}, { where: ({ fileSystem }) => ["ext4", "xfs", "btrfs"].includes(fileSystem) });
 
 /** A file system that refuses O_DIRECT. `before` is called first. */
 function withoutDirect(before: () => void = () => {}): Disposable {
@@ -257,20 +210,23 @@ function withoutDirect(before: () => void = () => {}): Disposable {
   });
 }
 
-testInEachDirectory("A link to nothing stays if the file it makes is refused", async (dir) => {
+testInEachDirectory('direct "require" that is refused harms nothing', async (dir) => {
+  await Deno.writeFile(dir.file("old"), pattern(5000));
   await Deno.symlink("target", dir.file("link"));
-  using _ = withoutDirect();
-  const creating = () => DmaFile.create(dir.file("link"), { direct: "require" });
-  await assertRejects(creating, NotSupported);
-  assertEquals([await namesIn(dir.path), descriptorsIn(dir.path)], [["link"], 0]);
-});
-
-testInEachDirectory("A file that is refused stays if another program wrote to it", async (dir) => {
-  await Deno.symlink("target", dir.file("link"));
+  const create = (name: string) => () => DmaFile.create(dir.file(name), { direct: "require" });
+  {
+    // tmpfs refuses it by itself.
+    using _ = dir.fileSystem === "tmpfs" ? undefined : withoutDirect();
+    for (const name of ["old", "new", "link"]) await assertRejects(create(name), NotSupported);
+    await assertFile(dir.file("old"), pattern(5000));
+    assertEquals([await namesIn(dir.path), descriptorsIn(dir.path)], [["link", "old"], 0]);
+    await using file = await DmaFile.create(dir.file("old"));
+    assertEquals(file.direct, false);
+  }
+  // A new file stays if another program wrote to it.
   for (const [name, made] of [["file", "file"], ["link", "target"]] as const) {
     using _ = withoutDirect(() => Deno.writeFileSync(dir.file(made), pattern(9)));
-    const creating = () => DmaFile.create(dir.file(name), { direct: "require" });
-    await assertRejects(creating, NotSupported);
+    await assertRejects(create(name), NotSupported);
     await assertFile(dir.file(made), pattern(9));
   }
 });
@@ -288,22 +244,15 @@ testInEachDirectory("direct is false without Direct I/O, even if O_DIRECT opens"
   await assertFile(path, pattern(4096));
 }, { where: ({ fileSystem }) => fileSystem === "ext4", ignore: Deno.uid() !== 0 });
 
-testInEachDirectory("DmaFile.alignment is a block of the file system at least", async (dir) => {
+testInEachDirectory("Positions and buffers are rounded to the alignment", async (dir) => {
   await using file = await DmaFile.create(dir.file("aligned"));
   const { memory, offset } = file.alignment;
   for (const value of [memory, offset]) {
     assert(value > 0 && value <= 65536 && Number.isInteger(Math.log2(value)), `${value}`);
   }
+  // A block of the file system at least.
   if (isOnDisk(dir)) assertEquals(offset, Deno.statSync(file.path).blksize);
   if (!file.direct) assertEquals({ ...file.alignment }, noAlignment);
-  // The kernel accepts the smallest reported write.
-  assertEquals(await file.writeAt(pattern(offset), 3 * offset), offset);
-  assertEquals(await file.size(), 4 * offset);
-});
-
-testInEachDirectory("Positions and buffers are rounded to the alignment", async (dir) => {
-  await using file = await DmaFile.create(dir.file("rounded"));
-  const { offset } = file.alignment;
   for (const base of [0, 5 * offset, 2 ** 40, 2 ** 52]) {
     const values = [base, base + 1, base + offset - 1];
     assertEquals(values.map((value) => file.alignUp(value)), [base, base + offset, base + offset]);
@@ -317,7 +266,8 @@ testInEachDirectory("Positions and buffers are rounded to the alignment", async 
     const buffer = file.allocBuffer(length);
     assertEquals(buffer.length, file.alignUp(length));
     assertEquals(buffer.bytes, filled(buffer.length, 0));
-    assertEquals(await file.writeAt(buffer, 0), buffer.length);
+    assertEquals(await file.writeAt(buffer, 3 * offset), buffer.length);
+    assertEquals(await file.size(), 3 * offset + buffer.length);
   }
 });
 

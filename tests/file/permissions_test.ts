@@ -311,14 +311,6 @@ testFolders("Shared memory opens only if everything is allowed", async ({ run, i
   }
 });
 
-testFolders("A file of a namespace does not open", async ({ run, inside }) => {
-  await Deno.symlink("/proc/self/ns/mnt", `${inside}/link`);
-  for (const flags of [["-A"], [`--allow-read=${inside}`]]) {
-    const [line] = await run(`await report(() => DmaFile.open(inside + "/link"));`, flags);
-    assert(/^(NotSupported|NotCapable): /.test(line!), line);
-  }
-});
-
 testFolders("A permission that is taken back holds for the next call", async ({ run, inside }) => {
   const lines = await run(
     `const path = inside + "/file";
