@@ -3,6 +3,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
+import type { Operation } from "../../src/engine/operation.ts";
 import { parseStat } from "../../src/file/stat.ts";
 import { engines } from "../faults/machine.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
@@ -16,9 +17,10 @@ import {
   testInOneDirectory,
 } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { fail, interpose } from "../support/interpose.ts";
 
 const { NotFound } = Deno.errors;
+const EMFILE = 24;
 
 /** Begins operations in `one`, and changes to `two` at once. Both have files of the same names. */
 const everyName = `
@@ -212,9 +214,11 @@ testInEachDirectory("A file is published and synced without another descriptor",
   for (const atomic of [true, false]) {
     const { writable } = await DmaFile.create(dir.file("file"), { atomic });
     await writable.write(pattern(5000));
-    using opening = interpose("open", ({ end }) => end(-24));
+    const runNow = engine.runNow.bind(engine);
+    const refuse = (operation: Operation) => operation.op === "open" ? -EMFILE : runNow(operation);
+    using _now = replaceMethod("runNow", refuse);
+    using _ = fail("open", EMFILE);
     await writable.close();
-    assertEquals(opening.count, 0);
     await assertFile(dir.file("file"), pattern(5000));
   }
 });
