@@ -1,23 +1,31 @@
-// Unsupported platforms: a program that imports the module starts, and gets an error when it opens a file.
+// Where the module does not run: a program that imports it starts, and gets one clear error. Other systems and processors,
+// older versions of Deno, and other runtimes.
 
 import { fileURLToPath } from "node:url";
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { OLDEST_DENO } from "../../src/runtime.ts";
 import { namesIn } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { testOnce } from "../support/once.ts";
 import { run } from "../setup/command.ts";
 
-const module = new URL("../../mod.ts", import.meta.url).href;
-const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
+const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
+const cli = fileURLToPath(urlOf("cli.ts"));
 
 /** Linux on another processor, and other systems, one of them with Linux's kernel. */
 const others = ["darwin aarch64", "windows x86_64", "android aarch64", "linux riscv64"];
 
+const refusal = (platform: string) =>
+  `Cannot run on ${platform}: Direct I/O and io_uring need Linux on x86_64 or aarch64`;
+
 /**
- * Disguises a process as one on another platform. Libraries cannot be opened there, and Windows has fewer signals.
+ * A flag that disguises a process as one on another platform, before it imports the module. Libraries cannot be opened there,
+ * and Windows has fewer signals.
  */
-function disguise(platform: string): string {
+async function disguise(dir: TestDirectory, platform: string): Promise<string> {
   const [os, arch] = platform.split(" ");
-  return `
+  const program = `
     Object.assign(Deno, {
       build: { ...Deno.build, os: ${JSON.stringify(os)}, arch: ${JSON.stringify(arch)} },
       dlopen(path) {
@@ -32,31 +40,14 @@ function disguise(platform: string): string {
       }
       listen(name, handler);
     };`;
+  await Deno.writeTextFile(dir.file("disguise.js"), program);
+  return `--preload=${dir.file("disguise.js")}`;
 }
 
-/** Runs a program in the disguise, in a directory of its own, in which it may leave nothing. */
-async function runAs(
-  platform: string,
-  program: string,
-  args: string[],
-  env: Record<string, string> = {},
-) {
-  const cwd = await Deno.makeTempDir({ prefix: "dma-platform-" });
-  try {
-    await Deno.writeTextFile(`${cwd}/disguise.js`, disguise(platform));
-    await Deno.writeTextFile(`${cwd}/main.js`, program);
-    const own = ["--quiet", "--no-check", "--no-prompt", `--preload=${cwd}/disguise.js`];
-    const options = { env: { NO_COLOR: "1", ...env }, cwd };
-    const ran = await run(Deno.execPath(), ["run", ...own, ...args], options);
-    assertEquals(await namesIn(cwd), ["disguise.js", "main.js"]);
-    return { code: ran.code, stdout: ran.stdout.trimEnd(), stderr: ran.stderr.trimEnd() };
-  } finally {
-    await Deno.remove(cwd, { recursive: true });
-  }
-}
-
-/** Tries each way to a first file. */
+/** A first use of every kind. */
 const firstUses = `
+  dma.configure({ threads: 4 });
+  console.log(dma.engineInfo().engine, dma.ioStats().reads);
   for (const use of [
     () => dma.DmaFile.open("file"),
     () => dma.DmaFile.open(new URL("file:///C:/file")),
@@ -70,35 +61,39 @@ const firstUses = `
   }`;
 
 for (const platform of others) {
-  const message =
-    `Cannot run on ${platform}: Direct I/O and io_uring need Linux on x86_64 or aarch64`;
-  const refused = Array(6).fill(`true ${message}`).join("\n");
-  const runCode = (code: string, flags: string[], env?: Record<string, string>) => {
-    const program = `import * as dma from "${module}";\n${code}`;
-    return runAs(platform, program, ["--no-config", ...flags, "main.js"], env);
-  };
-  const runCli = (...args: string[]) => runAs(platform, "", ["-A", cli, ...args]);
+  testInOneDirectory(
+    `On ${platform} the import works, and an open names the platform`,
+    async (dir) => {
+      const expected = ["null 0", ...Array(6).fill(`true ${refusal(platform)}`)].join("\n");
+      const libraries = { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" };
+      for (const env of [{}, libraries, { DMA_ENGINE: "threads" }, { DMA_ENGINE: "io_uring" }]) {
+        // Without any permission nothing but memory can be touched.
+        const flags = [await disguise(dir, platform)];
+        if (Object.keys(env).length > 0) flags.push("-A");
+        const { code, output } = await runChild(firstUses, { flags, env, cwd: dir.path });
+        assertEquals([code, output], [0, expected]);
+      }
+      assertEquals(await namesIn(dir.path), ["disguise.js"]);
+    },
+    { bothEngines: false },
+  );
+}
 
-  testOnce(`On ${platform} the import works, and an open names the platform`, async () => {
-    const program = `
-      console.log(Deno.build.os, Deno.build.arch);
-      dma.configure({ threads: 4 });
-      console.log(dma.engineInfo().engine, dma.ioStats().reads);
-      ${firstUses}`;
-    const stdout = `${platform}\nnull 0\n${refused}`;
-    // Without any permission, so that nothing but memory can be touched.
-    assertEquals(await runCode(program, []), { code: 0, stdout, stderr: "" });
-    // Neither variables nor options change that.
-    const libraries = { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" };
-    for (const env of [libraries, { DMA_ENGINE: "threads" }, { DMA_ENGINE: "io_uring" }]) {
-      assertEquals(await runCode(program, ["-A"], env), { code: 0, stdout, stderr: "" });
-    }
-  });
-
-  testOnce(`On ${platform} the command line prints one line, touches nothing`, async () => {
+testInOneDirectory(
+  "On another platform the command line prints one line, touches nothing",
+  async (dir) => {
+    const platform = "windows x86_64";
+    const message = refusal(platform);
+    const disguised = await disguise(dir, platform);
+    const runCli = async (...args: string[]) => {
+      const flags = ["-A", "--quiet", "--no-check", disguised];
+      const options = { env: { NO_COLOR: "1" }, cwd: dir.path };
+      const ran = await run(Deno.execPath(), ["run", ...flags, cli, ...args], options);
+      assertEquals(await namesIn(dir.path), ["disguise.js"]);
+      return { code: ran.code, stdout: ran.stdout.trimEnd(), stderr: ran.stderr.trimEnd() };
+    };
     for (
       const args of [
-        ["write", "dest"],
         ["write", "--atomic", "--quiet", "dest"],
         ["copy", "disguise.js", "dest"],
         ["read", "disguise.js"],
@@ -107,20 +102,51 @@ for (const platform of others) {
     ) assertEquals(await runCli(...args), { code: 1, stdout: "", stderr: `dma: ${message}` });
     // Wrong arguments are reported on every platform.
     assertEquals((await runCli("write")).code, 2);
-  });
-
-  testOnce(`On ${platform} the doctor reports it`, async () => {
-    const { code, stdout, stderr } = await runCli("doctor");
-    assertEquals([code, stderr], [1, ""]);
+    const { code, stdout } = await runCli("doctor");
     const [verdict, empty, deno, ...rest] = stdout.split("\n");
-    assertEquals([verdict, empty], [`Does not work: ${message}`, ""]);
+    assertEquals([code, verdict, empty], [1, `Does not work: ${message}`, ""]);
     assertMatch(deno!, /^ok {2}Deno +\d/);
     assertEquals(rest, [`!!  Platform      ${platform}`]);
-    const json = await runCli("doctor", "--json");
-    const { works, platform: name, platformError, engine: { engine } } = JSON.parse(json.stdout);
-    assertEquals(
-      [json.code, works, name, platformError, engine],
-      [1, false, platform, message, null],
-    );
-  });
+    const json = JSON.parse((await runCli("doctor", "--json")).stdout);
+    assertEquals([json.works, json.platform, json.platformError], [false, platform, message]);
+  },
+  { bothEngines: false },
+);
+
+/** Imports the module in a Deno that reports `version`, and opens a file. */
+async function importIn(version: string): Promise<{ code: number; output: string }> {
+  const code = `
+    const version = { ...Deno.version, deno: ${JSON.stringify(version)} };
+    Object.defineProperty(Deno, "version", { value: version });
+    const { DmaFile } = await import("${urlOf("mod.ts")}");
+    await (await DmaFile.open(Deno.execPath())).close();
+    console.log("opened");`;
+  const args = ["eval", "--quiet", "--no-config", "--no-lock", code];
+  const ran = await run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
+  return { code: ran.code, output: ran.output };
 }
+
+testOnce("A Deno that is older than README.md promises gets one clear sentence", async () => {
+  for (const version of ["1.46.3", "2.1.4", "2.7.14"]) {
+    const { code, output } = await importIn(version);
+    const sentence =
+      `@denodma/dma needs Deno ${OLDEST_DENO} or newer, and this is Deno ${version}: run \`deno upgrade\``;
+    assertEquals(code, 1);
+    assertStringIncludes(output, sentence);
+  }
+  for (const version of [OLDEST_DENO, "2.10.0", "2.9.6+abc1234", "3.0.0-rc.1", "10.0.0"]) {
+    assertEquals(await importIn(version), { code: 0, output: "opened\n" }, version);
+  }
+  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  assertStringIncludes(readme, `Deno ${OLDEST_DENO.replace(/\.0$/, "")} or newer`);
+});
+
+testOnce("In another runtime both modules throw: only on Deno", async () => {
+  for (const entry of ["mod.ts", "node.ts"]) {
+    const program = `delete globalThis.Deno; await import("${urlOf(entry)}");`;
+    const args = ["eval", "--no-check", program];
+    const { code, stderr } = await run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
+    assertEquals(code, 1);
+    assertMatch(stderr, /Error: @denodma\/dma runs only on Deno: /);
+  }
+});

@@ -23,7 +23,7 @@ const EPERM = 1;
 /** Tests of features that can differ in an older Deno: the public classes, permissions and the command line. */
 const TESTS_OF_OLDEST = [
   "tests/cli/cli_test.ts",
-  "tests/engine/versions_test.ts",
+  "tests/engine/platforms_test.ts",
   "tests/file/file_test.ts",
   "tests/file/permissions_test.ts",
   "tests/file/random_access_test.ts",
