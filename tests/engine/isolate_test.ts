@@ -1,80 +1,67 @@
-// Only isolates that end with the process may pass their own memory to an operation: the memory of an isolate that is terminated
-// first would be freed and reused while the kernel has it.
+// Isolates and copies of the module. Only isolates that end with the process may pass their own memory to an operation: the
+// memory of an isolate that is terminated first would be freed and reused while the kernel has it. Objects stay in their
+// isolate, and descriptors in their process.
 
-import { assertEquals } from "@std/assert";
-import { DmaFile, ioStats } from "../../mod.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { run } from "../setup/command.ts";
+import { pattern } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
-const configure = JSON.stringify(new URL("../../src/configure.ts", import.meta.url).href);
+const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
+const configure = JSON.stringify(urlOf("src/configure.ts"));
 const imports = `import { useEngine } from ${configure};`;
 const tell = `console.log("told", useEngine().endsWithProcess);`;
 const whole = imports + tell;
 const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(whole)}`);
 
-/** The output of a program, started by `deno` with these arguments and some arguments of the program. */
-async function told(args: string[], program: string, own: string[]): Promise<string | undefined> {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/program_test.ts`;
-  await Deno.writeTextFile(path, program);
-  await using child = new Deno.Command(Deno.execPath(), {
-    args: [...args, "-A", "--no-check", path, ...own],
-    env: { NO_COLOR: "1" },
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  let output = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    output += text;
-    // A program with --watch never ends by itself.
-    if (/told .*\n/.test(output)) break;
-  }
-  await Deno.remove(directory, { recursive: true });
-  return /told (\S+)/.exec(output)?.[1];
-}
-
-const programs: [
-  name: string,
-  args: string[],
-  program: string,
-  endsWithProcess: boolean,
-  own?: string[],
-][] = [
-  ["a program", ["run"], whole, true],
-  ["a program that has an option --watch itself", ["run"], whole, true, ["watch", "--watch"]],
-  ["a program that is watched, with arguments", ["run", "--watch"], whole, false, ["a", "b", "c"]],
-  ["a program that is watched", ["run", "--watch"], whole, false],
-  ["a program whose modules are replaced", ["run", "--unstable-hmr"], whole, false],
-  ["a program of deno watch", ["watch"], whole, false],
-  ["a Worker", ["run"], `new Worker(${asUrl}, { type: "module" });`, false],
+/** Programs, the command that starts each with its path, and whether their isolates end with the process. */
+const programs: [name: string, program: string, command: string, endsWithProcess: boolean][] = [
+  ["a program", whole, "run $", true],
+  ["a program that has an option --watch itself", whole, "run $ watch --watch", true],
+  ["a program that is watched, with arguments", whole, "run --watch $ a b c", false],
+  ["a program that is watched", whole, "run --watch $", false],
+  ["a program whose modules are replaced", whole, "run --unstable-hmr $", false],
+  ["a program of deno watch", whole, "watch $", false],
+  ["a Worker", `new Worker(${asUrl}, { type: "module" });`, "run $", false],
   [
     "a Worker of Node",
-    ["run"],
     `import { Worker } from "node:worker_threads"; new Worker(new URL(${asUrl}));`,
+    "run $",
     false,
   ],
-  ["a test", ["test"], `${imports} Deno.test("a test", () => { ${tell} });`, false],
-  ["a benchmark", ["bench"], `${whole} Deno.bench("a bench", { n: 1 }, () => {});`, false],
+  ["a test", `${imports} Deno.test("a test", () => { ${tell} });`, "test $", false],
+  ["a benchmark", `${whole} Deno.bench("a bench", { n: 1 }, () => {});`, "bench $", false],
 ];
 
-for (const [name, args, program, endsWithProcess, own = []] of programs) {
+for (const [name, program, command, endsWithProcess] of programs) {
   const may = endsWithProcess ? "may" : "may not";
-  Deno.test(`The kernel ${may} have the memory of ${name}`, async () => {
-    assertEquals(await told(args, program, own), String(endsWithProcess));
+  testInOneDirectory(`The kernel ${may} have the memory of ${name}`, async (dir) => {
+    const path = dir.file("program_test.ts");
+    await Deno.writeTextFile(path, program);
+    await using child = new Deno.Command(Deno.execPath(), {
+      args: command.replace("$", `-A --no-check ${path}`).split(" "),
+      env: { NO_COLOR: "1" },
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    let output = "";
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      output += text;
+      // A program with --watch never ends by itself.
+      if (/told .*\n/.test(output)) break;
+    }
+    assertEquals(/told (\S+)/.exec(output)?.[1], String(endsWithProcess));
   });
 }
 
-/** Calls that take the caller's own memory straight to the kernel. */
-const calls: Record<string, (file: DmaFile) => Promise<unknown>> = {
-  writeAt: (file) => file.writeAt(file.allocBuffer(8192), 0),
-  readInto: (file) => file.readInto(file.allocBuffer(8192), 0),
-};
-
-for (const [name, call] of Object.entries(calls)) {
-  testInOneDirectory(`${name} copies where the isolate may end first`, async (dir) => {
+testInOneDirectory(
+  "Where the isolate may end first, the caller's memory is copied",
+  async (dir) => {
     await using file = await DmaFile.create(dir.file("file"));
-    await file.writeAt(new Uint8Array(8192), 0);
     const copied: boolean[] = [];
     const note = ({ pass }: { pass: () => void }) => {
       copied.push(ioStats().poolBuffers > 0);
@@ -82,10 +69,78 @@ for (const [name, call] of Object.entries(calls)) {
     };
     using _reads = interpose("read", note);
     using _writes = interpose("write", note);
+    const work = async () => {
+      const buffer = file.allocBuffer(8192);
+      await file.writeAt(buffer, 0);
+      await file.readInto(buffer, 0);
+    };
     // The control: an isolate that ends with the process copies nothing.
-    await call(file);
+    await work();
     Object.assign(engine, { endsWithProcess: false });
-    await call(file).finally(() => Object.assign(engine, { endsWithProcess: true }));
-    assertEquals(copied, [false, true]);
-  });
-}
+    await work().finally(() => Object.assign(engine, { endsWithProcess: true }));
+    assertEquals(copied, [false, false, true, true]);
+  },
+);
+
+// ---- objects of another isolate, or another copy ---------------------------------------------------------------------
+
+testInOneDirectory("Files and buffers are not cloned", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const { port1, port2 } = new MessageChannel();
+  for (const [name, object] of Object.entries({ DmaFile: file, DmaBuffer: file.allocBuffer(1) })) {
+    for (const clone of [() => structuredClone(object), () => port1.postMessage({ object })]) {
+      const error = assertThrows(clone, DOMException, `A ${name} belongs to its isolate`);
+      assertEquals(error.name, "DataCloneError");
+    }
+  }
+  port1.close();
+  port2.close();
+  // An object that only inherits from a file is not one.
+  assertThrows(() => new DmaStreamWriter(Object.create(file)), TypeError);
+});
+
+testInOneDirectory("A file of another copy of the module is recognized", async (dir) => {
+  // Modules with another address are another copy, as by two versions in one program.
+  const program = `
+    const { DmaFile, DmaStreamWriter, DmaStreamReader } = await import("${
+    urlOf("src/dma_file.ts")
+  }?copy");
+    const file = await dma.DmaFile.create(${JSON.stringify(dir.file("file"))});
+    const theirs = await DmaFile.create(${JSON.stringify(dir.file("theirs"))});
+    await report(() => new DmaStreamWriter(file));
+    await report(() => new DmaStreamReader(file));
+    await report(() => theirs.copyRangeTo(file, 0, 1, 0));
+    // Streams of another copy work as plain streams.
+    await theirs.writable.write(new Uint8Array(10_000));
+    await theirs.writable.close();
+    const again = await DmaFile.open(theirs.path);
+    await again.readable.pipeTo(file.writable);`;
+  const { code, output } = await runChild(program);
+  const why =
+    "an object (DmaFile): it comes from another copy of this module: import it from one place, in one version";
+  assertEquals([code, ...output.split("\n")], [
+    0,
+    `TypeError: Cannot write to ${why}`,
+    `TypeError: Cannot read from ${why}`,
+    `TypeError: Cannot copy to ${why}`,
+  ]);
+  assertEquals((await Deno.stat(dir.file("file"))).size, 10_000);
+});
+
+testInOneDirectory("A child process inherits no descriptor", async (dir) => {
+  const [plain, atomic] = [dir.file("plain"), dir.file("atomic")];
+  await using file = await DmaFile.create(plain);
+  await using unnamed = await DmaFile.create(atomic, { atomic: true });
+  await using appended = await DmaFile.open(dir.file("log"), { append: true, create: true });
+  const files = [file, unnamed, appended];
+  for (const each of files) await each.writable.write(pattern(100_000));
+  const descriptorsAfter = async (command: string) => {
+    const script = `${command} for fd in /proc/self/fd/*; do readlink "$fd" || true; done`;
+    return (await run("/bin/sh", ["-c", script])).stdout;
+  };
+  const found = await descriptorsAfter("");
+  assert(!found.includes(dir.path) && !/io_uring|eventfd|memfd/.test(found), found);
+  // The control: a descriptor that the child opens itself is found.
+  assertStringIncludes(await descriptorsAfter(`exec 9<${plain};`), plain);
+  for (const each of files) await each.writable.close();
+});
