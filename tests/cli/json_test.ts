@@ -122,7 +122,7 @@ for (const [operation, isThere] of Object.entries(failures)) {
     async (server) => {
       const path = `${server.path}/out`;
       await Deno.writeTextFile(path, "old");
-      await server.fault(`${operation} 1 err 5`);
+      await server.fault(`${operation} err 5 1`);
       const args = ["write", "--atomic", "--json", path];
       const { code, stdout, stderr } = await dma(args, pattern(5000));
       const { bytes, fileSize, synced, error } = parse(stdout);

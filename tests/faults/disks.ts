@@ -1,11 +1,11 @@
-// Small file systems that a test may break: on loop devices, over a file or over the disk made of memory.
+// Small file systems that a test may break: on loop devices, over a file or over the disk of tests/tools/vdisk.c.
 
 import { statfsSync } from "node:fs";
 import { run, runOrThrow } from "../setup/command.ts";
 import { kinds } from "../setup/file_systems.ts";
 import { unmount } from "../setup/mounts.ts";
 import { assertIdle } from "./failed_writer.ts";
-import { type FaultTestOptions, folderTest, inWorkDirectory, whileUp } from "./machine.ts";
+import { type FaultTestOptions, folderTest, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
 export type FileSystem = keyof typeof kinds;
@@ -13,13 +13,8 @@ export type FileSystem = keyof typeof kinds;
 /** The file systems with a journal or copies on write, in which a crash means something. */
 export const fileSystems = Object.keys(kinds) as FileSystem[];
 
-/** Megabytes of the smallest useful disk. */
-export function smallest(type: FileSystem): number {
-  return kinds[type].least >> 20;
-}
-
-/** A file system on a loop device over a file, mounted. The device goes with the mount, however that goes. */
-export class LoopMount implements AsyncDisposable {
+/** A file system on a loop device over a file, mounted. The device ends with the mount. */
+export class Disk implements AsyncDisposable {
   #mounted = false;
 
   private constructor(
@@ -28,39 +23,31 @@ export class LoopMount implements AsyncDisposable {
     /** Where it is mounted. */
     readonly path: string,
     /** Options of losetup. */
-    readonly options: readonly string[] = [],
+    readonly options: readonly string[],
   ) {}
 
   /**
-   * Makes a file system in `backing` and mounts it on the new directory `path`. With `direct` it is past the page cache of
-   * `backing`, so that errors come through and a flush is one.
+   * Mounts the file system in `backing`, or a new one, on the new directory `path`. If it is `direct`, it bypasses the page
+   * cache of `backing`, so that errors and flushes reach it.
    */
-  static async make(
+  static async open(
     type: FileSystem,
     backing: string,
     path: string,
-    direct = false,
-  ): Promise<LoopMount> {
-    const mount = new LoopMount(type, backing, path, direct ? ["--direct-io=on"] : []);
+    { isNew = false, direct = false } = {},
+  ): Promise<Disk> {
+    const disk = new Disk(type, backing, path, direct ? ["--direct-io=on"] : []);
     const [program = "", ...args] = kinds[type].mkfs.split(" ");
-    await mount.#withDevice((device) => runOrThrow(program, [...args, device]));
+    if (isNew) await disk.#withDevice((device) => runOrThrow(program, [...args, device]));
     await Deno.mkdir(path);
-    await mount.mount();
+    await disk.mount();
     await Deno.chmod(path, 0o1777);
-    return mount;
-  }
-
-  /** Mounts the file system that is in `backing` on the new directory `path`. */
-  static async open(type: FileSystem, backing: string, path: string): Promise<LoopMount> {
-    const mount = new LoopMount(type, backing, path);
-    await Deno.mkdir(path);
-    await mount.mount();
-    return mount;
+    return disk;
   }
 
   async #withDevice(use: (device: string) => Promise<unknown>): Promise<void> {
     const device = await runOrThrow("losetup", ["-f", "--show", ...this.options, this.backing]);
-    // While it is mounted, to detach it only makes it go afterwards.
+    // A device that is mounted is detached at the unmount.
     await use(device).finally(() => run("losetup", ["--detach", device]));
   }
 
@@ -75,16 +62,30 @@ export class LoopMount implements AsyncDisposable {
     if (!await unmount(this.path)) throw new Error(`${this.path} is in use`);
   }
 
-  /** What a file system has in memory is gone after this: only what is on its disk counts. */
-  async remount(): Promise<void> {
-    await this.unmount();
-    await this.mount();
+  /** The path of a file on it. */
+  file(name: string): string {
+    return `${this.path}/${name}`;
   }
 
-  /** The bytes that are free. */
+  /** The free bytes. */
   get free(): number {
     const { bavail, bsize } = statfsSync(this.path);
     return bavail * bsize;
+  }
+
+  /** The bytes of the device with `length` bytes of a file from `position` on. They must be in one piece. */
+  async extent(
+    path: string,
+    position: number,
+    length: number,
+  ): Promise<[from: number, to: number]> {
+    const listing = await runOrThrow("filefrag", ["-v", "-b1", path]);
+    for (const match of listing.matchAll(/^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\./gm)) {
+      const [start, end, physical] = match.slice(1).map(Number) as [number, number, number];
+      const from = physical + position - start;
+      if (position >= start && position + length <= end + 1) return [from, from + length];
+    }
+    throw new Error(`${path} has no piece at ${position}:\n${listing}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -99,68 +100,50 @@ export interface DiskTestOptions extends FaultTestOptions {
 }
 
 /**
- * Registers a test once for each type, on a small fresh file system over a sparse file, with a directory beside it.
- * Afterwards nothing of this module may be in use.
+ * Registers a test once for each type, on the smallest fresh file system over a sparse file. Afterwards nothing of this module
+ * may be in use.
  */
-export function smallDiskTest(
+export function diskTest(
   name: string,
-  fn: (disk: LoopMount, directory: string) => Promise<void>,
+  fn: (disk: Disk) => Promise<void>,
   { types = fileSystems, ...options }: DiskTestOptions = {},
 ): void {
   for (const type of types) {
     const needs = ["root", "loop", type] as const;
     folderTest(`${name} [${type}]`, { needs, ...options }, async (directory) => {
-      const image = `${directory}/${type}.img`;
+      const image = `${directory}/image`;
       await Deno.writeFile(image, new Uint8Array());
-      await Deno.truncate(image, smallest(type) << 20);
-      await whileUp(await LoopMount.make(type, image, `${directory}/${type}`), async (disk) => {
-        await fn(disk, directory);
+      await Deno.truncate(image, kinds[type].least);
+      const mount = await Disk.open(type, image, `${directory}/${type}`, { isNew: true });
+      await whileUp(mount, async (disk) => {
+        await fn(disk);
         await assertIdle();
       });
     });
   }
 }
 
-/** A disk made of memory that fails as it is told to, with a file system on it. */
-export class FaultyDisk {
-  constructor(readonly disk: Daemon, readonly mount: LoopMount) {}
+/** Megabytes of a disk in memory, of which only written ones take space. */
+const MEGABYTES = 320;
 
-  /** The path of a file on it. */
-  file(name: string): string {
-    return `${this.mount.path}/${name}`;
-  }
-
-  /** The bytes of the device where `length` bytes of a file from `position` on lie. They must be in one piece. */
-  async extent(
-    path: string,
-    position: number,
-    length: number,
-  ): Promise<{ from: number; to: number }> {
-    const listing = await runOrThrow("filefrag", ["-v", "-b1", path]);
-    for (const match of listing.matchAll(/^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\./gm)) {
-      const [start, end, physical] = match.slice(1).map(Number) as [number, number, number];
-      const from = physical + position - start;
-      if (position >= start && position + length <= end + 1) return { from, to: from + length };
-    }
-    throw new Error(`${path} has no piece at ${position}:\n${listing}`);
-  }
-}
-
-/** Runs `fn` with a {@linkcode FaultyDisk}, and the directory in which it lies. */
-export function onFaultyDisk(
+/** Registers a test on a disk that fails and loses its cache by command, with the directory beside it. */
+export function faultyDiskTest(
+  name: string,
   type: FileSystem,
-  megabytes: number,
-  fn: (disk: FaultyDisk, directory: string) => Promise<void>,
-): Promise<void> {
-  return inWorkDirectory(async (directory) => {
+  fn: (disk: Disk, daemon: Daemon, directory: string) => Promise<void>,
+  options: FaultTestOptions = {},
+): void {
+  const needs = ["root", "gcc", "loop", "fuse", type] as const;
+  folderTest(name, { needs, ...options }, async (directory) => {
     const memory = `${directory}/memory`;
     await Deno.mkdir(memory);
-    await whileUp(await Daemon.start("vdisk", [memory, String(megabytes)]), async (disk) => {
-      const mount = await LoopMount.make(type, `${memory}/disk`, `${directory}/mount`, true);
-      await whileUp(mount, async () => {
-        // Without its faults, so that it can be unmounted.
-        const working = { [Symbol.asyncDispose]: async () => void await disk.command("clear") };
-        await whileUp(working, () => fn(new FaultyDisk(disk, mount), directory));
+    await whileUp(await Daemon.start("vdisk", [memory, `${MEGABYTES}`]), async (daemon) => {
+      const options = { isNew: true, direct: true };
+      const mount = await Disk.open(type, `${memory}/disk`, `${directory}/mount`, options);
+      await whileUp(mount, async (disk) => {
+        // Without faults, so that it can be unmounted.
+        const working = { [Symbol.asyncDispose]: async () => void await daemon.command("clear") };
+        await whileUp(working, () => fn(disk, daemon, directory));
       });
     });
   });

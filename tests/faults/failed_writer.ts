@@ -1,7 +1,13 @@
 // The promises of every failed writer, whatever has failed.
 
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { type DmaError, DmaFile, type DmaStreamWriter, ioStats } from "../../mod.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import { type DmaError, type DmaStreamWriter, ioStats } from "../../mod.ts";
 import { within } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { content, firstWrongInFile } from "./content.ts";
@@ -10,34 +16,23 @@ export const MiB = 1 << 20;
 
 const CHUNK = 300_000;
 
-/** The content from one position to another, in chunks. */
-function* chunks(from: number, to: number, seed = 0): Generator<Uint8Array<ArrayBuffer>> {
-  for (let at = from; at < to; at += CHUNK) yield content(at, Math.min(CHUNK, to - at), seed);
+/** Writes content from the position of a writer up to `end`. */
+export async function writeContent(writer: DmaStreamWriter, end: number): Promise<void> {
+  for (let at = writer.currentPos; at < end; at += CHUNK) {
+    await within(30, "write", writer.write(content(at, Math.min(CHUNK, end - at))));
+  }
 }
 
-export async function writeContent(
-  writer: DmaStreamWriter,
-  from: number,
-  to: number,
-  seed = 0,
-): Promise<void> {
-  for (const chunk of chunks(from, to, seed)) await within(30, "write", writer.write(chunk));
+/** Writes content up to `end`, and closes. */
+export async function finish(writer: DmaStreamWriter, end: number): Promise<void> {
+  await writeContent(writer, end);
+  await within(30, "close", writer.close());
 }
-
-/** Two ways to bring content up to a length into a file, and to close it. */
-export const ways = {
-  "write()": async (writer: DmaStreamWriter, length: number): Promise<void> => {
-    await writeContent(writer, writer.currentPos, length);
-    await within(30, "close", writer.close());
-  },
-  "a pipe": (writer: DmaStreamWriter, length: number): Promise<void> =>
-    within(60, "pipe", ReadableStream.from(chunks(writer.currentPos, length)).pipeTo(writer)),
-};
 
 /** Throws unless the file has exactly this length and content. */
-export async function assertContent(path: string, length: number, seed = 0): Promise<void> {
+export async function assertContent(path: string, length: number): Promise<void> {
   assertEquals((await Deno.stat(path)).size, length, `The length of ${path}`);
-  assertEquals(await firstWrongInFile(path, length, seed), -1, `The first wrong byte of ${path}`);
+  assertEquals(await firstWrongInFile(path, length), -1, `The first wrong byte of ${path}`);
 }
 
 export interface ExpectedFailure {
@@ -45,27 +40,20 @@ export interface ExpectedFailure {
   code: string | string[];
   /** The operation, or several that may fail first. */
   op: string | string[];
-  path: string | string[];
-}
-
-/** Checks the fields and the message of an error of the operating system. */
-export function assertIoError(error: unknown, { code, op, path }: ExpectedFailure): void {
-  assert(error instanceof Error, `An error, not ${Deno.inspect(error)}`);
-  const told = error as DmaError;
-  for (const [is, expected] of [[told.code, code], [told.op, op], [told.path, path]] as const) {
-    assert([expected].flat().includes(is), `${is} is none of ${expected}: ${error.stack}`);
-  }
-  const end = `(os error ${told.errno}): ${told.op} '${told.path}'`;
-  assert(error.message.includes(end), error.message);
+  path: string;
 }
 
 /** Throws unless `call` fails like this in time. Resolves to the failure. */
 export async function assertFails(
   call: () => Promise<unknown>,
-  expected: ExpectedFailure,
+  { code, op, path }: ExpectedFailure,
 ): Promise<unknown> {
-  const error = await within(60, "The failure", assertRejects(call));
-  assertIoError(error, expected);
+  const error = await within(60, "The failure", assertRejects(call, Error)) as DmaError;
+  const told = [[error.code, code], [error.op, op], [error.path, path]] as const;
+  for (const [is, expected] of told) {
+    assert([expected].flat().includes(is!), `${is} is none of ${expected}: ${error.stack}`);
+  }
+  assertStringIncludes(error.message, `(os error ${error.errno}): ${error.op} '${error.path}'`);
   return error;
 }
 
@@ -114,25 +102,4 @@ export async function assertSticky(writer: DmaStreamWriter, error: unknown): Pro
 export async function assertIdle(): Promise<void> {
   const used = () => ioStats().inFlight + ioStats().poolBuffers;
   await eventually(() => used() === 0, "Nothing is in flight, and no buffer in use");
-}
-
-/** Writes and reads back a file repeatedly until it is disposed, without being disturbed. */
-export function bystander(directory: string): AsyncDisposable {
-  const path = `${directory}/beside`;
-  let running = true;
-  const working = (async () => {
-    for (let length = 200_000; running || length === 200_000; length++) {
-      const { writable } = await DmaFile.create(path);
-      await writable.write(content(0, length, 7));
-      await writable.close();
-      await assertContent(path, length, 7);
-    }
-  })();
-  working.catch(() => {});
-  return {
-    async [Symbol.asyncDispose]() {
-      running = false;
-      await working;
-    },
-  };
 }

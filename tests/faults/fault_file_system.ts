@@ -22,14 +22,9 @@ export class FaultFileSystem implements AsyncDisposable {
     return new FaultFileSystem(daemon, path, backing);
   }
 
-  /** Sets a fault: what follows "fault" in the commands of tests/tools/fuse_wire.h. */
-  async fault(rule: string): Promise<void> {
-    await this.daemon.command(`fault ${rule}`);
-  }
-
-  /** The number of faults so far. */
-  async fired(): Promise<number> {
-    return (await this.daemon.counts()).fired!;
+  /** Adds a fault, as {@linkcode Daemon.fault}. */
+  fault(rule: string): Promise<void> {
+    return this.daemon.fault(rule);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,21 +1,20 @@
-// Disks that really fill up: every call rejects with the first error, flushed bytes are right, the rest is cut off, and
-// other files are not disturbed. Also quotas that are used up, and disks that become read-only.
+// Disks that really are full, or become read-only: every call rejects with the first error, flushed bytes are right, and
+// the rest is cut off.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { hasProgram, run, runOrThrow } from "../setup/command.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { allOf } from "../support/patterned.ts";
-import { content, firstForeign, firstWrong, firstWrongInFile } from "./content.ts";
-import { type LoopMount, smallDiskTest } from "./disks.ts";
+import { content, firstWrongInFile } from "./content.ts";
+import { type Disk, diskTest } from "./disks.ts";
 import {
   assertContent,
   assertFails,
   assertFailsForGood,
-  bystander,
+  finish,
   MiB,
-  ways,
   writeContent,
 } from "./failed_writer.ts";
 
@@ -26,52 +25,39 @@ const TOO_MUCH = 512 * MiB;
 function roomTest(
   name: string,
   megabytes: number,
-  fn: (path: string, disk: LoopMount, directory: string) => Promise<void>,
+  fn: (path: string, disk: Disk) => Promise<void>,
 ): void {
-  smallDiskTest(name, async (disk, directory) => {
+  diskTest(name, async (disk) => {
     const filler = String(disk.free - megabytes * MiB);
-    await runOrThrow("fallocate", ["-l", filler, `${disk.path}/filler`]);
+    await runOrThrow("fallocate", ["-l", filler, disk.file("filler")]);
     await runOrThrow("sync", []);
-    await fn(`${disk.path}/file`, disk, directory);
+    await fn(disk.file("file"), disk);
   });
 }
 
-/** Throws unless the disk fills up during writes, and the writer fails permanently. */
-async function fillUp(writer: DmaStreamWriter, path: string, write = ways["write()"]) {
-  await assertFailsForGood(writer, () => write(writer, TOO_MUCH), {
-    code: "ENOSPC",
-    op: "write",
-    path,
+for (const preallocate of [true, false]) {
+  const how = `preallocate ${preallocate ? "on" : "off"}`;
+  roomTest(`a disk that fills up fails a writer for good, ${how}`, 24, async (path) => {
+    const writer = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
+    const full = { code: "ENOSPC", op: "write", path };
+    await assertFailsForGood(writer, () => finish(writer, TOO_MUCH), full);
+    assert(writer.currentFlushedPos > 4 * MiB, "Most of the room was used");
+    await assertContent(path, writer.currentFlushedPos);
+    // The control: the disk is full, not broken. With room again there are no errors.
+    await Deno.remove(path);
+    await finish(new DmaStreamWriter(await DmaFile.create(path), { preallocate }), MiB);
+    await assertContent(path, MiB);
   });
-}
-
-for (const [way, write] of Object.entries(ways)) {
-  for (const preallocate of [true, false]) {
-    const how = `by ${way}${preallocate ? "" : ", preallocate off"}`;
-    roomTest(`a disk that fills up ${how} fails for good`, 24, async (path, _, directory) => {
-      {
-        await using _ = bystander(directory);
-        const writer = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
-        await fillUp(writer, path, write);
-        assert(writer.currentFlushedPos > 4 * MiB, "Most of the room was used");
-        await assertContent(path, writer.currentFlushedPos);
-      }
-      // The control: the disk is full, not broken. With room again there are no errors.
-      await Deno.remove(path);
-      await write(new DmaStreamWriter(await DmaFile.create(path), { preallocate }), MiB);
-      await assertContent(path, MiB);
-    });
-  }
 }
 
 roomTest("a size hint larger than the disk fails nothing", 24, async (path, disk) => {
   const { failed } = ioStats();
   const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
-  await writeContent(writer, 0, 3 * MiB + 1);
+  await writeContent(writer, 3 * MiB + 1);
   await writer.flushAligned();
   // The writer does not keep space that other programs need.
   await eventually(() => disk.free > 16 * MiB);
-  await ways["write()"](writer, 3 * MiB + 6);
+  await finish(writer, 3 * MiB + 6);
   // On btrfs nothing is reserved.
   const reserves = disk.type !== "btrfs";
   assertEquals(ioStats().failed > failed, reserves, "Whether a reservation has failed");
@@ -80,8 +66,15 @@ roomTest("a size hint larger than the disk fails nothing", 24, async (path, disk
   await assertContent(path, 3 * MiB + 6);
 });
 
-roomTest("writeAt on a full disk rejects, and the file stays usable", 8, async (path) => {
+roomTest("on a full disk calls of DmaFile reject, and it stays usable", 24, async (path, disk) => {
   await using file = await DmaFile.create(path);
+  await file.preallocate(MiB);
+  for (const keepSize of [true, false]) {
+    const reserving = () => file.preallocate(TOO_MUCH, { keepSize });
+    await assertFails(reserving, { code: "ENOSPC", op: "allocate", path });
+    assert(disk.free > 16 * MiB, `${disk.free} bytes are free`);
+    assertEquals(await file.size(), MiB);
+  }
   const full = { code: "ENOSPC", op: "write", path };
   let at = 0;
   await assertFails(async () => {
@@ -96,89 +89,24 @@ roomTest("writeAt on a full disk rejects, and the file stays usable", 8, async (
   await assertContent(path, MiB + 4096);
 });
 
-roomTest("preallocate() beyond the disk rejects, and reserves nothing", 24, async (path, disk) => {
-  await using file = await DmaFile.create(path);
-  await file.writeAt(content(0, 8192), 0);
-  await file.preallocate(MiB);
-  for (const keepSize of [true, false]) {
-    const reserving = () => file.preallocate(TOO_MUCH, { keepSize });
-    await assertFails(reserving, { code: "ENOSPC", op: "allocate", path });
-    assert(disk.free > 16 * MiB, `${disk.free} bytes are free`);
-    assertEquals(await file.size(), MiB);
-  }
-  assertEquals(await firstWrongInFile(path, 8192), -1);
-});
-
-smallDiskTest("a write that the kernel really cuts short is continued", async (disk) => {
-  // Free space in pieces: all of it is taken by small files, and a few of these are removed.
-  const piece = new Uint8Array(64 * 1024).fill(1);
-  try {
-    for (let index = 0;; index++) await Deno.writeFile(`${disk.path}/${index}`, piece);
-  } catch {
-    // Full.
-  }
-  await run("sync", ["-f", disk.path]);
-  for (let index = 0; index < 80; index += 4) await Deno.remove(`${disk.path}/${index}`);
-  await run("sync", ["-f", disk.path]);
-
-  const path = `${disk.path}/file`;
-  const options = { bufferSize: 4 * MiB, writeBehind: 1, preallocate: false };
-  const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-  const { bytesWritten } = ioStats();
-  await fillUp(writer, path);
-  const moved = ioStats().bytesWritten - bytesWritten;
-  assert(moved % (4 * MiB) > 0, `The kernel took ${moved} bytes: none of its writes was short`);
-  await assertContent(path, writer.currentFlushedPos);
-}, { types: ["btrfs"] });
-
-smallDiskTest("a read-only file system is read, and says so to writers", async (disk) => {
-  const path = `${disk.path}/file`;
-  await ways["write()"](new DmaStreamWriter(await DmaFile.create(path)), MiB);
+diskTest("a read-only file system is read, and says so to writers", async (disk) => {
+  const [path, other] = [disk.file("file"), disk.file("other")];
+  await finish((await DmaFile.create(path)).writable, MiB);
   await runOrThrow("mount", ["-o", "remount,ro", disk.path]);
-  const calls: [path: string, call: () => Promise<unknown>][] = [
-    [path, () => DmaFile.create(path)],
-    [`${path}2`, () => DmaFile.create(`${path}2`)],
-    [path, () => DmaFile.open(path, { write: true })],
-    [path, () => DmaFile.open(path, { write: true, truncate: true })],
+  const calls = [
+    () => DmaFile.create(path),
+    () => DmaFile.create(other),
+    () => DmaFile.open(path, { write: true }),
+    () => DmaFile.open(path, { write: true, truncate: true }),
+    () => DmaFile.create(path, { atomic: true }),
+    () => DmaFile.temp({ dir: disk.path }),
   ];
-  for (const [path, call] of calls) await assertFails(call, { code: "EROFS", op: "open", path });
-  for (
-    const call of [
-      () => DmaFile.create(path, { atomic: true }),
-      () => DmaFile.temp({ dir: disk.path }),
-    ]
-  ) assertStringIncludes(String(await assertRejects(call)), "(os error 30): open '");
+  for (const call of calls) {
+    const error = await assertRejects(call, Error);
+    assertStringIncludes(error.message, `(os error 30): open '${disk.path}`);
+  }
   await using file = await DmaFile.open(path);
-  assertEquals(firstWrong(await file.readAt(3, 5000), 5000, 0, 3), -1);
-  await assertRejects(() => file.rename(`${path}2`));
+  await assertRejects(() => file.rename(other));
   await assertRejects(() => file.remove());
   assertEquals(await allOf(file.readable), content(0, MiB));
 });
-
-smallDiskTest("a file beyond a quota fails once and for all", async (disk) => {
-  const path = `${disk.path}/file`;
-  await runOrThrow("btrfs", ["quota", "enable", disk.path]);
-  await runOrThrow("btrfs", ["qgroup", "limit", "8m", disk.path]);
-  for (const preallocate of [true, false]) {
-    const options = { preallocate, bufferSize: 256 * 1024 };
-    const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-    const write = () => writeContent(writer, 0, 32 * MiB);
-    await assertFailsForGood(writer, write, { code: "EDQUOT", op: "write", path });
-    const flushed = writer.currentFlushedPos;
-    assert(flushed > 2 * MiB && flushed <= 8 * MiB);
-    const bytes = await Deno.readFile(path);
-    assertEquals(firstWrong(bytes, flushed), -1);
-    assertEquals(firstForeign(bytes, flushed), -1);
-    if (bytes.length !== flushed) {
-      // btrfs may need room to cut a file too, so the cut can fail.
-      const refused = await assertRejects(() => Deno.truncate(path, flushed));
-      assertStringIncludes(String(refused), "os error 122");
-    }
-    await Deno.remove(path);
-    await runOrThrow("sync", ["-f", disk.path]);
-  }
-  // The control: the disk itself has room.
-  await runOrThrow("btrfs", ["qgroup", "limit", "none", disk.path]);
-  await ways["write()"](new DmaStreamWriter(await DmaFile.create(path)), 16 * MiB);
-  await assertContent(path, 16 * MiB);
-}, { types: ["btrfs"], ignore: !hasProgram("btrfs") });

@@ -1,14 +1,15 @@
-// A process that writes and is killed: the promises in its output, and their check.
+// A process that writes until it is killed or the power is cut: the promises in its output, and their check.
 
 import { assert, assertEquals } from "@std/assert";
-import { pause } from "../setup/command.ts";
+import { pause, within } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
-import { content, firstForeign, firstWrong } from "./content.ts";
+import { firstForeign, firstWrong } from "./content.ts";
 import { spawn } from "./programs.ts";
-import { generationLength, isLog, type Kind, pathOf } from "./written.ts";
+import { generationLength, isLog, type Kind, pathOf } from "./programs/write_on.ts";
+import { lines } from "./tools.ts";
 
 /** The promises about one file. */
-export interface Promised {
+interface Promised {
   length: number;
   /** The last known `currentFlushedPos`. */
   flushed: number;
@@ -17,88 +18,118 @@ export interface Promised {
   closed: boolean;
 }
 
-/** Starts programs/write_on.ts, and resolves at its first word. */
-export async function startWriting(args: string[], engine: string) {
-  const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
-  child.stdin.close();
-  const errors = new Response(child.stderr).text();
-  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-  let output = "";
-  const reading = (async () => {
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-      output += text;
-      begin();
-    }
-    begin();
-  })();
-  await begun;
-  return {
-    /** The promises so far, by the number of the file. */
-    promised: () => promises(output),
-    /** Sends a signal, which must end it. */
-    async end(signal: Deno.Signal): Promise<void> {
-      child.kill(signal);
-      const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
-      const status = await child.status;
-      clearTimeout(late);
-      await reading;
-      assertEquals(status.signal, signal, await errors);
-    },
-  };
-}
-
-/** Parses the promises in the output of programs/write_on.ts. An incomplete last line has no promise. */
-function promises(output: string): Map<number, Promised> {
-  const all = new Map<number, Promised>();
-  for (const line of output.split("\n").slice(0, -1)) {
-    const [, word, ...numbers] = /^(open|flushed|synced|closed) (\d+) (\d+)$/.exec(line) ?? [];
-    assert(word !== undefined, `Not a promise: ${line}`);
-    const [generation, value] = numbers.map(Number) as [number, number];
-    const file = all.get(generation) ?? { length: 0, flushed: 0, synced: 0, closed: false };
-    all.set(generation, file);
-    if (word === "open") file.length = value;
-    else if (word === "closed") file.closed = true;
-    else file[word as "flushed" | "synced"] = Math.max(file[word as "flushed" | "synced"], value);
-  }
-  return all;
-}
-
 /** The known writes, and the event after them. */
 export interface Account {
   readonly kind: Kind;
   readonly folder: string;
   readonly seed: number;
+  /** By the number of the file. */
   readonly promised: ReadonlyMap<number, Promised>;
   /** A power cut takes all unsynced bytes. The disk may have more bytes than were promised. */
   readonly loss: "killed" | "power cut";
-  /** For the message of a failure: how to do it again. */
+  /** For the message of a failure: how to repeat it. */
   readonly description: string;
 }
-
-/** Longest time that a process may live, in milliseconds after its first word. */
-export const LONGEST_LIFE = 250;
 
 export interface Life {
   readonly kind: Kind;
   readonly folder: string;
   readonly seed: number;
   readonly engine: string;
-  /** Milliseconds after its first word; default: a random time. */
-  readonly life?: number;
   /** The position at which a log continues. */
   readonly position?: number;
-  readonly signal?: Deno.Signal;
 }
 
-/** Lets programs/write_on.ts write for a while, and ends it by a signal. */
-export async function writeAndKill(options: Life): Promise<Account> {
-  const { kind, folder, seed, engine, position = 0, signal = "SIGKILL" } = options;
-  const { life = new Random(seed).next() * LONGEST_LIFE } = options;
-  const writing = await startWriting([kind, folder, String(seed), String(position)], engine);
+/** A process with programs/write_on.ts. */
+export class Writing {
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #errors: Promise<string>;
+  readonly #reading: Promise<void>;
+  readonly #begun = Promise.withResolvers<void>();
+  readonly #promised = new Map<number, Promised>();
+  /** The promise to stop at. */
+  #stop: { word: string; reached: () => void } | undefined;
+
+  private constructor({ kind, folder, seed, engine, position = 0 }: Life) {
+    const args = [kind, folder, `${seed}`, `${position}`];
+    this.#child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
+    this.#input = this.#child.stdin.getWriter();
+    this.#errors = new Response(this.#child.stderr).text();
+    this.#reading = this.#read().finally(() => this.#begun.resolve());
+  }
+
+  /** Resolves at its first word. Unless it `stops`, it does not wait after a promise. */
+  static async start(life: Life, stops: boolean): Promise<Writing> {
+    const writing = new Writing(life);
+    if (!stops) await writing.#input.close();
+    await writing.#begun.promise;
+    return writing;
+  }
+
+  async #read(): Promise<void> {
+    for await (const line of lines(this.#child.stdout)) {
+      const [, word, ...numbers] = /^(open|flushed|synced|closed) (\d+) (\d+)$/.exec(line) ?? [];
+      // The last line of a process that was killed may be incomplete.
+      if (word === undefined) continue;
+      const [generation, value] = numbers.map(Number) as [number, number];
+      const file = this.#promised.get(generation) ??
+        { length: 0, flushed: 0, synced: 0, closed: false };
+      this.#promised.set(generation, file);
+      if (word === "open") file.length = value;
+      else if (word === "closed") file.closed = true;
+      else file[word as "flushed" | "synced"] = Math.max(file[word as "flushed" | "synced"], value);
+      this.#begun.resolve();
+      if (this.#stop?.word === word) this.#stop.reached();
+      else if (word === "synced" || word === "closed") this.#goOn();
+    }
+  }
+
+  #goOn(): void {
+    this.#input.write(new Uint8Array(1)).catch(() => {});
+  }
+
+  /** Calls `fn` while the process waits directly after a promise. */
+  async stopAt(word: "synced" | "closed", fn: () => Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#stop = { word, reached: resolve };
+    await within(60, `A promise "${word}"`, promise);
+    await fn();
+    this.#stop = undefined;
+    this.#goOn();
+  }
+
+  /** The promises so far. */
+  promised(): Map<number, Promised> {
+    return structuredClone(this.#promised);
+  }
+
+  /** Sends a signal, which must end it. */
+  async end(signal: Deno.Signal): Promise<void> {
+    this.#child.kill(signal);
+    const late = setTimeout(() => this.#child.kill("SIGKILL"), 20_000);
+    const status = await this.#child.status;
+    clearTimeout(late);
+    await this.#reading;
+    await this.#input.abort().catch(() => {});
+    assertEquals(status.signal, signal, await this.#errors);
+  }
+}
+
+/** Longest time that a process may live, in milliseconds after its first word. */
+const LONGEST_LIFE = 250;
+
+/** Lets a process write for a while, by default for a random time, and ends it by a signal. */
+export async function writeAndKill(
+  options: Life,
+  signal: Deno.Signal = "SIGKILL",
+  life: number = new Random(options.seed).next() * LONGEST_LIFE,
+): Promise<Account> {
+  const writing = await Writing.start(options, false);
   await pause(life);
   await writing.end(signal);
-  const description = `Seed ${seed}, ended after ${life} ms`;
-  return { kind, folder, seed, promised: writing.promised(), loss: "killed", description };
+  const description = `Seed ${options.seed}, ended after ${life} ms`;
+  return { ...options, promised: writing.promised(), loss: "killed", description };
 }
 
 /** Throws if promised bytes are missing, or if there are bytes that were never written. */
@@ -155,7 +186,7 @@ async function assertLog({ kind, folder, promised, loss }: Account): Promise<voi
   const path = pathOf(kind, folder, 0);
   const safe = Math.max(0, ...[...promised.values()].map((file) => safeLength(file, loss)));
   const bytes = await readUnless(path, safe === 0);
-  if (!bytes) return;
+  if (bytes === undefined) return;
   assertPrefix(bytes, safe, 0, path);
   // Appended bytes follow the existing ones without zeros or padding.
   if (kind === "append" && loss === "killed") {
@@ -194,11 +225,4 @@ export async function resumeAt(
     return await Deno.stat(pathOf(kind, folder, 0)).then(({ size }) => size, () => before);
   }
   return Math.max(before, ...[...promised.values()].map((file) => safeLength(file, "power cut")));
-}
-
-/** Changes four bytes of a file, to show that a check can fail. */
-export function spoil(path: string, position: number): void {
-  using file = Deno.openSync(path, { write: true });
-  file.seekSync(position, Deno.SeekMode.Start);
-  file.writeSync(content(position, 4, 99));
 }

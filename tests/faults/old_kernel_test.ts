@@ -10,11 +10,8 @@ import {
   IORING_SETUP_DEFER_TASKRUN,
   Opcode,
 } from "../../src/engine/linux.ts";
-import { namesIn } from "../support/bytes.ts";
 import { content } from "./content.ts";
-import { assertContent } from "./failed_writer.ts";
 import { engines, folderTest } from "./machine.ts";
-import { LENGTH } from "./programs/all_work.ts";
 import { resultOf, runProgram } from "./programs.ts";
 import { library } from "./tools.ts";
 
@@ -55,6 +52,7 @@ const unregistered = { says: { registeredBuffers: false } };
 const noRing = "io_uring could not be set up: io_uring_setup failed (os error 22)";
 
 const variants: Variant[] = [
+  kernel("as it is", {}, { refused: 0 }),
   ...everyName.map((name) => lacking(name)),
   // Real kernels: 6.1 of Debian 12, and 5.10 without later features.
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE"),
@@ -103,48 +101,11 @@ async function withLibrary({ set = {}, oldLiburing }: Partial<Variant>) {
   return env;
 }
 
-/** The files before and after programs/all_work.ts: the length of each, and the seed of its content. */
-const before = { old: [5000, 8], kept: [1000, 9], log: [70_000, 0] } as const;
-const after = {
-  file: [LENGTH, 0],
-  "shape-renamed": [700_001, 0],
-  fresh: [200_003, 1],
-  old: [200_003, 2],
-  kept: [1000, 9],
-  piped: [LENGTH, 0],
-  log: [150_001, 0],
-  sealed: [100_001, 0],
-} as const;
-
-async function layOut(folder: string): Promise<void> {
-  for (const [name, [length, seed]] of Object.entries(before)) {
-    await Deno.writeFile(`${folder}/${name}`, content(0, length, seed));
-  }
-}
-
-async function work(folder: string, env: Record<string, string>) {
-  await layOut(folder);
-  const result = await resultOf("allWork", [folder], { env });
-  const { wrong, inFlight, poolBuffers } = result;
-  assertEquals({ wrong, inFlight, poolBuffers }, { wrong: [], inFlight: 0, poolBuffers: 0 });
-  assertEquals(await namesIn(folder), Object.keys(after).sort());
-  for (const [name, [length, seed]] of Object.entries(after)) {
-    await assertContent(`${folder}/${name}`, length, seed);
-  }
-  return result;
-}
-
-ringTest("with a library in between that changes nothing all is as without it", async (folder) => {
-  const without = await work(folder, { DMA_ENGINE: "", DMA_LIBURING: "" });
-  for (const name of await namesIn(folder)) await Deno.remove(`${folder}/${name}`);
-  const { info, refused } = await work(folder, await withLibrary({}));
-  assertEquals({ ...info, liburing: "" }, { ...without.info, liburing: "" });
-  assertEquals(refused, 0);
-});
-
 for (const { name, says, refused: least, ...variant } of variants) {
   ringTest(`on a kernel ${name} everything works`, async (folder) => {
-    const { info, refused, unlisted } = await work(folder, await withLibrary(variant));
+    const env = await withLibrary(variant);
+    const { wrong, used, info, refused, unlisted } = await resultOf("allWork", [folder], { env });
+    assertEquals({ wrong, used }, { wrong: [], used: 0 });
     for (const [what, said] of Object.entries({ engine: "io_uring", ...says })) {
       const is = info[what as keyof typeof info];
       // This kernel may be old itself.
@@ -159,7 +120,7 @@ for (const { name, says, refused: least, ...variant } of variants) {
 
 ringTest("nothing waits for room in a ring that refuses submissions", async (folder) => {
   const path = `${folder}/file`;
-  await Deno.writeFile(path, content(0, LENGTH));
+  await Deno.writeFile(path, content(0, 1_100_000));
   // From the first submission of a full queue to one after some completions.
   for (let from = 2; from <= 8; from++) {
     const env = await withLibrary({ set: { SUBMIT: EPERM, SUBMIT_FROM: from } });
@@ -171,7 +132,6 @@ ringTest("nothing waits for room in a ring that refuses submissions", async (fol
 ringTest("an operation that the kernel does not have fails where nobody asked", async (folder) => {
   // The control: the probe reports all operations.
   const env = await withLibrary({ set: { LACKS: Opcode.RENAMEAT, LIES: 1 } });
-  await layOut(folder);
   const ended = await runProgram("jobs", { args: ["allWork", folder], env });
   assertEquals(ended.code, 1);
   assertStringIncludes(ended.stderr, "Invalid argument (os error 22): rename");

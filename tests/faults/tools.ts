@@ -77,10 +77,14 @@ export class Daemon implements AsyncDisposable {
     return text;
   }
 
-  /** The counts of the command "stat", by name. */
-  async counts(): Promise<Record<string, number>> {
-    const pairs = (await this.command("stat")).matchAll(/(\S+) (\d+)/g);
-    return Object.fromEntries([...pairs].map(([, name, count]) => [name, Number(count)]));
+  /** Adds a fault: what follows "fault" in the commands of tests/tools/fuse_wire.h. */
+  async fault(rule: string): Promise<void> {
+    await this.command(`fault ${rule}`);
+  }
+
+  /** The number of faults so far; of tests/tools/swapper.c that of swaps. */
+  async fired(): Promise<number> {
+    return Number(await this.command("fired"));
   }
 
   /** The end of its input is the end of the program. */

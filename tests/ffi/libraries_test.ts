@@ -1,5 +1,5 @@
 // Libraries that the environment names, and that cannot be loaded: the error names the variable, the path and the reason.
-// A path without a library in DMA_LIBURING is in faults/seccomp_test.ts.
+// A path without a library in DMA_LIBURING is in faults/restricted_test.ts.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { runChild } from "../support/child.ts";

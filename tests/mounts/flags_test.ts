@@ -20,8 +20,8 @@ const pairs = [
 /** The faults of a server in every read and every write. */
 const answers: Readonly<Record<string, readonly string[]>> = {
   "whole": [],
-  "short": ["read 0 short 5000", "write 0 short 3001"],
-  "late": ["read 0 delay 3", "write 0 delay 3"],
+  "short": ["read short 5000", "write short 3001"],
+  "late": ["read delay 3", "write delay 3"],
 };
 
 for (const pair of pairs) {
@@ -83,7 +83,7 @@ serverTest("a server that ignores truncates gets no padding", async ({ path, bac
 
 serverTest("a server that refuses truncates is named, with the way out", async (server) => {
   const path = `${server.path}/file`;
-  await server.fault("truncate 0 err 1");
+  await server.fault("truncate err 1");
   await Deno.writeFile(`${server.backing}/file`, pattern(5000));
   const message = "this FUSE server writes files from start to end only";
   await assertRejects(() => DmaFile.create(path), Deno.errors.PermissionDenied, message);
@@ -97,7 +97,7 @@ serverTest("a server that refuses truncates is named, with the way out", async (
 serverTest("a failure that only closing shows is told by close()", async (server) => {
   const file = await DmaFile.create(`${server.path}/file`);
   await file.writable.write(pattern(5000));
-  await server.fault(`flush 1 err ${Errno.ENOSPC}`);
+  await server.fault(`flush err ${Errno.ENOSPC}`);
   const error = await assertRejects(() => file.writable.close()) as DmaError;
   const { code, op } = error;
   assertEquals({ code, op, path: error.path }, { code: "ENOSPC", op: "close", path: file.path });
@@ -131,7 +131,7 @@ serverTest("a file whose length its server does not know is read whole", async (
 }, ["no-size"]);
 
 serverTest("timers run while a server takes its time", async (server) => {
-  await server.fault("read 0 delay 1000");
+  await server.fault("read delay 1000");
   await Deno.writeFile(`${server.backing}/file`, pattern(5000));
   await using file = await DmaFile.open(`${server.path}/file`);
   const started = performance.now();

@@ -139,7 +139,7 @@ class Shares implements AsyncDisposable {
     this.#slow = await FaultFileSystem.open(`${this.directory}/faults`, ["cached"]);
     await runOrThrow("mount", ["--bind", this.#slow.path, slow]);
     for (const operation of ["open", "read", "write", "fsync"]) {
-      await this.#slow.fault(`${operation} 0 delay ${DELAY_MS}`);
+      await this.#slow.fault(`${operation} delay ${DELAY_MS}`);
     }
     for (const tag of tags.nine) this.args.push(...nine(tag, share));
     for (const tag of tags.virtio) await this.#startVirtio(tag, share);

@@ -1,29 +1,28 @@
 // faultfs DIRECTORY BACKING [FLAG...]
 //
-// A FUSE file system on DIRECTORY that passes everything on to the files of BACKING (one directory, no
-// folders in it), and fails, shortens or delays chosen operations.
+// A FUSE file system on DIRECTORY with the files of BACKING, which has no folders. It fails, shortens or delays
+// operations.
 //
-// Flags say what the server asks of the kernel, and how it answers:
-//   cached         without FOPEN_DIRECT_IO: the kernel's page cache is used
-//   no-async-dio   without FUSE_ASYNC_DIO
-//   serial         without FOPEN_PARALLEL_DIRECT_WRITES
+// Flags are requests to the kernel, and ways of answering:
+//   cached         no FOPEN_DIRECT_IO: the kernel's page cache is used
+//   no-async-dio   no FUSE_ASYNC_DIO
+//   serial         no FOPEN_PARALLEL_DIRECT_WRITES
 //   writeback      FUSE_WRITEBACK_CACHE
 //   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
 //   no-truncate    a truncate succeeds and does nothing
 //   lose-renamed   a rename succeeds and removes the file
-//   no-size        every file seems to be empty, as with servers that do not know its length
+//   no-size        every file has the length 0, as on servers that do not know its length
 
 #define _GNU_SOURCE
 #include "fuse_wire.h"
 
-#include <dirent.h>
 #include <sys/statvfs.h>
 
-enum { OPEN, READ, WRITE, FSYNC, TRUNCATE, FALLOCATE, RENAME, FLUSH, FSYNCDIR };
-static const char *const operation_names[] = {"open",      "read",   "write", "fsync",    "truncate",
-                                              "fallocate", "rename", "flush", "fsyncdir", 0};
+enum { OPEN, READ, WRITE, FSYNC, TRUNCATE, RENAME, FLUSH, FSYNCDIR };
+static const char *const operation_names[] = {"open",   "read",  "write",    "fsync", "truncate",
+                                              "rename", "flush", "fsyncdir", 0};
 
-enum { MOST_NODES = 4096, ROOT = 1 };
+enum { MOST_NODES = 4096 };
 
 // A file that the kernel knows. Its number is its index; the root has none.
 struct node {
@@ -100,42 +99,24 @@ static int attributes(uint64_t node, struct fuse_attr *attr) {
   return 0;
 }
 
-static void reply_attributes(const struct request *request) {
-  struct fuse_attr_out out = {0};
-  int error = attributes(request->header->nodeid, &out.attr);
-  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
-}
-
 // ---- requests -----------------------------------------------------------------------------------------------------
 
-static void serve_lookup(const struct request *request) {
-  struct fuse_entry_out out = {0};
-  long node = find_node(request->arguments, 0, 0);
-  if (node < 0) return reply_error(request, (int)-node);
-  out.nodeid = (uint64_t)node;
-  int error = attributes(out.nodeid, &out.attr);
-  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+// Answers with the file of a name. Flags may create it.
+static void serve_name(const struct request *request, const char *name, int flags, mode_t mode) {
+  long node = find_node(name, flags, mode);
+  node < 0 ? reply_error(request, (int)-node) : reply_entry(request, (uint64_t)node, open_flags);
 }
 
 static void serve_create(const struct request *request) {
   const struct fuse_create_in *in = request->arguments;
   int error = error_of(OPEN);
   if (error) return reply_error(request, error);
-  struct {
-    struct fuse_entry_out entry;
-    struct fuse_open_out open;
-  } out = {.open.open_flags = open_flags};
-  long node = find_node(request->rest, O_CREAT | (int)(in->flags & O_EXCL), in->mode & 07777);
-  if (node < 0) return reply_error(request, (int)-node);
-  out.entry.nodeid = (uint64_t)node;
-  error = attributes(out.entry.nodeid, &out.entry.attr);
-  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+  serve_name(request, request->rest, O_CREAT | (int)(in->flags & O_EXCL), in->mode & 07777);
 }
 
-static void serve_open(const struct request *request, int directory) {
-  int error = directory ? 0 : error_of(OPEN);
-  struct fuse_open_out out = {.open_flags = directory ? 0 : open_flags};
-  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+static void serve_open(const struct request *request) {
+  int error = error_of(OPEN);
+  error ? reply_error(request, error) : reply_open(request, open_flags);
 }
 
 static void serve_read(const struct request *request) {
@@ -200,14 +181,6 @@ static void serve_unlink(const struct request *request) {
   reply_error(request, error);
 }
 
-static void serve_fallocate(const struct request *request) {
-  const struct fuse_fallocate_in *in = request->arguments;
-  int error = error_of(FALLOCATE);
-  if (error) return reply_error(request, error);
-  int failed = fallocate(descriptor_of(request), (int)in->mode, (off_t)in->offset, (off_t)in->length);
-  reply_error(request, failed ? errno : 0);
-}
-
 static void serve_statfs(const struct request *request) {
   struct statvfs status;
   if (fstatvfs(backing, &status)) return reply_error(request, errno);
@@ -222,12 +195,12 @@ static void serve_statfs(const struct request *request) {
 
 static void serve(const struct request *request, uint32_t opcode) {
   switch (opcode) {
-  case FUSE_LOOKUP: return serve_lookup(request);
+  case FUSE_LOOKUP: return serve_name(request, request->arguments, 0, 0);
   case FUSE_GETATTR: return reply_attributes(request);
   case FUSE_SETATTR: return serve_setattr(request);
   case FUSE_CREATE: return serve_create(request);
-  case FUSE_OPEN: return serve_open(request, 0);
-  case FUSE_OPENDIR: return serve_open(request, 1);
+  case FUSE_OPEN: return serve_open(request);
+  case FUSE_OPENDIR: return reply_open(request, 0);
   case FUSE_READ: return serve_read(request);
   case FUSE_WRITE: return serve_write(request);
   case FUSE_FSYNC: {
@@ -238,7 +211,6 @@ static void serve(const struct request *request, uint32_t opcode) {
   case FUSE_FLUSH: return reply_error(request, error_of(FLUSH));
   case FUSE_RELEASE:
   case FUSE_RELEASEDIR: return reply_error(request, 0);
-  case FUSE_FALLOCATE: return serve_fallocate(request);
   case FUSE_RENAME:
   case FUSE_RENAME2: return serve_rename(request);
   case FUSE_UNLINK: return serve_unlink(request);

@@ -1,23 +1,19 @@
-// The part of a FUSE server that has nothing to do with what it serves: mounting, reading requests from
-// /dev/fuse on a few threads, answering them, and faults. Speaks the kernel's protocol directly (fuse(4),
-// linux/fuse.h), so that a C compiler is all that it takes to build.
+// The common part of the FUSE servers: it mounts, reads requests from /dev/fuse on a few threads, answers them, and
+// injects faults. It speaks the kernel's protocol itself (fuse(4), linux/fuse.h), so that only a C compiler is needed.
 //
-// The server obeys commands on its standard input, one a line, and answers each with a line. When the input
-// ends, so does it, as soon as nobody uses its files any more: whoever started it cannot leave it behind.
+// Each line of standard input is a command, and is answered with a line. At the end of the input the server ends, as
+// soon as its files are no longer in use.
 //
-//   fault OPERATION NTH err ERRNO [COUNT]      the NTH such operation from now on fails; 0 stands for every one
-//   fault read|write NTH short BYTES [COUNT]   it moves no more than so many bytes
-//   fault OPERATION NTH delay MILLISECONDS [COUNT]
-//   err OPERATION FROM TO ERRNO [COUNT]        those that touch these bytes fail, COUNT times or always; 0 0 are all
-//   delay OPERATION MILLISECONDS               every one takes so long
-//   clear                                      takes all faults back
-//   stat                                       counts of each operation, and how many faults fired
+//   fault OPERATION err|short|delay VALUE [COUNT [FROM TO]]
+//          It fails with the error VALUE, moves at most VALUE bytes, or takes VALUE milliseconds more: COUNT times,
+//          by default (0) always, and only if it touches these bytes.
+//   clear  Removes all faults.
+//   fired  Prints the number of faults so far.
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,26 +32,61 @@ struct request {
   const char *rest;
 };
 
+enum { ROOT = 1 }; // the number of the directory that is mounted
+
 static int fuse_device;
 
-// What the server asks of the kernel when it is mounted. FUSE_ASYNC_DIO as libfuse has it.
+// The features that the server requests. libfuse requests FUSE_ASYNC_DIO too.
 static uint32_t wanted_features = FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS | FUSE_ASYNC_DIO;
 
 static void reply(const struct request *request, int error, const void *data, size_t length) {
   struct fuse_out_header out = {
       .len = (uint32_t)(sizeof out + length), .error = -error, .unique = request->header->unique};
   struct iovec parts[2] = {{&out, sizeof out}, {(void *)data, length}};
-  // A request that was interrupted has nobody left who wants the answer.
+  // ENOENT: the request was interrupted.
   if (writev(fuse_device, parts, 2) < 0 && errno != ENOENT) perror("reply");
 }
 
 static void reply_error(const struct request *request, int error) { reply(request, error, 0, 0); }
 
-// The kernel forgets a file that it looked up so many times; no answer.
+// The rest is a server's own.
+
+// Its operations that can have faults.
+static const char *const operation_names[];
+
+// Serves a request: answers it with one of the functions reply….
+static void serve(const struct request *request, uint32_t opcode);
+
+// Fills the attributes of a file. Returns an error, or 0.
+static int attributes(uint64_t node, struct fuse_attr *attr);
+
+// The kernel drops so many of its references to a file.
 static void forget(uint64_t node, uint64_t lookups);
 
-// What the server serves. Answers the request with `reply` or `reply_error`.
-static void serve(const struct request *request, uint32_t opcode);
+// Obeys a command of this server, and prints the answer. Returns whether there is such a command.
+static int obey_own(const char *command);
+
+static void reply_attributes(const struct request *request) {
+  struct fuse_attr_out out = {0};
+  int error = attributes(request->header->nodeid, &out.attr);
+  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+}
+
+// Answers with the file of this number. The answer to FUSE_CREATE also has the flags of the open file.
+static void reply_entry(const struct request *request, uint64_t node, uint32_t open_flags) {
+  struct {
+    struct fuse_entry_out entry;
+    struct fuse_open_out open;
+  } out = {.entry.nodeid = node, .open.open_flags = open_flags};
+  int error = attributes(node, &out.entry.attr);
+  size_t length = request->header->opcode == FUSE_CREATE ? sizeof out : sizeof out.entry;
+  error ? reply_error(request, error) : reply(request, 0, &out, length);
+}
+
+static void reply_open(const struct request *request, uint32_t open_flags) {
+  struct fuse_open_out out = {.open_flags = open_flags};
+  reply(request, 0, &out, sizeof out);
+}
 
 static void reply_init(const struct request *request) {
   const struct fuse_init_in *in = request->arguments;
@@ -80,7 +111,6 @@ static size_t fixed_length(uint32_t opcode) {
   case FUSE_CREATE: return sizeof(struct fuse_create_in);
   case FUSE_RENAME: return sizeof(struct fuse_rename_in);
   case FUSE_RENAME2: return sizeof(struct fuse_rename2_in);
-  case FUSE_LINK: return sizeof(struct fuse_link_in);
   default: return 0;
   }
 }
@@ -118,19 +148,16 @@ static void *serve_requests(void *unused) {
 
 // ---- faults -------------------------------------------------------------------------------------------------------
 
-// The names of the operations that a fault can meet, as the server numbers them.
-static const char *const operation_names[];
-enum { MOST_OPERATIONS = 16, MOST_RULES = 32 };
+enum { MOST_RULES = 32 };
 
 struct rule {
   int operation;
-  char kind; // 'e': an error, 's': short, 'd': a delay
-  long nth, value;
-  long count; // below 0: for ever
+  char kind; // the first letter of its name
+  long value, left; // below 0: always
   uint64_t from, to;
 };
 
-// What shall happen to an operation: its error, or 0, and how many bytes it moves at most.
+// The fate of an operation: its error, or 0, and the maximum number of bytes that it moves.
 struct fate {
   int error;
   size_t most;
@@ -139,21 +166,16 @@ struct fate {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rule rules[MOST_RULES];
 static int rule_count;
-static unsigned long seen[MOST_OPERATIONS], fired;
+static unsigned long fired;
 
-// Counts an operation on some bytes, and says what shall happen to it. A delay happens here.
+// Determines the fate of an operation on these bytes. A delay happens here.
 static struct fate meet(int operation, uint64_t from, uint64_t to) {
   struct fate fate = {.most = SIZE_MAX};
   useconds_t delay = 0;
   pthread_mutex_lock(&lock);
-  seen[operation]++;
   for (struct rule *rule = rules; rule < rules + rule_count; rule++) {
-    if (rule->operation != operation || rule->count == 0 || from >= rule->to || to <= rule->from) continue;
-    if (rule->nth > 1) {
-      rule->nth--;
-      continue;
-    }
-    if (rule->count > 0) rule->count--;
+    if (rule->operation != operation || rule->left == 0 || from >= rule->to || to <= rule->from) continue;
+    if (rule->left > 0) rule->left--;
     if (rule->kind == 'd') delay += (useconds_t)rule->value * 1000;
     else if (rule->kind == 's') fate.most = (size_t)rule->value;
     else fate.error = (int)rule->value;
@@ -165,41 +187,26 @@ static struct fate meet(int operation, uint64_t from, uint64_t to) {
 }
 
 static int add_rule(const char *command) {
-  char name[16], kind[8] = "err";
-  struct rule rule = {.count = 1, .to = UINT64_MAX};
-  long *value = &rule.value, *count = &rule.count;
-  if (sscanf(command, "fault %15s %ld %7s %ld %ld", name, &rule.nth, kind, value, count) >= 4) {
-    if (rule.nth == 0) rule.count = -1;
-  } else {
-    rule.count = -1;
-    if (sscanf(command, "delay %15s %ld", name, value) == 2) *kind = 'd';
-    else if (sscanf(command, "err %15s %lu %lu %ld %ld", name, &rule.from, &rule.to, value, count) < 4) return 0;
-    if (rule.to == 0) rule.to = UINT64_MAX;
-  }
+  char name[16], kind[8];
+  struct rule rule = {.to = UINT64_MAX};
+  int fields = sscanf(command, "fault %15s %7s %ld %ld %lu %lu", name, kind, &rule.value, &rule.left, &rule.from,
+                      &rule.to);
+  if (fields < 3 || rule_count == MOST_RULES) return 0;
   rule.kind = *kind;
-  for (int operation = 0; operation_names[operation]; operation++) {
-    if (strcmp(operation_names[operation], name)) continue;
-    rule.operation = operation;
-    if (rule_count == MOST_RULES) return 0;
-    rules[rule_count++] = rule;
-    return 1;
-  }
-  return 0;
+  if (rule.left == 0) rule.left = -1;
+  while (operation_names[rule.operation] && strcmp(operation_names[rule.operation], name)) rule.operation++;
+  if (!operation_names[rule.operation]) return 0;
+  rules[rule_count++] = rule;
+  return 1;
 }
-
-// Obeys a command that only this server knows, and prints the answer. Returns whether it does.
-static int obey_own(const char *command);
 
 static void obey(const char *command) {
   pthread_mutex_lock(&lock);
   if (!strcmp(command, "clear")) {
     rule_count = 0;
     printf("ok\n");
-  } else if (!strcmp(command, "stat")) {
-    for (int operation = 0; operation_names[operation]; operation++) {
-      printf("%s %lu ", operation_names[operation], seen[operation]);
-    }
-    printf("fired %lu\n", fired);
+  } else if (!strcmp(command, "fired")) {
+    printf("%lu\n", fired);
   } else if (add_rule(command)) {
     printf("ok\n");
   } else if (!obey_own(command)) {
@@ -239,7 +246,7 @@ static int run_server(const char *name, const char *where) {
     obey(line);
     fflush(stdout);
   }
-  // What stands on a disk without an answer could not be taken down in order.
+  // A file system on it is unmounted first, and must still get answers.
   for (int tried = 0; umount2(where, 0) && errno == EBUSY && tried < 600; tried++) usleep(100000);
   umount2(where, MNT_DETACH);
   return 0;

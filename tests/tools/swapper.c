@@ -3,7 +3,7 @@
 //   swapper exchange FIRST SECOND   gives each of two names what the other one has
 //   swapper replace NAME TARGET     puts a symbolic link to TARGET in the place of each regular file that NAME gets
 //
-// "stat" is answered by "swaps N".
+// Each line of input is answered by the number of swaps.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -48,7 +48,7 @@ int main(int count, char **arguments) {
   fflush(stdout);
   char line[64];
   while (fgets(line, sizeof line, stdin)) {
-    printf("swaps %ld\n", (long)swaps);
+    printf("%ld\n", (long)swaps);
     fflush(stdout);
   }
   return 0;

@@ -1,13 +1,13 @@
 // vdisk DIRECTORY MEGABYTES
 //
-// A disk made of memory, with faults: one file "disk" in a FUSE file system mounted on DIRECTORY, to be put
-// under a loop device. As a real disk it has a volatile cache: what was written is durable only after a flush
-// (fsync), and a snapshot shows what a power cut would leave.
+// A disk in memory: the file "disk" in a FUSE file system on DIRECTORY, for a loop device. Like a real disk it has a
+// volatile cache: written bytes are durable only after a flush (fsync).
 //
-// Commands beside those of fuse_wire.h:
-//   drop-flush 0|1                         flushes say yes and do nothing: a disk that lies
-//   snap PATH SEED PERCENT UNIT            writes what is durable, and each volatile piece of UNIT bytes
-//                                          with a chance of PERCENT, to an image at PATH
+// Its command, beside those of fuse_wire.h:
+//   snap PATH SEED PERCENT UNIT   Writes the image that a power cut would leave to PATH: what is durable, and each
+//                                 volatile piece of UNIT bytes with a probability of PERCENT.
+//
+// With "fault flush short 0" flushes succeed and do nothing, as on a disk that lies.
 
 #define _GNU_SOURCE
 #include "fuse_wire.h"
@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-enum { SECTOR = 512, ROOT = 1, DISK = 2 };
+enum { SECTOR = 512, DISK = 2 };
 enum { READ, WRITE, FLUSH };
 static const char *const operation_names[] = {"read", "write", "flush", 0};
 
@@ -25,15 +25,15 @@ enum { WRITTEN = 1, VOLATILE = 2 };
 static uint64_t size;
 static char *current, *durable;
 static uint8_t *sectors;
-static int drops_flushes;
 
-static void attributes(uint64_t node, struct fuse_attr *attr) {
+static int attributes(uint64_t node, struct fuse_attr *attr) {
   memset(attr, 0, sizeof *attr);
   attr->ino = node;
   attr->nlink = 1;
   attr->blksize = 4096;
   attr->mode = node == ROOT ? S_IFDIR | 0700 : S_IFREG | 0600;
   attr->size = node == ROOT ? 0 : size;
+  return 0;
 }
 
 static void serve_write(const struct request *request) {
@@ -60,9 +60,9 @@ static void serve_read(const struct request *request) {
 }
 
 static void serve_flush(const struct request *request) {
-  int error = meet(FLUSH, 0, 1).error;
+  struct fate fate = meet(FLUSH, 0, 1);
   pthread_mutex_lock(&lock);
-  if (!error && !drops_flushes) {
+  if (!fate.error && fate.most > 0) {
     for (uint64_t index = 0; index < size / SECTOR; index++) {
       if (!(sectors[index] & VOLATILE)) continue;
       memcpy(durable + index * SECTOR, current + index * SECTOR, SECTOR);
@@ -70,7 +70,7 @@ static void serve_flush(const struct request *request) {
     }
   }
   pthread_mutex_unlock(&lock);
-  reply_error(request, error);
+  reply_error(request, fate.error);
 }
 
 // The loop device discards and zeroes by punching holes.
@@ -82,7 +82,7 @@ static void serve_fallocate(const struct request *request) {
     int error = meet(WRITE, in->offset, in->offset + in->length).error;
     if (error) return reply_error(request, error);
     pthread_mutex_lock(&lock);
-    // What was never written is zeros already: making a file system discards all of the disk first.
+    // Making a file system first discards all of the disk, which is zeros already.
     for (uint64_t index = in->offset / SECTOR; index < (in->offset + in->length) / SECTOR; index++) {
       if (!sectors[index]) continue;
       memset(current + index * SECTOR, 0, SECTOR);
@@ -93,30 +93,18 @@ static void serve_fallocate(const struct request *request) {
   reply_error(request, 0);
 }
 
-static void serve_lookup(const struct request *request) {
-  if (strcmp(request->arguments, "disk")) return reply_error(request, ENOENT);
-  struct fuse_entry_out out = {.nodeid = DISK};
-  attributes(DISK, &out.attr);
-  reply(request, 0, &out, sizeof out);
-}
-
 static void forget(uint64_t node, uint64_t lookups) {
   (void)node, (void)lookups;
 }
 
 static void serve(const struct request *request, uint32_t opcode) {
   switch (opcode) {
-  case FUSE_LOOKUP: return serve_lookup(request);
+  case FUSE_LOOKUP:
+    if (strcmp(request->arguments, "disk")) return reply_error(request, ENOENT);
+    return reply_entry(request, DISK, 0);
   case FUSE_GETATTR:
-  case FUSE_SETATTR: {
-    struct fuse_attr_out out = {0};
-    attributes(request->header->nodeid, &out.attr);
-    return reply(request, 0, &out, sizeof out);
-  }
-  case FUSE_OPEN: {
-    struct fuse_open_out out = {0};
-    return reply(request, 0, &out, sizeof out);
-  }
+  case FUSE_SETATTR: return reply_attributes(request);
+  case FUSE_OPEN: return reply_open(request, 0);
   case FUSE_READ: return serve_read(request);
   case FUSE_WRITE: return serve_write(request);
   case FUSE_FSYNC: return serve_flush(request);
@@ -133,40 +121,27 @@ static void serve(const struct request *request, uint32_t opcode) {
 
 // ---- commands ---------------------------------------------------------------------------------------------------
 
-static void snapshot(const char *path, unsigned seed, unsigned percent, unsigned unit) {
+static int snapshot(const char *path, unsigned seed, unsigned percent, unsigned unit) {
   int image = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-  if (image < 0 || ftruncate(image, (off_t)size)) {
-    printf("error %s\n", strerror(errno));
-    return;
-  }
+  int good = image >= 0 && ftruncate(image, (off_t)size) == 0;
   srandom(seed);
-  uint64_t step = unit / SECTOR, kept = 0, lost = 0;
-  for (uint64_t first = 0; first < size / SECTOR; first += step) {
+  for (uint64_t first = 0; good && first < size; first += unit) {
     uint8_t state = 0;
-    for (uint64_t index = 0; index < step; index++) state |= sectors[first + index];
+    for (uint64_t at = first; at < first + unit; at += SECTOR) state |= sectors[at / SECTOR];
     if (!state) continue;
-    const char *source = durable;
-    if (state & VOLATILE) {
-      int keep = (unsigned)(random() % 100) < percent;
-      if (keep) source = current;
-      *(keep ? &kept : &lost) += 1;
-    }
-    if (pwrite(image, source + first * SECTOR, unit, (off_t)(first * SECTOR)) != (ssize_t)unit) {
-      printf("error %s\n", strerror(errno));
-      close(image);
-      return;
-    }
+    int keep = state & VOLATILE && (unsigned)(random() % 100) < percent;
+    good = pwrite(image, (keep ? current : durable) + first, unit, (off_t)first) == (ssize_t)unit;
   }
   close(image);
-  printf("kept %lu lost %lu\n", kept, lost);
+  return good;
 }
 
 static int obey_own(const char *command) {
   char path[2048];
   unsigned seed, percent, unit;
-  if (sscanf(command, "snap %2047s %u %u %u", path, &seed, &percent, &unit) == 4) snapshot(path, seed, percent, unit);
-  else if (sscanf(command, "drop-flush %d", &drops_flushes) == 1) printf("ok\n");
-  else return 0;
+  if (sscanf(command, "snap %2047s %u %u %u", path, &seed, &percent, &unit) != 4) return 0;
+  if (snapshot(path, seed, percent, unit)) printf("ok\n");
+  else printf("error %s\n", strerror(errno));
   return 1;
 }
 

@@ -13,35 +13,13 @@ import { content, firstWrong, firstWrongInFile } from "../content.ts";
 import { allWork } from "./all_work.ts";
 import { swapped } from "./swapped.ts";
 
-const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/"));
-
-/** Bytes of the file that {@linkcode pipe} writes. */
-export const PIPED = 3 * 1024 * 1024 + 5;
-
-/** Pipes bytes into an atomic file and reads them back. */
-async function pipe(path: string) {
-  const chunk = 70_001;
-  function* chunks() {
-    for (let at = 0; at < PIPED; at += chunk) yield content(at, Math.min(chunk, PIPED - at));
-  }
-  const file = await DmaFile.create(path, { atomic: true });
-  await ReadableStream.from(chunks()).pipeTo(file.writable);
-  // Enough sequential waits for the switch to epoll.
-  await using again = await DmaFile.open(path);
-  for (let at = 0; at < 450; at++) await again.readAt(at * 4096, 100);
-  const { readable } = await DmaFile.open(path);
-  const bytes = new Uint8Array(await new Response(readable).arrayBuffer());
-  const wrong = firstWrong(bytes, PIPED);
-  return { info: engineInfo(), length: bytes.length, wrong, inFlight: ioStats().inFlight };
-}
-
 interface Handle {
   open(fd: number): number;
   readStart(): number;
 }
 
-/** As {@linkcode pipe}, where epoll cannot watch a descriptor through Node's handles. */
-async function pipeWithoutEpoll(path: string, how: string) {
+/** All work, where epoll cannot watch a descriptor through Node's handles. */
+async function withoutEpoll(folder: string, how: string) {
   // Not imported for the other jobs: without /proc it cannot be.
   const { default: process } = await import("node:process");
   type Binding = (name: string) => { Pipe: new (type: number) => Handle };
@@ -59,7 +37,7 @@ async function pipeWithoutEpoll(path: string, how: string) {
     if (how === "node:process refuses") throw new Error("No internal bindings here");
     return { Pipe: DeafPipe };
   };
-  return await pipe(path);
+  return await allWork(folder);
 }
 
 /** Requests io_uring repeatedly. `mapped` is the growth of the mapped ranges of memory. The number of V8's own ranges varies. */
@@ -131,9 +109,8 @@ async function descriptors(folder: string, spare: string) {
   return { opened, again, failed: failure !== undefined, failure: { code, op, path } };
 }
 
-/** Writes and reads files beside `path` when the system starts no further thread, neither for Deno nor for io_uring. */
-async function noMoreThreads(path: string) {
-  const folder = folderOf(path);
+/** Writes and reads files when the system starts no further thread, neither for Deno nor for io_uring. */
+async function noMoreThreads(folder: string) {
   const length = 300_000;
   const write = async (index: number) => {
     const writer = new DmaStreamWriter(await DmaFile.create(`${folder}/${index}`));
@@ -191,7 +168,8 @@ async function busyThreads(slow: string, folder: string, reads: string) {
  */
 async function atomicWithoutProc(path: string, refused: string) {
   const { interpose } = await import("../../support/interpose.ts");
-  const namesNow = () => [...Deno.readDirSync(folderOf(path))].map(({ name }) => name).sort();
+  const folder = path.slice(0, path.lastIndexOf("/"));
+  const namesNow = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
   using _ = interpose("link", ({ operation, pass, end }) => {
     if (refused && !operation.byProc) return end(-2);
     pass();
@@ -204,38 +182,20 @@ async function atomicWithoutProc(path: string, refused: string) {
   return { proc, names, after: namesNow() };
 }
 
-/** Bytes of the file that {@linkcode writeFile} writes when all goes well. */
-export const WRITTEN = 300_007;
-
-/** Writes a new file, with a sync halfway. Resolves to the first error, and whether all later calls reject with it. */
-async function writeFile(path: string) {
+/** Writes a file up to the limit of its size. Resolves to the error, and whether every later call rejects with it. */
+async function writeToLimit(path: string) {
   const options = { bufferSize: 64 * 1024, writeBehind: 2 };
   const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-  let error: DmaError | undefined;
-  let sticky = true;
-  try {
-    for (let at = 0; at < WRITTEN; at += 25_000) {
-      await writer.write(content(at, Math.min(25_000, WRITTEN - at)));
-      if (at === 150_000) await writer.sync({ tail: true });
-    }
-    await writer.close();
-  } catch (first) {
-    error = first as DmaError;
-    for (const call of [writer.write(new Uint8Array(1)), writer.sync(), writer.close()]) {
-      sticky &&= await call.then(() => false, (again) => again === error);
-    }
-  }
-  const { code, op, message } = error ?? {};
+  await writer.write(content(0, 150_000));
+  await writer.sync({ tail: true });
+  const { code, op, message } = await writer.write(content(150_000, 150_000))
+    .then(() => writer.close()).then(() => ({} as DmaError), (error) => error);
+  const again = [writer.write(new Uint8Array(1)), writer.sync(), writer.close()]
+    .map((call) => call.then(() => "", (error) => error.message));
+  const sticky = (await Promise.all(again)).every((each) => each === message);
   const { inFlight, poolBuffers, bytesWritten } = ioStats();
   const used = inFlight + poolBuffers;
-  const flushed = writer.currentFlushedPos;
-  return {
-    error: error && { code, op, path: error.path, message },
-    sticky,
-    flushed,
-    used,
-    bytesWritten,
-  };
+  return { code, op, sticky, used, bytesWritten, flushed: writer.currentFlushedPos };
 }
 
 export const jobs = {
@@ -247,10 +207,9 @@ export const jobs = {
   fullRing,
   manyWrites,
   noMoreThreads,
-  pipe,
-  pipeWithoutEpoll,
   swapped,
-  writeFile,
+  withoutEpoll,
+  writeToLimit,
 };
 
 if (import.meta.main) {

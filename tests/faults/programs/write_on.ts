@@ -1,33 +1,64 @@
-// Writes files one after the other without end, and prints each promise at once, because it may be killed at any
-// moment. KIND FOLDER SEED [POSITION] [LIMIT]
+// Writes files one after the other until it is killed, and prints each promise at once. KIND FOLDER SEED [POSITION]
 //
 //   open G LENGTH     file G is begun; its content has seed G
 //   flushed G N       currentFlushedPos was N
 //   synced G N        a sync() resolved to N
 //   closed G LENGTH   close() resolved
 //
-// Kinds: "new" creates file after file, "exact" does so without moving the end of file ahead, "atomic" writes file
-// after file to one path, "log" continues one file from POSITION, the last sync(), and "append" appends to a file of
-// POSITION bytes. After LIMIT bytes it waits to be killed. "end" writes one file, ends without closing it, and prints
-// "closed" after that.
+// After "synced" and "closed" it waits for a line of its input, unless that has ended. Other writes are in flight then.
 
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
-import { content } from "../content.ts";
 import { Random } from "../../simulator/random.ts";
-import { generationLength, isLog, type Kind, pathOf } from "../written.ts";
+import { content } from "../content.ts";
 
-const [kind, folder, seed, position = "0", limit = "Infinity"] = Deno.args as [
-  Kind,
-  string,
-  string,
-  string?,
-  string?,
-];
+export const kinds = [
+  /** File after file. */
+  "new",
+  /** The same, without moving the end of file ahead. */
+  "exact",
+  /** The same, ended by seal(). */
+  "sealed",
+  /** The same, by writeAt() and sync() of DmaFile. */
+  "random access",
+  /** File after file to one path. */
+  "atomic",
+  /** One file, continued from the last sync(). */
+  "log",
+  /** One file that is open to append. */
+  "append",
+  /** One file, which is closed when the event loop runs empty. */
+  "end",
+  /** One file, which Deno.exit() completes, but does not sync. */
+  "exit",
+] as const;
+
+export type Kind = (typeof kinds)[number];
+
+/** Whether one file grows from process to process. */
+export function isLog(kind: Kind): boolean {
+  return kind === "log" || kind === "append";
+}
+
+/** The length of a file. Most are small, so that kills also meet opening and closing. */
+export function generationLength(generation: number, seed: number): number {
+  const random = new Random(generation * 1000 + seed + 1);
+  return random.below(random.chance(0.3) ? 12_000_000 : 500_000);
+}
+
+export function pathOf(kind: Kind, folder: string, generation: number): string {
+  const isOnePath = isLog(kind) || kind === "atomic";
+  return `${folder}/${isOnePath ? "file" : `file-${generation}`}`;
+}
+
+/** After so many bytes it only waits, so that the disk does not fill up. */
+const MOST_WRITTEN = 80_000_000;
+
+const [kind, folder = "", seed, position = "0"] = Deno.args as [Kind, ...string[]];
 const random = new Random(Number(seed));
-const encoder = new TextEncoder();
 
-function say(...words: (string | number)[]): void {
-  Deno.stdout.writeSync(encoder.encode(`${words.join(" ")}\n`));
+function say(word: "open" | "flushed" | "synced" | "closed", generation: number, at: number): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${word} ${generation} ${at}\n`));
+  if (word === "synced" || word === "closed") Deno.stdin.readSync(new Uint8Array(1));
 }
 
 async function open(generation: number): Promise<DmaFile> {
@@ -47,30 +78,53 @@ async function write(generation: number, start: number, length: number): Promise
   });
   say("open", generation, length);
   const syncs: Promise<void>[] = [];
+  const sync = (tail: boolean) => {
+    syncs.push(writer.sync({ tail }).then((position) => say("synced", generation, position)));
+  };
   let largest = 1000 + random.below(200_000);
   for (let at = start; at < length;) {
     const chunk = Math.min(1 + random.below(largest), length - at);
     await writer.write(content(at, chunk, seed));
     at += chunk;
     const dice = random.next();
-    if (dice < 0.1) {
-      const synced = writer.sync({ tail: dice < 0.06 });
-      syncs.push(synced.then((position) => say("synced", generation, position)));
-    } else if (dice < 0.2) {
-      say("flushed", generation, writer.currentFlushedPos);
-    } else if (dice < 0.22) {
-      largest = 1 + random.below(400_000);
-    }
+    if (dice < 0.1) sync(dice < 0.06);
+    else if (dice < 0.2) say("flushed", generation, writer.currentFlushedPos);
+    else if (dice < 0.22) largest = 1 + random.below(400_000);
     if (dice < 0.03) await Promise.all(syncs);
+    // Small records that are synced one by one share a block.
+    for (const end = Math.min(at + 1500, length); dice < 0.01 && at < end;) {
+      const record = Math.min(300, end - at);
+      await writer.write(content(at, record, seed));
+      at += record;
+      sync(true);
+      await Promise.all(syncs);
+    }
   }
-  if (kind === "end") return;
-  await writer.close();
+  if (kind === "end" || kind === "exit") return;
+  const sealed = kind === "sealed" ? await writer.seal() : await writer.close();
   await Promise.all(syncs);
+  say("closed", generation, length);
+  await sealed?.close();
+}
+
+async function writeAt(generation: number, most: number): Promise<void> {
+  const file = await open(generation);
+  const length = file.alignDown(most);
+  say("open", generation, length);
+  for (let at = 0; at < length;) {
+    const chunk = Math.min(file.alignUp(1 + random.below(400_000)), length - at);
+    await file.writeAt(content(at, chunk, generation), at);
+    at += chunk;
+    if (at < length && !random.chance(0.2)) continue;
+    await file.sync();
+    say("synced", generation, at);
+  }
+  await file.close();
   say("closed", generation, length);
 }
 
 /** Writes a file that is long enough for a kill in the middle, and does not close it. */
-async function end(): Promise<void> {
+async function writeToEnd(): Promise<void> {
   const length = 1 + random.below(40_000_000);
   await write(1, 0, length);
   // The module's own listener was added before, so it runs first.
@@ -78,19 +132,20 @@ async function end(): Promise<void> {
     say("closed", 1, length);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   });
-  if (random.chance(0.5)) Deno.exit();
+  if (kind === "exit") Deno.exit();
 }
 
-if (kind === "end") await end();
-else {
+async function writeOn(): Promise<void> {
   let start = Number(position);
   let written = 0;
-  for (let generation = 1;; generation++) {
+  for (let generation = 1; written < MOST_WRITTEN; generation++) {
     const length = generationLength(generation, Number(seed));
     written += length;
-    if (written > Number(limit)) break;
-    await write(generation, start, start + length);
+    if (kind === "random access") await writeAt(generation, length);
+    else await write(generation, start, start + length);
     if (isLog(kind)) start += length;
   }
   setInterval(() => {}, 1000);
 }
+
+if (import.meta.main) await (kind === "end" || kind === "exit" ? writeToEnd() : writeOn());

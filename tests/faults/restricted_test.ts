@@ -1,0 +1,249 @@
+// Processes that lack io_uring, liburing, epoll, locked memory, privileges, threads, descriptors, /proc, or room in a
+// file: the module reports it, and works with the rest.
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import type { EngineInfo } from "../../mod.ts";
+import { CLI } from "../cli/process.ts";
+import { hasProgram, runOrThrow } from "../setup/command.ts";
+import { firstWrongInFile } from "./content.ts";
+import { assertContent } from "./failed_writer.ts";
+import { engines, type FaultTestOptions, folderTest } from "./machine.ts";
+import { type ProgramOptions, resultOf, runProgram } from "./programs.ts";
+import { tool } from "./tools.ts";
+
+const EPERM = "1";
+const ENOSYS = "38";
+/** The environment of the tests must not choose the engine here. */
+const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Runs all kinds of work in a program with these settings. Resolves to what its engine found. */
+async function work(folder: string, options: ProgramOptions = {}): Promise<EngineInfo> {
+  const { wrong, used, info } = await resultOf("allWork", [folder], { env: free, ...options });
+  assertEquals({ wrong, used }, { wrong: [], used: 0 });
+  return info;
+}
+
+/** Registers a test for each engine, in a process of its own. */
+function engineTest(
+  name: string,
+  programs: readonly string[],
+  fn: (folder: string, engine: (typeof engines)[number]) => Promise<void>,
+  options: FaultTestOptions = {},
+): void {
+  const ignore = !programs.every(hasProgram);
+  for (const engine of engines) {
+    folderTest(`${name} [${engine}]`, { ignore, ...options }, (folder) => fn(folder, engine));
+  }
+}
+
+// ---- no io_uring, no epoll -------------------------------------------------------------------------------------
+
+folderTest("the control: without any restriction auto picks io_uring", {
+  needs: ["io_uring"],
+}, async (folder) => {
+  const { engine, registeredBuffers, features } = await work(folder);
+  assertEquals([engine, registeredBuffers, features.at(-1)], ["io_uring", true, "woken by epoll"]);
+});
+
+/** The ways to lack io_uring, and the reported reasons. */
+const without: { name: string; secc?: string[]; env?: Record<string, string>; reason: RegExp }[] = [
+  { name: "io_uring is forbidden with EPERM", secc: [EPERM], reason: /EPERM.*seccomp/s },
+  { name: "io_uring is forbidden with ENOSYS", secc: [ENOSYS], reason: /ENOSYS/ },
+  { name: "io_uring_enter alone is refused", secc: ["enter", EPERM], reason: /EPERM/ },
+  {
+    name: "liburing is missing",
+    env: { DMA_LIBURING: "/nonexistent" },
+    reason: /Cannot load \/nonexistent, which DMA_LIBURING names \(.*apt install liburing2.*dnf/,
+  },
+];
+
+for (const { name, secc, env, reason } of without) {
+  folderTest(`where ${name} threads are used, and the reason is told`, {
+    needs: secc ? ["gcc", "io_uring"] : [],
+  }, async (folder) => {
+    const wrapper = secc ? [await tool("secc"), ...secc] : [];
+    const options = { env: { ...free, ...env }, wrapper };
+    const info = await work(folder, options);
+    assertEquals(info.engine, "threads");
+    assertMatch(info.reason, reason);
+
+    const doctor = { script: CLI, args: ["doctor", folder], ...options };
+    const { code, stdout } = await runProgram("", doctor);
+    assertEquals(code, 0);
+    assertMatch(stdout.replace(/\s+/g, " "), reason);
+    assertMatch(stdout, /threads/);
+
+    // If io_uring is demanded, nothing opens.
+    const demanded = await resultOf("demandRing", [`${folder}/demanded`], options);
+    const { error, exists, mapped } = demanded;
+    assertMatch(error, reason);
+    assertEquals(exists, false);
+    assert(mapped < 100, `${mapped} more mappings after 200 failures`);
+  });
+}
+
+for (const how of ["node:process refuses", "handles take no eventfd", "no signal comes"]) {
+  folderTest(`where epoll cannot be had (${how}) a thread wakes the event loop`, {
+    needs: ["io_uring"],
+  }, async (folder) => {
+    const { wrong, info } = await resultOf("withoutEpoll", [folder, how], { env: free });
+    assertEquals([wrong, info.features.at(-1)], [[], "woken by thread"]);
+  });
+}
+
+// ---- no locked memory ------------------------------------------------------------------------------------------
+
+const ignore = !hasProgram("prlimit") || !hasProgram("setpriv");
+
+/** Commands that remove the right to lock memory beyond a limit. */
+function withLockedMemory(bytes: number): string[] {
+  const drop = ["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"];
+  return ["prlimit", `--memlock=${bytes}:${bytes}`, ...Deno.uid() === 0 ? drop : []];
+}
+
+folderTest("with too little locked memory for registered buffers everything works without them", {
+  needs: ["root", "io_uring"],
+  ignore,
+}, async (folder) => {
+  // Room for rings, of which other processes of the same account use a part; buffers take 8 MiB at once.
+  for (const [registeredBuffers, wrapper] of [[false, withLockedMemory(4 << 20)], [true, []]]) {
+    const options = { env: free, wrapper: wrapper as string[] };
+    const { info, pinned, wrong } = await resultOf("manyWrites", [`${folder}/file`], options);
+    assertEquals([info.engine, wrong], ["io_uring", -1]);
+    assertEquals([info.registeredBuffers, pinned > 0], [registeredBuffers, registeredBuffers]);
+  }
+});
+
+folderTest("with no locked memory at all the module works, and names the engine", {
+  needs: ["io_uring"],
+  ignore,
+}, async (folder) => {
+  const { engine, reason } = await work(folder, { wrapper: withLockedMemory(0) });
+  if (engine === "threads") assertMatch(reason, /io_uring/);
+});
+
+// ---- no privileges, threads, descriptors or /proc --------------------------------------------------------------
+
+/** An account that no other test uses: a limit of threads counts all processes of one account. */
+const NOBODY = 65533;
+
+/** Calls `run` with a folder of an account without privileges, and the settings for a program of that account. */
+async function asNobody<T>(
+  directory: string,
+  engine: string,
+  run: (folder: string, options: ProgramOptions) => Promise<T>,
+): Promise<T> {
+  // Other accounts may not be able to read the checkout and Deno.
+  const [module, deno, home] = ["module", "deno", "home"].map((name) => `${directory}/${name}`);
+  await Deno.mkdir(module!);
+  const parts = ["mod.ts", "deno.json", "src", "ffi", "tests/faults", "tests/support"];
+  await runOrThrow("cp", ["-r", "--parents", ...parts, module!], { cwd: root });
+  await Deno.copyFile(Deno.execPath(), deno!);
+  await Deno.chmod(deno!, 0o755);
+  const folder = `${home}/data`;
+  await Deno.mkdir(folder, { recursive: true });
+  for (const path of [home!, folder]) await Deno.chown(path, NOBODY, NOBODY);
+  const drop = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--inh-caps=-all"];
+  const env = { DENO_DIR: `${home}/deno`, DENO_NO_UPDATE_CHECK: "1", DMA_ENGINE: engine };
+  const wrapper = ["setpriv", ...drop, "--bounding-set=-all"];
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await run(folder, { deno: deno!, module: module!, env, wrapper });
+    } catch (error) {
+      // Deno ends if it cannot start a thread for itself: seen in half of the tries on a busy machine, with 2.9.6.
+      if (attempt === 20 || !/unable to create worker threads/.test(String(error))) throw error;
+    }
+  }
+}
+
+engineTest("an account without any privilege can do everything", ["setpriv"], async (dir, name) => {
+  const { engine } = await asNobody(dir, name, work);
+  assertEquals(engine, name);
+  assertEquals((await Deno.stat(`${dir}/home/data/file`)).uid, NOBODY);
+}, { needs: ["root"] });
+
+engineTest("where no further thread starts everything is done, and closed", [
+  "prlimit",
+  "setpriv",
+], async (directory, engine) => {
+  const limited = (folder: string, options: ProgramOptions) =>
+    resultOf("noMoreThreads", [folder], options);
+  assertEquals(await asNobody(directory, engine, limited), { engine, open: 0, inFlight: 0 });
+}, { needs: ["root"] });
+
+for (const engine of ["", ...engines]) {
+  folderTest(`with few descriptors opening fails, and all is given back [${engine || "auto"}]`, {
+    ignore: !hasProgram("prlimit"),
+  }, async (directory) => {
+    let most = 0;
+    for (let spare = 2; spare <= 14; spare += 2) {
+      const env = { ...free, DMA_ENGINE: engine };
+      const found = await resultOf("descriptors", [directory, String(spare)], { env });
+      const { opened, again, failed, failure } = found;
+      assert(failed, "The limit must be met");
+      // If the shim cannot be loaded, its message has the reason in words.
+      const expected = { code: "EMFILE", op: "open", path: `${directory}/${opened}` };
+      if (opened > 0) assertEquals(failure, expected);
+      // Deno itself takes one or two for a while.
+      assert(again >= opened - 2, `${opened}, then ${again} files`);
+      most = Math.max(most, opened);
+    }
+    assert(most > 0, "With the most to spare some files must open");
+  });
+}
+
+const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
+/** Whether the kernel links a descriptor for everybody. */
+const linksDescriptors = major > 6 || (major === 6 && minor >= 10);
+
+engineTest(
+  "without /proc an atomic file is whole, or not there",
+  ["unshare"],
+  async (dir, engine) => {
+    const path = `${dir}/data/file`;
+    await Deno.mkdir(`${dir}/data`);
+    for (const refused of ["", "refused"]) {
+      await Deno.writeFile(path, new Uint8Array(1000));
+      const { proc, names, after } = await resultOf("atomicWithoutProc", [path, refused], {
+        env: { DMA_ENGINE: engine, XDG_CACHE_HOME: dir },
+        wrapper: ["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$0" "$@"'],
+      });
+      assertEquals([proc, after], [false, ["file"]]);
+      // Without a name if the kernel can link a descriptor, otherwise under a hidden name. That is known at once.
+      const hidden = names.filter((name) => /^\.file\..*\.tmp$/.test(name));
+      if (refused || linksDescriptors) assertEquals(hidden.length, refused ? 1 : 0);
+      assertEquals(await firstWrongInFile(path, 100_000), -1);
+    }
+  },
+  { needs: ["root"] },
+);
+
+// ---- no room in a file -----------------------------------------------------------------------------------------
+
+const LIMIT = 225_280;
+
+engineTest("at the limit of a file's size a writer fails for good, or the process ends", [
+  "prlimit",
+], async (folder, engine) => {
+  const path = `${folder}/file`;
+  const options = (trap: string) => ({
+    env: { DMA_ENGINE: engine },
+    wrapper: ["sh", "-c", `${trap} exec prlimit --fsize=${LIMIT} "$0" "$@"`],
+  });
+  const found = await resultOf("writeToLimit", [path], options("trap '' XFSZ;"));
+  const { code, op, sticky, used, flushed, bytesWritten } = found;
+  assertEquals({ code, op, sticky, used }, { code: "EFBIG", op: "write", sticky: true, used: 0 });
+  assert(bytesWritten > flushed + 4096, "No write was cut short");
+  assert(flushed > 150_000 && flushed <= LIMIT, `${flushed} bytes are flushed`);
+  await assertContent(path, flushed);
+
+  // Without a handler of SIGXFSZ.
+  const args = ["writeToLimit", path];
+  const { signal, stdout } = await runProgram("jobs", { ...options(""), args });
+  if (signal === null) assertStringIncludes(stdout, "EFBIG");
+  else assertEquals(signal, "SIGXFSZ");
+  // These bytes were synced.
+  assertEquals(await firstWrongInFile(path, 150_000), -1);
+});
