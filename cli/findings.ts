@@ -3,7 +3,7 @@ import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import { Errno } from "../src/engine/linux.ts";
 import type { DirectProbe } from "./direct_probe.ts";
 import { PROGRAM } from "./help_text.ts";
-import { quoted } from "./remedies.ts";
+import { pathFlag, quoted } from "./remedies.ts";
 import type { Finding, Report } from "./report.ts";
 import { type IoUringLimits, isKernel, isMemory, isServed, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
@@ -66,7 +66,8 @@ const [error, warning, info] = [at("error"), at("warning"), at("info")];
 function permissions({ missingPermissions, probe, works }: Facts): Finding | undefined {
   if (missingPermissions.length === 0) return undefined;
   const path = quoted(probe.path);
-  const flags = `--allow-ffi --allow-read=${path} --allow-write=${path}`;
+  const paths = ["--allow-read", "--allow-write"].map((flag) => pathFlag(flag, probe.path));
+  const flags = ["--allow-ffi", ...paths].join(" ");
   // A file can be read without the permission to write.
   return (works ? info : error)(
     `Deno was started without ${missingPermissions.join(" ")}`,

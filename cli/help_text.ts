@@ -23,7 +23,7 @@ const READ_BUFFER = formatSize(DEFAULT_READ_BUFFER_SIZE);
 
 const TOP = `
 Examples:
-  tar c folder | dma write --atomic backup.tar    a complete backup, or none
+  tar c folder | dma write --atomic backup.tar    appears when it is durable
   dma copy --verify disk.img /mnt/disk.img        a durable copy, read back
   dma bench /mnt                                  the speed of that disk in 10 s
 
@@ -81,6 +81,10 @@ Examples:
   tar c folder | dma write --atomic backup.tar
   journalctl -f | dma write --append service.log
   curl -s https://example.com/big.iso | dma write --json big.iso | jq .rate
+
+The end of the input:
+  The end of a pipe does not show whether the program before it has failed. In
+  bash, "set -o pipefail" makes the exit code show it; the file stays.
 
 Slow input:
   If the input is a pipe, all bytes so far are written and made durable once a

@@ -69,10 +69,16 @@ function isOfSource(error: unknown, { source, directory }: Circumstance): boolea
 /** All flags that the transfer needs. */
 function permissionFlags({ source, dest, atomic = false }: Circumstance): string {
   const written = dest === undefined || !atomic ? dest : parentOf(dest);
-  const read = [source, written].filter((path) => path !== undefined).map(quoted).join(",");
-  const flags = ["--allow-ffi", `--allow-read=${read}`];
-  if (written !== undefined) flags.push(`--allow-write=${quoted(written)}`);
+  const paths = [source, written].filter((path) => path !== undefined);
+  const flags = ["--allow-ffi", pathFlag("--allow-read", ...paths)];
+  if (written !== undefined) flags.push(pathFlag("--allow-write", written));
   return flags.join(" ");
+}
+
+/** A permission flag for some paths. A path with a comma cannot be named, because Deno takes it for two. */
+export function pathFlag(flag: string, ...paths: string[]): string {
+  if (paths.some((path) => path.includes(","))) return flag;
+  return `${flag}=${paths.map(quoted).join(",")}`;
 }
 
 function forSource(code: string, { source, dest }: Circumstance): string | undefined {
@@ -98,6 +104,7 @@ function forDest(
   const message = error instanceof Error ? error.message : "";
   const where = directory ? dest : parentOf(dest);
   const parent = quoted(where);
+  const both = isMissing(dest) || directory ? parent : `${parent} ${quoted(dest)}`;
   switch (code) {
     case "ENOENT":
       if (!isMissing(where)) return undefined;
@@ -108,11 +115,9 @@ function forDest(
       if (isMissing(dest)) return `make the directory first: mkdir -p ${quoted(dest)}`;
       return `name a file in it, such as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
     case "EACCES":
-      return `the permissions of the file system forbid it, not Deno's: ls -ld ${parent}${
-        directory ? "" : ` ${quoted(dest)}`
-      }`;
+      return `the permissions of the file system forbid it, not Deno's: ls -ld ${both}`;
     case "EPERM":
-      return `it may be immutable or append-only: lsattr ${quoted(dest)}`;
+      return `lsattr -d ${both} shows what is immutable or append-only`;
     case "EROFS":
       return `its file system is mounted read-only: findmnt -T ${parent}`;
     case "ENOSPC":
@@ -122,7 +127,7 @@ function forDest(
     case "EOPNOTSUPP":
       if (message.includes("Direct I/O")) return "--direct prefer uses the page cache there";
       if (message.includes("regular file")) {
-        return "use cat or dd to write to anything but a regular file";
+        return "use cat or dd to write to anything but a regular file, and - for standard output";
       }
       return undefined;
     default:
@@ -169,8 +174,9 @@ function parentOf(path: string): string {
   return parent === "" ? "." : parent.replace(/(?<=.)\/+$/, "");
 }
 
-/** A path quoted for a shell, in one line. */
+/** A path quoted for a shell, in one line. It is never taken for an option. */
 export function quoted(path: string): string {
+  if (path.startsWith("-")) return quoted(`./${path}`);
   if (hasUnseen(path)) return `$'${inOneLine(path.replace(/[\\']/g, "\\$&"))}'`;
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -114,7 +114,8 @@ async function demo(options: DemoOptions): Promise<boolean> {
     : await findFolders();
   console.log(`Input: a tar of ${input.folders.join(", ")}, about ${formatSize(input.bytes)}`);
 
-  const dir = await Deno.makeTempDir({ dir: options.dir ?? "/var/tmp", prefix: "dma-demo-" });
+  const parent = await Deno.realPath(options.dir ?? "/var/tmp");
+  const dir = await Deno.makeTempDir({ dir: parent, prefix: "dma-demo-" });
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     Deno.addSignalListener(signal, () => {
       if (!options.keep) Deno.removeSync(dir, { recursive: true });

@@ -1,76 +1,121 @@
-// `write` and `copy`: their files, their output, and their exit codes.
+// `write`, `copy` and `read`: their bytes, the line that they print, and their exit codes.
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { cachedBytes } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, fails, shell, succeeds, testInDirectory } from "./process.ts";
+import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
+import { dma, shell, succeeds, testDma } from "./process.ts";
 
-testInDirectory("dma write stores standard input, also over a longer file", async (dir) => {
-  for (const length of [3_145_729, 1_048_576, 4097, 4096, 1, 0]) {
-    const { stdout, stderr } = await succeeds(["write", `${dir}/out`], pattern(length));
+const LENGTH = 3_145_729;
+
+/** Options of `write`, and the end of the line that it prints. */
+const ways: [options: string[], says: RegExp][] = [
+  [[], /; synced\n$/],
+  [["--atomic"], /; synced\n$/],
+  [["--size", "64M"], /; synced\n$/],
+  [["--no-sync", "--direct", "off"], /; page cache, (io_uring|threads); 4 x 1 MiB; not synced\n$/],
+  [["--buffer-size", "64K", "--write-behind", "3"], /; 3 x 64 KiB; synced\n$/],
+  [["--quiet"], /^$/],
+];
+
+testDma("dma write stores standard input, also over a longer file", async (dir) => {
+  const path = `${dir}/out`;
+  const write = async (length: number, options: string[] = []) => {
+    const { stdout, stderr } = await succeeds(["write", ...options, path], pattern(length));
     assertEquals(stdout, "");
-    assertMatch(stderr, new RegExp(`^dma: wrote ${length} bytes? .*to .*; \\d.* m?s.*; synced\n$`));
-    await assertFile(`${dir}/out`, pattern(length));
+    await assertFile(path, pattern(length));
+    return stderr;
+  };
+  for (const length of [LENGTH, 1_048_576, 4097, 4096, 1, 0]) {
+    const line = new RegExp(`^dma: wrote ${length} bytes? .*to .*; \\d.* m?s.*; synced\n$`);
+    assertMatch(await write(length), line);
+  }
+  for (const [options, says] of ways) {
+    await Deno.writeFile(path, pattern(2_000_000));
+    assertMatch(await write(1_500_001, options), says);
+    assert((await Deno.stat(path)).blocks! * 512 < 2_500_000, `${options} reserves space for ever`);
+    assertEquals(await namesIn(dir), ["out"]);
   }
 }, { bothEngines: true });
 
-testInDirectory("dma write prints how it wrote, with --quiet nothing", async (dir) => {
-  const args = ["--buffer-size", "64K", "--write-behind", "3", "--no-sync", "--direct", "off"];
-  const { stderr } = await succeeds(["write", ...args, `${dir}/out`], pattern(200_000));
-  assertMatch(stderr, /; page cache, (io_uring|threads); 3 x 64 KiB; not synced\n$/);
-  await assertFile(`${dir}/out`, pattern(200_000));
-  const quiet = await dma(["write", "--quiet", `${dir}/out`], pattern(10));
-  assertEquals([quiet.code, quiet.stdout, quiet.stderr], [0, "", ""]);
-});
-
-testInDirectory("dma write --append continues at any length, and creates a file", async (dir) => {
+testDma("dma write --append continues at any length, and creates a file", async (dir) => {
   const whole = pattern(150_000);
-  await succeeds(["write", "--append", `${dir}/out`], whole.subarray(0, 70_001));
-  const { stderr } = await succeeds(["write", "--append", `${dir}/out`], whole.subarray(70_001));
+  await succeeds(["write", "--append", `${dir}/out`], whole.slice(0, 70_001));
+  const { stderr } = await succeeds(["write", "--append", `${dir}/out`], whole.slice(70_001));
   assertStringIncludes(stderr, "appended 79999 bytes");
   await assertFile(`${dir}/out`, whole);
 }, { bothEngines: true });
 
-testInDirectory("dma write --atomic leaves the new file and nothing else", async (dir) => {
-  await Deno.writeTextFile(`${dir}/out`, "old");
-  await succeeds(["write", "--atomic", `${dir}/out`], pattern(1_500_000));
-  assertEquals(await namesIn(dir), ["out"]);
-  await assertFile(`${dir}/out`, pattern(1_500_000));
-}, { bothEngines: true });
-
-testInDirectory("dma copy refuses a file onto itself, also by another name", async (dir) => {
-  await Deno.writeFile(`${dir}/in`, pattern(1000));
-  await Deno.link(`${dir}/in`, `${dir}/link`);
-  const itself = /^dma: Cannot write to .*: it is the file that is read\n$/;
-  for (const more of [[], ["--atomic"], ["--append"]]) {
-    await fails(1, ["copy", ...more, `${dir}/in`, `${dir}/link`], itself);
+testDma("dma copy into a directory keeps the name of the source", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(5000));
+  await Deno.mkdir(`${dir}/folder`);
+  await Deno.symlink("folder", `${dir}/link`);
+  for (const target of ["folder", "folder/", "folder//", "link"]) {
+    const copy = ["copy", "--atomic", "--no-progress", `${dir}/in`, `${dir}/${target}`];
+    const { stderr } = await succeeds(copy);
+    assertStringIncludes(stderr, ` to ${dir}/${target.replace(/\/+$/, "")}/in; `);
+    await assertFile(`${dir}/folder/in`, pattern(5000));
+    assertEquals(await namesIn(`${dir}/folder`), ["in"]);
+    await Deno.remove(`${dir}/folder/in`);
   }
-  await fails(1, ["copy", `${dir}/in`, dir], itself);
-  await assertFile(`${dir}/in`, pattern(1000));
+  await succeeds(["copy", "--no-clobber", `${dir}/in`, `${dir}/folder`]);
+  await assertFile(`${dir}/folder/in`, pattern(5000));
 });
 
-testInDirectory("dma refuses a file onto itself through standard input and output", async (dir) => {
-  await Deno.writeFile(`${dir}/in`, pattern(1000));
-  const flags = `--allow-ffi --allow-read=${dir} --allow-write=${dir}`;
-  const commands = ["write in < in", "write --append in < in", "copy /dev/stdin in < in"];
-  for (const command of [...commands, "read in >> in", "copy - - < in >> in"]) {
-    for (const granted of command.includes("/dev/") ? ["-A"] : ["-A", flags]) {
-      const { code, stderr } = await shell(dir, `dma ${command}`, granted);
-      assertEquals(code, 1, stderr);
-      assertMatch(stderr, /^dma: Cannot write to .*: it is the file that is read\n$/);
-    }
-  }
-  await assertFile(`${dir}/in`, pattern(1000));
-});
-
-testInDirectory("dma copy that cannot read ends with 1, and keeps no atomic file", async (dir) => {
+testDma("dma copy that cannot read ends with 1, and keeps no atomic file", async (dir) => {
   // Nothing is mapped at address 0, so the first read fails with EIO.
   const failing = "/proc/self/mem";
   const { code, stderr } = await dma(["copy", failing, `${dir}/out`]);
   assertEquals(code, 1);
   assertMatch(stderr, /^dma: .*os error 5.*\ndma: failed; kept the first 0 bytes in .*out\n$/);
-  assertEquals((await Deno.stat(`${dir}/out`)).size, 0);
+  await assertFile(`${dir}/out`, new Uint8Array());
   await Deno.writeTextFile(`${dir}/out`, "old");
   assertEquals((await dma(["copy", "--atomic", failing, `${dir}/out`])).code, 1);
   assertEquals(await namesIn(dir), ["out"]);
   assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+});
+
+testDirectAndCached("dma read writes a file to standard output", async (dir) => {
+  const path = dir.file("in");
+  // Past the page cache too, except for the block in which the file is cut.
+  await succeeds(["write", path], pattern(LENGTH));
+  const before = await cachedBytes(path);
+  const { bytes, stderr } = await succeeds(["read", path]);
+  assertEquals(bytes, pattern(LENGTH));
+  assertMatch(stderr, /^dma: wrote 3145729 bytes \(3\.0 MiB\) to standard output; .*\/s\n$/);
+  if (!isOnDisk(dir) || before === undefined) return;
+  assert(before <= 4096, `${before}`);
+  assertEquals(await cachedBytes(path), before);
+  await Deno.readFile(path);
+  assert(await cachedBytes(path) as number >= LENGTH, "The control: another way to read fills it");
+}, { bothEngines: false });
+
+testDma("dma read reads what has no length, holes, and nothing", async (dir) => {
+  assertMatch((await dma(["read", "--quiet", "/proc/self/comm"])).stdout, /^deno/);
+  await Deno.writeTextFile(`${dir}/in`, "");
+  assertEquals((await dma(["read", `${dir}/in`])).bytes.length, 0);
+  await Deno.truncate(`${dir}/in`, LENGTH);
+  const holes = await dma(["read", "--quiet", `${dir}/in`]);
+  assertEquals([holes.bytes, holes.stderr], [new Uint8Array(LENGTH), ""]);
+  const gone = await shell(dir, "dma read --quiet in | head -c 3 | wc -c; echo ${PIPESTATUS[0]}");
+  assertEquals([gone.stdout, gone.stderr], ["3\n1\n", ""]);
+});
+
+testDma("dma takes - for standard input, and for standard output", async (dir) => {
+  const input = pattern(LENGTH);
+  await succeeds(["copy", "-", `${dir}/one`], input);
+  await assertFile(`${dir}/one`, input);
+  for (const args of [["copy", `${dir}/one`, "-"], ["write", "-"], ["copy", "-", "-"]]) {
+    assertEquals((await succeeds(args, input)).bytes, input);
+  }
+  assertEquals(await namesIn(dir), ["one"]);
+  const { stdout } = await shell(dir, "echo file > ./-; dma copy --quiet ./- two; cat two");
+  assertEquals(stdout, "file\n");
+});
+
+testDma("dma copy moves no descriptor that it inherits", async (dir) => {
+  await Deno.writeTextFile(`${dir}/in`, "line\n".repeat(10_000));
+  await Deno.truncate(`${dir}/in`, 1024 ** 2);
+  const script = 'exec 3< in; dma copy --quiet in out; read -r -u 3 line && echo "$line"';
+  assertEquals((await shell(dir, script)).stdout, "line\n");
 });

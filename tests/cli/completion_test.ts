@@ -3,10 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { hasProgram, run } from "../setup/command.ts";
 import { testOnce } from "../support/once.ts";
-import { succeeds, testInDirectory } from "./process.ts";
-import { hasTerminals } from "./terminal.ts";
-
-const hasBash = hasProgram("bash");
+import { succeeds, testDma } from "./process.ts";
 
 async function script(...args: string[]): Promise<string> {
   const { stdout, stderr } = await succeeds(["completion", ...args]);
@@ -20,56 +17,51 @@ async function printed(program: string, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-function testIn(shell: string, name: string, fn: (completion: string) => Promise<void>): void {
-  const ignore = !hasProgram(shell);
-  testOnce(`${shell} ${name}`, async () => await fn(await script(shell)), { ignore });
-}
-
 /** The words that bash offers after these words, the last of which is being typed. */
-async function inBash(completion: string, ...words: string[]): Promise<string[]> {
+async function inBash(completion: string, words: string[]): Promise<string[]> {
   const ask = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dma; printf "%s\\n" "${COMPREPLY[@]}"';
   const args = ["--norc", "-c", `${completion}\n${ask}`, "bash", "dma", ...words];
   return (await printed("bash", ...args)).split("\n").filter((word) => word !== "");
 }
 
-testIn("bash", "completes commands, options, and their values", async (completion) => {
-  const offers: [words: string[], offered: string[]][] = [
-    [[""], ["write", "copy", "read", "doctor", "bench", "completion", "help"]],
-    [["co"], ["copy", "completion"]],
-    [["--v"], ["--version"]],
-    [["write", "--wr"], ["--write-behind"]],
-    [["copy", "a", "--no"], ["--no-clobber", "--no-sync", "--no-progress"]],
-    [["write", "--direct", ""], ["require", "prefer", "off"]],
-    // In --direct=p the sign is a word by itself.
-    [["write", "--direct", "="], ["require", "prefer", "off"]],
-    [["write", "--direct", "=", "p"], ["prefer"]],
-    [["completion", ""], ["bash", "zsh", "fish"]],
-    [["completion", "--name", "x", "z"], ["zsh"]],
-    [["help", "d"], ["doctor"]],
-    // Readline completes names of files, and unknown values get no offer.
-    [["write", ""], []],
-    [["copy", "--direct", "off", "a", ""], []],
-    [["write", "--buffer-size", ""], []],
-    [["write", "--", "--at"], []],
-    [["completion", "bash", ""], []],
-  ];
-  for (const [words, offered] of offers) {
-    assertEquals(await inBash(completion, ...words), offered, `${words}`);
-  }
-  assertMatch(completion, /^complete -o default -F _dma dma$/m);
-});
+const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
 
-testIn("bash", "completes the very options that the help lists", async (completion) => {
-  for (const command of ["write", "copy", "read", "doctor", "bench", "completion"]) {
+/** The words that bash offers. */
+const offers: [words: string[], offered: string[]][] = [
+  [[""], [...COMMANDS, "help"]],
+  [["co"], ["copy", "completion"]],
+  [["--v"], ["--version"]],
+  [["write", "--wr"], ["--write-behind"]],
+  [["copy", "a", "--no"], ["--no-clobber", "--no-sync", "--no-progress"]],
+  [["write", "--direct", ""], ["require", "prefer", "off"]],
+  // In --direct=p the sign is a word by itself.
+  [["write", "--direct", "="], ["require", "prefer", "off"]],
+  [["write", "--direct", "=", "p"], ["prefer"]],
+  [["completion", "--name", "x", "z"], ["zsh"]],
+  [["help", "d"], ["doctor"]],
+  // Readline completes names of files, and unknown values get no offer.
+  [["write", ""], []],
+  [["copy", "--direct", "off", "a", ""], []],
+  [["write", "--buffer-size", ""], []],
+  [["write", "--", "--at"], []],
+  [["completion", "bash", ""], []],
+];
+
+testOnce("bash completes commands, the options that the help lists, and their values", async () => {
+  const completion = await script("bash");
+  for (const [words, offered] of offers) {
+    assertEquals(await inBash(completion, words), offered, `${words}`);
+  }
+  for (const command of COMMANDS) {
     const { stdout } = await succeeds([command, "--help"]);
     const [options = ""] = stdout.split("\nExamples:");
     const listed = [...options.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag);
     assert(listed.length > 1);
-    assertEquals(await inBash(completion, command, "--"), listed);
+    assertEquals(await inBash(completion, [command, "--"]), listed);
   }
-});
+}, { ignore: !hasProgram("bash") });
 
-testInDirectory("bash completes names of files when Tab is pressed", async (dir) => {
+testDma("bash completes names of files when Tab is pressed", async (dir) => {
   await Deno.writeTextFile(`${dir}/with space`, "");
   await Deno.mkdir(`${dir}/folder`);
   // The arguments that dma gets.
@@ -86,14 +78,15 @@ testInDirectory("bash completes names of files when Tab is pressed", async (dir)
     ...["bench", "folder/"],
     ...["write", "--direct=require"],
   ]);
-}, { ignore: !hasBash || !hasTerminals });
+}, { ignore: !hasProgram("bash") || !hasProgram("script") });
 
-testIn("zsh", "reads its script, sourced after compinit", async (completion) => {
+testOnce("zsh reads its script, sourced after compinit", async () => {
   const check = 'autoload -U compinit; compinit -D -u; eval "$1"; print -r -- $_comps[dma]';
-  assertEquals(await printed("zsh", "-f", "-c", check, "zsh", completion), "_dma\n");
-});
+  assertEquals(await printed("zsh", "-f", "-c", check, "zsh", await script("zsh")), "_dma\n");
+}, { ignore: !hasProgram("zsh") });
 
-testIn("fish", "completes commands, options, their values, and directories", async (completion) => {
+testOnce("fish completes commands, options, their values, and directories", async () => {
+  const completion = await script("fish");
   const offered = async (line: string) => {
     const ask = `${completion}\ncomplete -C ${JSON.stringify(line)}`;
     const lines = (await printed("fish", "--no-config", "-c", ask)).split("\n");
@@ -105,7 +98,7 @@ testIn("fish", "completes commands, options, their values, and directories", asy
   assertEquals(await offered("dma completion "), ["bash", "fish", "zsh"]);
   assert((await offered("dma bench /et")).includes("/etc/"));
   assert((await offered("dma write /etc/pass")).includes("/etc/passwd"));
-});
+}, { ignore: !hasProgram("fish") });
 
 testOnce("dma completion takes the name that dma was installed under", async () => {
   assertMatch(await script("bash", "--name", "my-dma"), /^complete .* my-dma$/m);

@@ -1,12 +1,81 @@
-// The diagnosis of `doctor`, and the parts of the command line that need no process.
+// The diagnosis of `doctor`: on this machine, and its findings on machines that are not available.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { isNoCow } from "../../cli/descriptor.ts";
+import type { DirectProbe } from "../../cli/direct_probe.ts";
+import { type Facts, findings, verdict } from "../../cli/findings.ts";
 import { findMount } from "../../cli/system_facts.ts";
 import { run } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, succeeds, testInDirectory } from "./process.ts";
+import { testOnce } from "../support/once.ts";
+import { dma, succeeds, testDma } from "./process.ts";
 
-Deno.test("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
+testDma("dma doctor tries a directory and leaves nothing in it", async (dir) => {
+  const { stdout, stderr } = await succeeds(["doctor", dir]);
+  assertEquals(stderr, "");
+  const labels = ["Kernel", "liburing", "io_uring", "Engine", "Locked memory", "Direct I/O"];
+  for (const label of labels) assertMatch(stdout, new RegExp(`^(ok|--)  ${label}\\s+\\S`, "m"));
+  assertStringIncludes(stdout, "wrote, synced and read back 1 MiB");
+  const works = /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/;
+  assertMatch(stdout, works);
+  assertEquals(await namesIn(dir), []);
+}, { bothEngines: true });
+
+testDma("dma doctor --json prints the same facts for programs", async (dir) => {
+  await Deno.writeFile(`${dir}/file`, pattern(5000));
+  const { stdout } = await succeeds(["doctor", "--json", `${dir}/file`]);
+  const report = JSON.parse(stdout);
+  const { works, missingPermissions, engine, kernel, probe } = report;
+  const { kind, direct, tried, alignment } = probe;
+  assertEquals({ works, missingPermissions, kernel, kind, tried, direct: typeof direct }, {
+    works: true,
+    missingPermissions: [],
+    kernel: Deno.osRelease(),
+    kind: "file",
+    tried: "read 5000 bytes",
+    direct: "boolean",
+  });
+  assertMatch(report.verdict, /^Works/);
+  for (const { level, what, remedy } of report.findings) {
+    assert(["warning", "info"].includes(level), level);
+    assertEquals(typeof what, "string");
+    assert(remedy === null || typeof remedy === "string");
+  }
+  assert(["io_uring", "threads"].includes(engine.engine));
+  assert(alignment.offset > 0);
+  await assertFile(`${dir}/file`, pattern(5000));
+}, { bothEngines: true });
+
+testDma("dma doctor ends with 1 and names what is missing or unknown", async (dir) => {
+  const told = async (path: string, ...flags: string[]) => {
+    const { code, stdout } = await dma(["doctor", path], undefined, { flags });
+    assertEquals(code, 1);
+    return stdout;
+  };
+  const missing = "No such file or directory.*";
+  const nowhere = await told(`${dir}/missing`, "-A");
+  assertMatch(nowhere, new RegExp(`^Does not work: .*${missing}\n\nProblem: .*\n {2}Remedy: `));
+  assertMatch(nowhere, new RegExp(`^!! {2}Path.*${missing}`, "m"));
+  const withoutFfi = await told(dir, "--allow-read", "--allow-write");
+  assertMatch(withoutFfi, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
+  assertMatch(withoutFfi, /^-- {2}File engine\s+unknown$/m);
+  const withoutPath = await told(dir, "--allow-ffi");
+  assertMatch(withoutPath, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
+  // The engine does not depend on the path.
+  assertMatch(withoutPath, /^(ok|--) {2}Engine\s+(io_uring|threads): /m);
+  assertMatch(withoutPath, /^-- {2}Untorn\s+unknown$/m);
+  // For Deno a comma separates two paths.
+  for (const path of [dir, `${dir}/with, comma`]) {
+    await Deno.mkdir(path, { recursive: true });
+    const [, command = ""] = /Remedy: deno (.*)$/m.exec(await told(path)) ?? [];
+    // In the folder of a clone Deno takes the package's name for the clone.
+    const ran = await run("sh", ["-c", `"$0" ${command}`, Deno.execPath()], { cwd: dir });
+    assert(ran.success, command);
+    assertMatch(ran.output, /^Works/);
+  }
+});
+
+testOnce("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
   const mountinfo = [
     "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
     "22 21 8:2 / /mnt/a rw - xfs /dev/sda2 rw",
@@ -20,73 +89,179 @@ Deno.test("findMount() takes the longest mount point, the last of two, and unesc
   assertEquals(findMount(mountinfo, "/mnt/a b/c")?.mountPoint, "/mnt/a b");
 });
 
-testInDirectory("dma doctor tries a directory and leaves nothing in it", async (dir) => {
-  const { stdout, stderr } = await succeeds(["doctor", dir]);
-  assertEquals(stderr, "");
-  const labels = ["Kernel", "liburing", "io_uring", "Engine", "Locked memory", "Direct I/O"];
-  for (const label of labels) assertMatch(stdout, new RegExp(`^(ok|--)  ${label}\\s+\\S`, "m"));
-  assertStringIncludes(stdout, "wrote, synced and read back 1 MiB");
-  const works = /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/;
-  assertMatch(stdout, works);
-  assertEquals(await namesIn(dir), []);
-}, { bothEngines: true });
-
-testInDirectory("dma doctor --json prints the same facts for programs", async (dir) => {
-  await Deno.writeFile(`${dir}/file`, pattern(5000));
-  const { stdout } = await succeeds(["doctor", "--json", `${dir}/file`]);
-  const { works, verdict, findings, missingPermissions, engine, kernel, probe } = JSON.parse(
-    stdout,
-  );
-  const { kind, direct, tried, alignment } = probe;
-  assertEquals({ works, missingPermissions, kernel, kind, tried, direct: typeof direct }, {
-    works: true,
-    missingPermissions: [],
-    kernel: Deno.osRelease(),
-    kind: "file",
-    tried: "read 5000 bytes",
-    direct: "boolean",
-  });
-  assertMatch(verdict, /^Works/);
-  for (const { level, what, remedy } of findings) {
-    assert(["warning", "info"].includes(level), level);
-    assertEquals(typeof what, "string");
-    assert(remedy === null || typeof remedy === "string");
-  }
-  assert(["io_uring", "threads"].includes(engine.engine));
-  assert(alignment.offset > 0);
-  await assertFile(`${dir}/file`, pattern(5000));
-}, { bothEngines: true });
-
-/** Runs the doctor with these permissions only, with which it must fail. */
-async function fails(path: string, flags: string[]): Promise<string> {
-  const { code, stdout } = await dma(["doctor", path], undefined, { flags });
-  assertEquals(code, 1);
-  return stdout;
-}
-
-testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {
-  const stdout = await fails(`${dir}/missing`, ["-A"]);
-  const missing = "No such file or directory.*";
-  assertMatch(stdout, new RegExp(`^Does not work: .*${missing}\n\nProblem: .*\n {2}Remedy: `));
-  assertMatch(stdout, new RegExp(`^!! {2}Path.*${missing}`, "m"));
-}, { bothEngines: true });
-
-testInDirectory("dma doctor names missing permissions, and what it does not know", async (dir) => {
-  const withoutFfi = await fails(dir, ["--allow-read", "--allow-write"]);
-  assertMatch(withoutFfi, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
-  assertMatch(withoutFfi, /^-- {2}File engine\s+unknown$/m);
-  const withoutPath = await fails(dir, ["--allow-ffi"]);
-  assertMatch(withoutPath, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
-  // The engine does not depend on the path.
-  assertMatch(withoutPath, /^(ok|--) {2}Engine\s+(io_uring|threads): /m);
-  assertMatch(withoutPath, /^-- {2}Untorn\s+unknown$/m);
+testOnce("isNoCow() gives null for a file without such flags, and for a missing one", () => {
+  assertEquals(["/proc/version", "/missing/file"].map(isNoCow), [null, null]);
 });
 
-testInDirectory("The command that dma doctor suggests works as it is", async (dir) => {
-  const [, command = ""] = /Remedy: deno (.*)$/m.exec(await fails(dir, [])) ?? [];
-  // In the folder of a clone Deno takes the package's name for the clone.
-  const options = { cwd: dir };
-  const { success, output } = await run("sh", ["-c", `"$0" ${command}`, Deno.execPath()], options);
-  assert(success, command);
-  assertMatch(output, /^Works/);
+// ---- other machines ---------------------------------------------------------------------------------------------
+
+const MIB = 1024 ** 2;
+const ext4 = {
+  type: "ext4",
+  mountPoint: "/mnt",
+  device: "/dev/sda1",
+  options: ["rw"],
+  superOptions: ["rw"],
+};
+const btrfs = { ...ext4, type: "btrfs" };
+
+/** The facts of a machine that lacks nothing. */
+const healthy: Facts = {
+  works: true,
+  deno: "2.9.6",
+  platform: "linux x86_64",
+  platformError: null,
+  kernel: "6.18.0",
+  liburing: { loads: true, version: "2.9", install: "apt install liburing2" },
+  ioUring: { allowed: true, disabled: 0, seccomp: false },
+  engine: {
+    engine: "io_uring",
+    reason: "io_uring and liburing are available",
+    kernel: "6.18.0",
+    liburing: "2.9",
+    ringEntries: 256,
+    maxInFlight: 512,
+    registeredBuffers: true,
+    features: [],
+    missing: [],
+  },
+  engineError: null,
+  lockedMemory: -1,
+  mayLock: false,
+  missingPermissions: [],
+  probe: {
+    path: "/mnt",
+    kind: "directory",
+    mount: ext4,
+    direct: true,
+    reason: null,
+    alignment: { memory: 512, offset: 512 },
+    atomicWrite: { min: 0, max: 0 },
+    noCow: null,
+    tried: "wrote, synced and read back 1 MiB",
+    broken: [],
+    error: null,
+  },
+};
+
+/** A machine with such a directory. */
+function found(change: Partial<DirectProbe>, kernel = "6.18.0"): Partial<Facts> {
+  return {
+    works: !change.error && !change.broken,
+    kernel,
+    probe: { ...healthy.probe, ...change },
+  };
+}
+
+/** A machine whose engine differs. */
+function engine(change: Partial<Facts["engine"]>): Partial<Facts> {
+  return { engine: { ...healthy.engine, ...change } };
+}
+
+/** A machine that uses threads. */
+function threads(
+  allowed: false | null,
+  disabled = 0,
+  seccomp = false,
+  reason = healthy.engine.reason,
+): Partial<Facts> {
+  return {
+    ...engine({ engine: "threads", registeredBuffers: false, liburing: null, reason }),
+    ioUring: { allowed, disabled, seccomp },
+  };
+}
+
+const error = "Requires ffi access";
+const noEngine: Partial<Facts> = {
+  ...found({ error, direct: null }),
+  ...engine({ engine: null }),
+  engineError: error,
+};
+const noLiburing = { loads: false, version: null, install: "apt install liburing2" };
+const FAST = "Works: Direct I/O over io_uring on ext4";
+const SLOWER = "Works, slower: Direct I/O over threads on ext4 | warning";
+const NOTHING = `${FAST} | `;
+const READS_ONLY = "Works, slower: Direct I/O for reading only over io_uring on btrfs | warning | ";
+const READ_ONLY = { ...ext4, options: ["ro"] };
+
+/** The differences from a healthy machine, and parts of "verdict | level | what | remedy | level ...". */
+const machines: [change: Partial<Facts>, ...parts: string[]][] = [
+  [{}, NOTHING],
+  [{ lockedMemory: 1024 * MIB }, NOTHING],
+  [{ lockedMemory: 8 * MIB, mayLock: true }, NOTHING],
+  [
+    { ...noEngine, ...engine({}), missingPermissions: ["--allow-ffi", "--allow-write"] },
+    "Does not work: Deno was started without --allow-ffi --allow-write | error | " +
+    "Deno was started without --allow-ffi --allow-write | " +
+    "deno run --allow-ffi --allow-read=/mnt --allow-write=/mnt ",
+    " doctor /mnt | ",
+  ],
+  [{ ...threads(null), liburing: noLiburing }, `${SLOWER} | liburing cannot`, " | apt install "],
+  [
+    { ...noEngine, liburing: noLiburing },
+    `Does not work: No engine is available: ${error} | error | No engine is available: ${error} | ` +
+    "apt install liburing2, or unset DMA_ENGINE and DMA_LIBURING | ",
+  ],
+  [noEngine, " | unset DMA_ENGINE, DMA_SHIM ", "; otherwise Deno 2.9.6 may be too old"],
+  [threads(false, 2), SLOWER, "sysctl kernel.io_uring_disabled=0"],
+  [threads(false, 1), "kernel.io_uring_group"],
+  [threads(false, 0, true), SLOWER, "--security-opt seccomp="],
+  [threads(false), "kernel 5.11"],
+  [threads(false, 0, false, "io_uring_setup failed (os error 12)"), "ulimit -l unlimited"],
+  [threads(null), "unset DMA_ENGINE"],
+  [
+    found({ direct: false, mount: { ...ext4, type: "tmpfs" } }),
+    "Works, slower: page cache over io_uring on tmpfs | warning | tmpfs is memory",
+  ],
+  [found({ direct: false, mount: { ...ext4, type: "9p" } }), " | No Direct I/O on 9p"],
+  [found({ mount: btrfs }), READS_ONLY, "chattr +C /mnt"],
+  [found({ mount: btrfs }, "6.14.0-rc1"), READS_ONLY],
+  [found({ mount: btrfs }, "6.9.3"), "Works: Direct I/O over io_uring on btrfs | "],
+  [found({ mount: btrfs, noCow: true }), "Works: "],
+  [found({ mount: { ...btrfs, superOptions: ["rw", "nodatasum"] } }), "Works: "],
+  [
+    found({ mount: READ_ONLY, error: "Read-only file system (os error 30): open", direct: null }),
+    "Does not work: /mnt is mounted read-only | error | ",
+    " | as root: mount -o remount,rw /mnt | ",
+  ],
+  [found({ mount: READ_ONLY, kind: "file" }), `${FAST} | info | `],
+  [
+    {
+      ...found({ kind: null, direct: null, error: "No such file (os error 2): stat '/mnt'" }),
+      lockedMemory: 0,
+    },
+    "Does not work: /mnt: No such file (os error 2): stat '/mnt' | error | ",
+    " | name an existing path, or mkdir -p /mnt | warning | Locked memory",
+  ],
+  // /proc exists, but no file can be created in it.
+  [found({ direct: null, error: "No such file (os error 2): open '/proc/x'" }), "/x' | null | "],
+  [{ lockedMemory: 64 * 1024 }, " | warning | "],
+  [{ lockedMemory: 8 * MIB }, `${FAST} | info | `, "buffers of one writer"],
+  [engine({ registeredBuffers: false }), "kernel 5.19"],
+  [engine({ missing: ["FTRUNCATE"] }), `${FAST} | info | `, "lacks FTRUNCATE"],
+  [{ kernel: "5.15.0-91-generic" }, "6.1 or newer"],
+  [
+    found({
+      mount: { ...ext4, type: "fuse.rclone" },
+      error: "Operation not permitted (os error 1): truncate '/mnt/file'",
+    }),
+    "--vfs-cache-mode writes",
+  ],
+  [
+    found({ broken: [{ what: "An atomic file is gone", remedy: "write without atomic" }] }),
+    "Does not work: An atomic file is gone (ext4) | error | An atomic file is gone (ext4) | " +
+    "write without atomic | ",
+  ],
+];
+
+testOnce("The doctor's verdict comes from the worst finding, and each has its remedy", () => {
+  for (const [change, ...parts] of machines) {
+    const facts = { ...healthy, ...change };
+    const all = findings(facts);
+    const told = [verdict(facts, all)].concat(
+      all.flatMap(({ level, what, remedy }) => [level, what, String(remedy)]),
+    );
+    for (const part of parts) assertStringIncludes(`${told.join(" | ")} | `, part);
+    if (parts[0]!.startsWith("Works: ")) assertEquals(told.length > 1, parts[0]!.includes("info"));
+  }
 });

@@ -1,81 +1,150 @@
-// An error is one line, which ends with a remedy if one is known.
+// An error is one line, which ends with a remedy if one is known. Nothing else is touched.
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { quoted, remedyFor } from "../../cli/remedies.ts";
 import { ioError } from "../../src/errors.ts";
-import { runOrThrow } from "../setup/command.ts";
+import { run, runOrThrow } from "../setup/command.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
-import { fails, shell, succeeds, testInDirectory } from "./process.ts";
+import { testOnce } from "../support/once.ts";
+import { assertRefused, dma, shell, succeeds, testDma } from "./process.ts";
 
-testInDirectory("dma names what to do about a path", async (dir) => {
-  await Deno.writeTextFile(`${dir}/in`, "");
-  await Deno.symlink(`${dir}/nowhere/file`, `${dir}/link`);
-  await runOrThrow("mkfifo", [`${dir}/fifo`]);
-  const cat = "; use cat or dd to write to anything but a regular file\n";
-  const pack = `; pack it first: tar c ${dir}`;
-  const remedies: [args: string[], says: string | RegExp][] = [
-    [["write", `${dir}/a b/out`], `; make its directory first: mkdir -p '${dir}/a b'\n`],
-    [["copy", `${dir}/in`, `${dir}/no/`], `; make the directory first: mkdir -p ${dir}/no/\n`],
-    [["write", `${dir}/`], `; name a file in it, such as ${dir}/NAME\n`],
-    [["copy", dir, `${dir}/out`], `${pack} | dma write ${dir}/out\n`],
-    [["read", dir], `${pack}\n`],
-    [["write", "/dev/null"], cat],
-    [["write", "--atomic", `${dir}/fifo`], cat],
-    // It makes no claim about the directory of a dangling link.
-    [["write", `${dir}/link`], /^dma: No such file or directory(?!.*mkdir)/],
-  ];
-  for (const [args, says] of remedies) await fails(1, args, says, pattern(10));
-  assertEquals(await namesIn(dir), ["fifo", "in", "link"]);
-  assertEquals((await Deno.lstat(`${dir}/fifo`)).isFifo, true);
+const PREFIX = /^dma: /;
+const BUFFER_SIZE = /1M, at most 1 GiB; dma write --help says more\n$/;
+
+/** Wrong arguments, separated by spaces, and the expected error. */
+const wrong: [args: string, says: string | RegExp][] = [
+  ["write --buffer-size many out", BUFFER_SIZE],
+  ["write --buffer-size -1 out", BUFFER_SIZE],
+  ["write --buffer-size 2G out", BUFFER_SIZE],
+  ["write --write-behind 0 out", "a whole number from 1 to 1024"],
+  ["write --write-behind 1.5 out", PREFIX],
+  ["write --direct maybe out", "Allowed choices are require, prefer, off"],
+  ["write --flush-every often out", "a time such as 500ms, 1s or 5m"],
+  ["write --flush-every 5 out", PREFIX],
+  ["write --flush-every 61m out", PREFIX],
+  ["write --size much out", "It must be a size such as 500M, 10G or 2T"],
+  ["write --atomic --append out", PREFIX],
+  ["write --direct require --append out", "'--direct require' cannot be used with option"],
+  ["write --no-clobber --atomic out", "--no-clobber"],
+  ["write --no-clobber --append out", "--no-clobber"],
+  ["write --atomic -", "'--atomic' cannot be used with standard output"],
+  ["copy --no-sync in -", "'--no-sync' cannot be used with standard output"],
+  ["copy --preserve - out", "'--preserve' cannot be used with standard input"],
+  ["copy --sparse always in out", "Allowed choices are auto, never"],
+  ["write ", "It must not be empty"],
+  ["copy  out", "It must not be empty"],
+  ["write", "missing required argument 'dest'"],
+  ["burn", "unknown command 'burn'"],
+  ["bench --seconds 1.5", PREFIX],
+  ["bench --size 1K", "from 1 MiB to 1 TiB"],
+  ["completion tcsh", PREFIX],
+  ["completion bash --name $(x)", PREFIX],
+  ["write --allow-write x", "go before the name of the program, as in deno run --allow-write ..."],
+  ["write --allow-read=/tmp x", "as in deno run --allow-read=/tmp ...\n"],
+  ["write -A x", "as in deno run -A ...\n"],
+  ["help wriet", "(Did you mean write?)\n"],
+  ["wriet --help", "(Did you mean write?)\n"],
+  ["copy --bufer-size 1M a b", "(Did you mean --buffer-size?)\n"],
+];
+
+testDma("dma ends with 2 and makes no file if the arguments are wrong", async (dir) => {
+  for (const [args, says] of wrong) {
+    assertRefused(await dma(args.split(" "), undefined, { cwd: dir }), 2, says);
+  }
+  assertEquals(await namesIn(dir), []);
+  const bare = await dma([]);
+  assertEquals([bare.code, bare.stdout], [2, ""]);
+  assertMatch(bare.stderr, /^Commands:\n {2}write <dest> /m);
 });
 
-testInDirectory("dma write to a FIFO does not disturb its reader", async (dir) => {
+const CAT = "; use cat or dd to write to anything but a regular file, and - for standard output\n";
+const ITSELF = /Cannot write to .*: it is the file that is read\n$/;
+const NO_UTF8 = /It must be UTF-8: name the file by a symbolic link; dma .* --help says more\n$/;
+
+/** Commands, in a directory with the files `in`, `out` and `hard`, which is `in`, and their errors and remedies. */
+const refused: [command: string, says: string | RegExp, code?: number][] = [
+  ["write 'a b/out' < in", "; make its directory first: mkdir -p 'a b'\n"],
+  ["copy -- in -a/out", "; make its directory first: mkdir -p ./-a\n"],
+  ["copy in no/", "; make the directory first: mkdir -p no/\n"],
+  ["write ./ < in", "; name a file in it, such as ./NAME\n"],
+  ["copy . out", "; pack it first: tar c . | dma write out\n"],
+  ["read .", "; pack it first: tar c .\n"],
+  ["write out < .", "read '/dev/stdin'; pack it first: tar c FOLDER | dma write out\n"],
+  ["read missing", "No such file or directory (os error 2): stat 'missing'\n"],
+  ["write /dev/null < in", CAT],
+  ["write --atomic fifo < in", CAT],
+  // It makes no claim about the directory of a dangling link.
+  ["write dangling < in", /No such file or directory(?!.*mkdir)/],
+  ["copy --no-clobber in out", "open 'out'; without --no-clobber it would be replaced\n"],
+  ["write --no-clobber out < in", "open 'out'; without --no-clobber it would be replaced\n"],
+  ["read in > /dev/full", "dma: No space left on device (os error 28)\n"],
+  [
+    "write --json new < /dev/null > /dev/full",
+    "Cannot print the JSON object: No space left on device (os error 28); 0 bytes are in new\n",
+  ],
+  ["copy in hard", ITSELF],
+  ["copy --atomic in hard", ITSELF],
+  ["copy --append in hard", ITSELF],
+  ["copy in .", ITSELF],
+  ["write in < in", ITSELF],
+  ["write --append in < in", ITSELF],
+  ["copy /dev/stdin in < in", ITSELF],
+  ["read in >> in", ITSELF],
+  ["copy - - < in >> in", ITSELF],
+  // Deno cannot pass this name on.
+  [String.raw`write $'odd\377name' < in`, NO_UTF8, 2],
+  [String.raw`copy $'odd\377name' out`, NO_UTF8, 2],
+  [String.raw`doctor $'odd\377name'`, NO_UTF8, 2],
+];
+
+testDma("dma names what to do about a path, and changes nothing", async (dir) => {
+  for (const name of ["in", "out"]) await Deno.writeTextFile(`${dir}/${name}`, name);
+  await Deno.link(`${dir}/in`, `${dir}/hard`);
+  await Deno.symlink("nowhere/file", `${dir}/dangling`);
+  await runOrThrow("mkfifo", [`${dir}/fifo`]);
+  const few = `--allow-ffi --allow-read=${dir} --allow-write=${dir}`;
+  for (const [command, says, code = 1] of refused) {
+    // What is in /dev needs all permissions.
+    const flags = command.includes("/dev/") ? "-A" : few;
+    assertRefused(await shell(dir, `dma ${command}`, flags), code, says);
+  }
+  assertEquals(await namesIn(dir), ["dangling", "fifo", "hard", "in", "new", "out"]);
+  for (const name of ["in", "out"]) assertEquals(await Deno.readTextFile(`${dir}/${name}`), name);
+});
+
+testDma("dma write to a FIFO does not disturb its reader", async (dir) => {
   await runOrThrow("mkfifo", [`${dir}/fifo`]);
   const script = `(read -r line < fifo; echo "got $line") & dma write fifo < /dev/null; code=$?
     timeout 10 sh -c 'echo a line > fifo'; wait; exit $code`;
   const { code, stdout } = await shell(dir, script);
   assertEquals([code, stdout], [1, "got a line\n"]);
-}, { bothEngines: true });
-
-testInDirectory("The error of dma write for a directory suggests tar", async (dir) => {
-  await Deno.writeTextFile(`${dir}/out`, "old");
-  const { code, stderr } = await shell(dir, 'dma write "$dir/out" < "$dir"');
-  const error = "dma: Is a directory (os error 21): read '/dev/stdin'";
-  assertEquals([code, stderr], [
-    1,
-    `${error}; pack it first: tar c FOLDER | dma write ${dir}/out\n`,
-  ]);
-  assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
 });
 
-testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
-  for (const rest of ["write NAME", "copy NAME out", "copy /dev/null NAME", "doctor NAME"]) {
-    const command = `dma ${rest.replace("NAME", `"$(printf 'odd\\377name')"`)}`;
-    const { code, stderr } = await shell(dir, command);
-    assertEquals(code, 2);
-    assertMatch(stderr, /^dma: .* It must be UTF-8: name the file by a symbolic link; dma .*\n$/);
-  }
-  assertEquals(await namesIn(dir), []);
-});
-
-testInDirectory("dma write without a permission names the flags and their place", async (dir) => {
-  // An atomic file needs those for its directory.
-  for (const [more, path] of [[[], `${dir}/out`], [["--atomic"], dir]] as const) {
-    const args = ["write", ...more, `${dir}/out`];
-    const wanted = ["--allow-ffi", `--allow-read=${path}`, `--allow-write=${path}`];
+testDma("dma without a permission names the flags and their place", async (dir) => {
+  /** Runs `dma write` with each flag missing, and then with those that its error names. */
+  const assertNamed = async (args: string[], ...wanted: string[]) => {
+    const says = `; give ${wanted.join(" ")} before the name of the program\n`;
     for (const missing of wanted) {
       const flags = wanted.filter((flag) => flag !== missing);
-      const says = `; give ${wanted.join(" ")} before the name of the program\n`;
-      await fails(1, args, says, undefined, { flags });
+      assertRefused(await dma(["write", ...args], undefined, { flags }), 1, says);
     }
-    await succeeds(args, undefined, { flags: wanted });
-  }
+    await succeeds(["write", ...args], undefined, { flags: wanted });
+  };
+  await assertNamed(
+    [`${dir}/out`],
+    ...["--allow-ffi", `--allow-read=${dir}/out`, `--allow-write=${dir}/out`],
+  );
+  // An atomic file needs those for its directory.
+  const folder = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
+  await assertNamed(["--atomic", `${dir}/out`], ...folder);
+  // For Deno a comma separates two paths.
+  await assertNamed([`${dir}/a,b`], "--allow-ffi", "--allow-read", "--allow-write");
   const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
   const all = "; give --allow-all before the name of the program\n";
-  await fails(1, ["read", "/proc/version"], all, undefined, { flags });
+  assertRefused(await dma(["read", "/proc/version"], undefined, { flags }), 1, all);
 });
 
-testInDirectory("dma write onto a full disk prints the number of kept bytes", async (dir) => {
+testDma("dma write onto a full disk prints the number of kept bytes", async (dir) => {
   // A separate namespace, so that the mount ends with the process.
   const script = `mount -t tmpfs -o size=4m tmpfs "$dir" || exit 77
     head -c 9000000 /dev/zero | dma write "$dir/out"; code=$?; stat -c %s "$dir/out"; exit $code`;
@@ -87,7 +156,7 @@ testInDirectory("dma write onto a full disk prints the number of kept bytes", as
   assertEquals(kept, `dma: failed; kept the first ${stdout.trim()} bytes in ${dir}/out`);
 }, { ignore: Deno.uid() !== 0 });
 
-testInDirectory("dma reports a limit on the size of files", async (dir) => {
+testDma("dma reports a limit on the size of files", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(9_000_000));
   const limited = (command: string) => shell(dir, `ulimit -f 4000; dma ${command}`);
   const error = "dma: File too large (os error 27)";
@@ -103,29 +172,72 @@ testInDirectory("dma reports a limit on the size of files", async (dir) => {
   assertEquals([read.code, read.stderr], [1, `${error}\n`]);
 }, { bothEngines: true });
 
-Deno.test("remedyFor() knows the errors of a destination", () => {
-  const at = { dest: "/tmp/it's", sourceOpen: true };
-  const [EPERM, EACCES, ETXTBSY, ENOSPC, EROFS] = [1, 13, 26, 28, 30] as const;
-  const remedy = (errno: number) => remedyFor(ioError(errno, "open", at.dest), at);
-  assertEquals(remedy(ENOSPC), "make room, or write elsewhere: df -h /tmp");
-  assertStringIncludes(remedy(EACCES)!, String.raw`not Deno's: ls -ld /tmp '/tmp/it'\''s'`);
-  assertStringIncludes(remedy(EPERM)!, "lsattr");
-  assertStringIncludes(remedy(EROFS)!, "findmnt -T /tmp");
-  assertStringIncludes(remedy(ETXTBSY)!, "--atomic");
-  assertEquals(remedy(9999), undefined);
-  assertEquals(remedyFor(new Error("anything"), at), undefined);
-  assertEquals(remedyFor("no error at all", at), undefined);
-  const ofSource = ioError(EACCES, "read", "/tmp/in");
-  assertStringIncludes(remedyFor(ofSource, { ...at, source: "/tmp/in" })!, "ls -l /tmp/in");
+testOnce("remedyFor() knows errors that need a special machine", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "it's " });
+  const [dest, missing] = [`${dir}/out`, `${dir}/missing`];
+  const [folder, file] = [quoted(dir), quoted(dest)];
+  await Deno.writeTextFile(dest, "");
+  const [EPERM, EACCES, ETXTBSY, EROFS] = [1, 13, 26, 30] as const;
+  const not = "the permissions of the file system forbid it, not Deno's: ls -l";
+  const remedies: [errno: number, dest: string, remedy: string | undefined][] = [
+    [EACCES, dest, `${not}d ${folder} ${file}`],
+    [EACCES, missing, `${not}d ${folder}`],
+    [EPERM, dest, `lsattr -d ${folder} ${file} shows what is immutable or append-only`],
+    [EPERM, missing, `lsattr -d ${folder} shows what is immutable or append-only`],
+    [EROFS, dest, `its file system is mounted read-only: findmnt -T ${folder}`],
+    [ETXTBSY, dest, "it is a program that is running: --atomic replaces it"],
+    [9999, dest, undefined],
+  ];
+  for (const [errno, dest, remedy] of remedies) {
+    assertEquals(remedyFor(ioError(errno, "open", dest), { dest, sourceOpen: true }), remedy);
+  }
+  const ofSource = ioError(EACCES, "read", "in");
+  const at = { dest, source: "in", sourceOpen: true };
+  assertEquals(remedyFor(ofSource, at), `${not} in`);
+  for (const other of [new Error("anything"), "no error at all"]) {
+    assertEquals(remedyFor(other, at), undefined);
+  }
+  await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("quoted() keeps plain paths, and makes one word of all others", () => {
-  assertEquals(["/a/b-c.txt", "a b", "it's", "$HOME", "", "it's\\\n"].map(quoted), [
-    "/a/b-c.txt",
-    "'a b'",
-    String.raw`'it'\''s'`,
-    "'$HOME'",
-    "''",
-    String.raw`$'it\'s\\\n'`,
-  ]);
+// ---- names ------------------------------------------------------------------------------------------------------
+
+/** Controls, separators, and a tag that are invisible or change the direction of text, and then letters that stay. */
+const DECEIVING = "a\u202eb\u2067c\u2069d\u2028e\u2029f\x1bg\x9bh\u{e0041}i\nj\tŻ نامه‌ای 名 👩‍👧";
+const SPELT = String
+  .raw`a\u202eb\u2067c\u2069d\u2028e\u2029f\u001bg\u009bh\U000e0041i\nj\tŻ نامه‌ای 名 👩‍👧`;
+
+function assertHarmless(text: string): void {
+  const unseen = text.replaceAll(/[\u200c\u200d]/g, "").match(/[^\n\P{Cc}]|\p{Cf}|\p{Zl}|\p{Zp}/gu);
+  assertEquals(unseen, null, JSON.stringify(text));
+}
+
+testDma("dma spells out invisible characters of names wherever it prints them", async (dir) => {
+  const path = `${dir}/${DECEIVING}`;
+  const runs: [args: string[], says?: string][] = [
+    [["write", path], `to ${dir}/${SPELT}; `],
+    [["write", "--json", path]],
+    [["copy", path, `${path}.missing/x`], `mkdir -p $'${dir}/${SPELT}.missing'\n`],
+    [["doctor", path], `Path          ${dir}/${SPELT}: `],
+    [["doctor", "--json", path]],
+    // The end of a line in an option becomes a space.
+    [["write", `--${DECEIVING}`], SPELT.split("\\n")[0]!],
+  ];
+  for (const [args, says] of runs) {
+    const { stdout, stderr } = await dma(args);
+    assertHarmless(stdout + stderr);
+    if (says) assertEquals((stdout + stderr).includes(says), true, stdout + stderr);
+    else assertMatch(JSON.stringify(JSON.parse(stdout)), /"path":"[^"]*a\u202eb/);
+  }
+  assertEquals(await namesIn(dir), [DECEIVING]);
+});
+
+testOnce("quoted() gives one word, which a shell reads as the same path", async () => {
+  assertEquals(["/a/b-c.txt", "-a"].map(quoted), ["/a/b-c.txt", "./-a"]);
+  const paths = ["a b", "it's", "$HOME", "", "it's\\\n", "it's\\\u202e", DECEIVING];
+  for (const path of paths) {
+    const options = { env: { LC_ALL: "C.UTF-8" } };
+    assertEquals((await run("bash", ["-c", `printf %s ${quoted(path)}`], options)).stdout, path);
+    assertHarmless(quoted(path));
+  }
 });

@@ -2,9 +2,9 @@
 
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type CommandResult, type Ended, endOf, run } from "../setup/command.ts";
+import { type CommandResult, type Ended, endOf, pause, run } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 
 export const CLI: string = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 
@@ -14,34 +14,99 @@ export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check
 export interface Surroundings {
   env?: Record<string, string>;
   flags?: readonly string[];
+  cwd?: string;
 }
 
-/** Starts the command line with pipes on all three ends. */
-export function spawn(
-  args: readonly string[],
-  { env = {}, flags = ["-A"] }: Surroundings = {},
-): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", ...flags, CLI, ...args],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    env: { NO_COLOR: "1", ...env },
-  }).spawn();
+/** A run of the command line whose standard input the test feeds. */
+export class Running implements AsyncDisposable {
+  readonly ended: Promise<Ended>;
+  readonly #child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+
+  constructor(args: readonly string[], surroundings: Surroundings = {}) {
+    const { env = {}, flags = ["-A"], cwd = "." } = surroundings;
+    this.#child = new Deno.Command(Deno.execPath(), {
+      cwd,
+      args: ["run", "--no-prompt", "--no-check", ...flags, CLI, ...args],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      env: { NO_COLOR: "1", ...env },
+    }).spawn();
+    this.ended = endOf(this.#child);
+    this.#stdin = this.#child.stdin.getWriter();
+  }
+
+  /** Starts `dma write` with these options, and waits until it has opened a file in the directory of `path`. */
+  static async writing(path: string, options: string[] = [], engine = ""): Promise<Running> {
+    const running = new Running(["write", ...options, path], { env: { DMA_ENGINE: engine } });
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    await eventually(() => running.filesIn(directory).length > 0, "The file was not opened");
+    return running;
+  }
+
+  /** Paths in /proc of its descriptors that lead into a directory, also to files that have no name yet. */
+  filesIn(directory: string): string[] {
+    const folder = `/proc/${this.#child.pid}/fd`;
+    return [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`).filter((path) => {
+      try {
+        return Deno.readLinkSync(path).startsWith(`${directory}/`);
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  /** Bytes that it has read ("rchar") or written ("wchar") so far, pipes included. */
+  async moved(counter: "rchar" | "wchar"): Promise<number> {
+    const io = await Deno.readTextFile(`/proc/${this.#child.pid}/io`);
+    return Number(new RegExp(`^${counter}: (\\d+)`, "m").exec(io)?.[1]);
+  }
+
+  /** Resolves when the process has read the bytes from the pipe and accepted them. */
+  async send(input: string | Uint8Array<ArrayBuffer>): Promise<void> {
+    const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
+    const before = await this.moved("rchar");
+    await this.#stdin.write(bytes);
+    const isRead = async () => await this.moved("rchar") >= before + bytes.length;
+    await eventually(isRead, "The input was not read");
+    await pause(100);
+  }
+
+  /** Whether one of its threads waits for the other end of a FIFO. */
+  async waitsForFifo(): Promise<boolean> {
+    const tasks = `/proc/${this.#child.pid}/task`;
+    const places = [...Deno.readDirSync(tasks)].map(({ name }) =>
+      Deno.readTextFile(`${tasks}/${name}/wchan`).catch(() => "")
+    );
+    return (await Promise.all(places)).includes("wait_for_partner");
+  }
+
+  /** Ends standard input after these bytes. */
+  async finish(input = new Uint8Array()): Promise<Ended> {
+    // A command that ends early closes its end of the pipe.
+    await this.#stdin.write(input).then(() => this.#stdin.close()).catch(() => {});
+    return await this.ended;
+  }
+
+  async stop(...signals: Deno.Signal[]): Promise<Ended> {
+    for (const signal of signals) this.#child.kill(signal);
+    return await this.ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stdin.abort().catch(() => {});
+    await this.ended;
+  }
 }
 
 /** Runs the command line to its end with `input` as standard input. */
 export async function dma(
   args: readonly string[],
-  input: Uint8Array = new Uint8Array(),
-  surroundings: Surroundings = {},
+  input?: Uint8Array<ArrayBuffer>,
+  surroundings?: Surroundings,
 ): Promise<Ended> {
-  const child = spawn(args, surroundings);
-  const ran = endOf(child);
-  const stdin = child.stdin.getWriter();
-  // A command that ends early closes its end of the pipe, which is not tested here.
-  await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
-  return await ran;
+  return await new Running(args, surroundings).finish(input);
 }
 
 /** Like {@linkcode dma}. Throws unless the command ends with 0. */
@@ -51,61 +116,12 @@ export async function succeeds(...args: Parameters<typeof dma>): Promise<Ended> 
   return ran;
 }
 
-/**
- * Like {@linkcode dma}. Throws unless the command ends with `code`, and its only output is one line of error with
- * `says`.
- */
-export async function fails(
-  code: number,
-  args: readonly string[],
-  says: string | RegExp,
-  ...more: [input?: Uint8Array, surroundings?: Surroundings]
-): Promise<void> {
-  const { code: ended, stdout, stderr } = await dma(args, ...more);
-  assertEquals([ended, stdout], [code, ""], `${args.join(" ")}: ${stderr}`);
-  assertMatch(stderr, /^dma: [^\n]*\n$/);
-  if (typeof says === "string") assertStringIncludes(stderr, says);
-  else assertMatch(stderr, says);
-}
-
-/** How a run is stopped. */
-export interface Stopping {
-  /** Standard input, which stays open to the end; else it is closed. */
-  input?: Uint8Array<ArrayBuffer>;
-  signal?: Deno.Signal;
-  /** Whether it is time. Gets the identifier of the process. */
-  begun?: (pid: number) => Promise<boolean>;
-}
-
-/** Runs the command line until it is time for a signal. */
-export async function interrupt(
-  args: readonly string[],
-  { input, signal = "SIGINT", begun = () => Promise.resolve(true) }: Stopping,
-): Promise<Ended> {
-  const child = spawn(args);
-  const ran = endOf(child);
-  const stdin = child.stdin.getWriter();
-  try {
-    // A write resolves only when all but a pipe's capacity was read, so the transfer is running.
-    await (input ? stdin.write(input) : stdin.close());
-    await eventually(() => begun(child.pid), "it has begun");
-    child.kill(signal);
-  } catch (error) {
-    child.kill("SIGKILL");
-    throw new Error((await ran).stderr, { cause: error });
-  }
-  const result = await ran;
-  await stdin.abort().catch(() => {});
-  return result;
-}
-
-/** Paths in /proc of a process's descriptors that lead into a directory, also to files that have no name yet. */
-export async function openIn(pid: number, directory: string): Promise<string[]> {
-  const paths = [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) =>
-    `/proc/${pid}/fd/${name}`
-  );
-  const targets = await Promise.all(paths.map((path) => Deno.readLink(path).catch(() => "")));
-  return paths.filter((_, index) => targets[index]!.startsWith(`${directory}/`));
+/** Throws unless a command has ended with `code`, and its only output is one line of error with `says`. */
+export function assertRefused(ran: Ended, code: number, says: string | RegExp): void {
+  assertEquals([ran.code, ran.stdout], [code, ""], `${says}: ${ran.stderr}`);
+  assertMatch(ran.stderr, /^dma: [^\n]*\n$/);
+  if (typeof says === "string") assertStringIncludes(ran.stderr, says);
+  else assertMatch(ran.stderr, says);
 }
 
 /** Runs a bash command in `dir`, in which `dma` is the command line with `flags`, also for further shells. */
@@ -117,21 +133,13 @@ export function shell(dir: string, command: string, flags = "-A"): Promise<Comma
 }
 
 /**
- * Registers a test with a separate directory. By default it runs on one engine, because the command line behaves alike
+ * Registers a test with a directory of its own. By default it runs on one engine, because the command line behaves alike
  * on both.
  */
-export function testInDirectory(
+export function testDma(
   name: string,
   fn: (dir: string) => Promise<void>,
-  { bothEngines = false, ignore = false }: { bothEngines?: boolean; ignore?: boolean } = {},
+  options: { bothEngines?: boolean; ignore?: boolean } = {},
 ): void {
-  if (!bothEngines && !engineIsOfNoConcern) return;
-  Deno.test(name, { ignore }, async () => {
-    const dir = await Deno.makeTempDir({ prefix: "dma-cli-" });
-    try {
-      await fn(dir);
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
-  });
+  testInOneDirectory(name, ({ path }) => fn(path), { bothEngines: false, ...options });
 }

@@ -1,18 +1,57 @@
-// Bars and colours appear on a terminal, not in a pipe, and the terminal is left clean.
+// What people see: sizes and times, help, and on a terminal bars and colours, which leave it clean.
+
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { progressLine } from "../../cli/progress.ts";
+import * as units from "../../cli/units.ts";
+import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../../mod.ts";
+import { hasProgram } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
-import { dma, testInDirectory } from "./process.ts";
-import { hasTerminals, onTerminal, screen } from "./terminal.ts";
+import { testOnce } from "../support/once.ts";
+import { DMA, dma, succeeds, testDma } from "./process.ts";
 
 const MIB = 1024 ** 2;
+const TIB = 1024 ** 4;
 const ESCAPE = "\x1b";
 
-function testOnTerminal(name: string, fn: (dir: string) => Promise<void>): void {
-  testInDirectory(name, fn, { ignore: !hasTerminals });
-}
+// ---- texts ------------------------------------------------------------------------------------------------------
 
-Deno.test("The progress line shows position, rate and remaining time", () => {
+/** Functions of cli/units.ts, their arguments, and their results. */
+const texts: [name: keyof typeof units, given: unknown[], text: unknown][] = [
+  ["parseSize", ["4096"], 4096],
+  ["parseSize", ["512k"], 524_288],
+  ["parseSize", ["1MiB"], MIB],
+  ["parseSize", ["2GB"], 2 * 1024 ** 3],
+  ...["", "K", "-1", "1.5M", "1X", "1e6", "9999999999999999999", "0x10"]
+    .map((wrong): [keyof typeof units, unknown[], unknown] => ["parseSize", [wrong], undefined]),
+  ["formatSize", [0], "0 bytes"],
+  ["formatSize", [1], "1 byte"],
+  ["formatSize", [1536], "1.5 KiB"],
+  ["formatSize", [MIB], "1 MiB"],
+  ["formatSize", [TIB - 4096], "1.0 TiB"],
+  ["formatDuration", [59], "59 s"],
+  ["formatDuration", [65.4], "1:05"],
+  ["formatDuration", [3723], "1:02:03"],
+  ["formatCount", [1023], "1023 bytes"],
+  ["formatCount", [200_001], "200001 bytes (195.3 KiB)"],
+  ["formatRate", [0, 0], "0 bytes/s"],
+  ["formatRate", [10, 3], "3 bytes/s"],
+  ["formatRate", [3 * 1024 * MIB, 2], "1.5 GiB/s"],
+  // The rate of what is little and quick would measure the latency.
+  ["formatPace", [5, 0.0003], "1 ms"],
+  ["formatPace", [MIB, 0.5], "500 ms, 2 MiB/s"],
+  ["formatPace", [5000, 2], "2.00 s, 2.4 KiB/s"],
+  ["formatPace", [MIB, 3723], "1:02:03, 282 bytes/s"],
+];
+
+testOnce("Sizes, rates and times are as people type and read them", () => {
+  for (const [name, given, text] of texts) {
+    const format = units[name] as (...given: unknown[]) => unknown;
+    assertEquals(format(...given), text, `${name}(${given})`);
+  }
+});
+
+testOnce("The progress line shows position, rate and remaining time, and fits", () => {
   assertEquals(
     progressLine({ done: 25 * MIB, total: 100 * MIB, seconds: 5, columns: 80 }),
     `${"#".repeat(9)}${"-".repeat(26)}  25%  25 MiB of 100 MiB  5 MiB/s  15 s left`,
@@ -21,27 +60,109 @@ Deno.test("The progress line shows position, rate and remaining time", () => {
     progressLine({ done: 25 * MIB, total: undefined, seconds: 65, columns: 80 }),
     "25 MiB  393.8 KiB/s  1:05",
   );
-  // No time is left before the first byte.
-  const first = progressLine({ done: 0, total: MIB, seconds: 0, columns: 80 });
-  assert(!/left|NaN|Infinity/.test(first), first);
-});
-
-Deno.test("The progress line is shorter than any terminal, and its first figure stays", () => {
-  for (const total of [undefined, 0, 1, 3 * 1024 ** 4]) {
+  for (const total of [undefined, 0, 1, 3 * TIB]) {
     for (let columns = 1; columns <= 120; columns++) {
       for (const done of [0, total ?? 12_345_678_901]) {
-        const line = progressLine({ done, total, seconds: 4321, columns });
+        const line = progressLine({ done, total, seconds: done && 4321, columns });
         assert(line.length < columns, `${columns} columns: '${line}'`);
         assert(columns < 8 || /^[\d#-]/.test(line), `${columns} columns: '${line}'`);
+        assert(!/NaN|Infinity/.test(line), line);
       }
     }
   }
 });
 
+const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
+
+/** The output, without any permission. */
+async function printed(...args: string[]): Promise<string> {
+  const { stdout, stderr } = await succeeds(args, undefined, { flags: [] });
+  assertEquals(stderr, "");
+  return stdout;
+}
+
+testOnce("The help fits 80 columns, agrees with the code, and needs no permission", async () => {
+  for (const args of [[], ...COMMANDS.map((command) => [command])]) {
+    const text = await printed(...args, "--help");
+    for (const line of text.split("\n")) assert(line.length <= 80, `${line.length}: ${line}`);
+    assertStringIncludes(text, "\nExamples:\n");
+  }
+  const all = await printed("--help");
+  for (const command of COMMANDS) assertMatch(all, new RegExp(`^  ${command} .* {2}\\S`, "m"));
+  for (const code of [0, 1, 2, ...Object.values(STOPPING_SIGNALS)]) {
+    assertMatch(all, new RegExp(`^  ${code} +\\S`, "m"));
+  }
+  const copy = await printed("help", "copy");
+  assertEquals(copy, await printed("copy", "--help"));
+  const size = units.formatSize(DEFAULT_BUFFER_SIZE);
+  assertStringIncludes(copy, `${size} buffers, ${DEFAULT_WRITE_BEHIND} in flight`);
+  assertStringIncludes(copy, `(default: ${DEFAULT_WRITE_BEHIND})`);
+  assertMatch(await printed("--version"), /^\d+\.\d+\.\d+/);
+});
+
+// ---- terminals --------------------------------------------------------------------------------------------------
+
+interface TerminalOptions {
+  columns?: number;
+  /** A command whose output is the standard input; by default the terminal, without typed input. */
+  input?: string;
+  /** A redirection of the output in shell syntax, such as "| cat". */
+  after?: string;
+  env?: Record<string, string>;
+}
+
+/**
+ * Runs `args` on a terminal. Resolves to its output with escape sequences, except those by which Deno clears its own
+ * line about loading.
+ */
+async function onTerminal(args: string[], options: TerminalOptions = {}): Promise<string> {
+  const { columns = 80, input, after = "", env = {} } = options;
+  const command = [...DMA, ...args].map((word) => `'${word}'`).join(" ");
+  const line = `stty cols ${columns} rows 24; ${input ? `${input} | ` : ""}${command} ${after}`;
+  const { NO_COLOR: _, ...rest } = Deno.env.toObject();
+  const { stdout } = await new Deno.Command("script", {
+    args: ["-qec", line, "/dev/null"],
+    clearEnv: true,
+    env: { ...rest, SHELL: "/bin/sh", ...env },
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  // deno-lint-ignore no-control-regex
+  return new TextDecoder().decode(stdout).replace(/^(\x1b\[0G\x1b\[2K\x1b\[J)+/, "");
+}
+
+/** The lines on the screen after all carriage returns and clearings. */
+function screen(sent: string): string[] {
+  // deno-lint-ignore no-control-regex
+  const parts = sent.match(/\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]|[^\x1b]/gs) ?? [];
+  const lines = [""];
+  let column = 0;
+  for (const part of parts) {
+    const last = lines.at(-1)!;
+    if (part === "\n") {
+      lines.push("");
+      column = 0;
+    } else if (part === "\r" || /\[[01]?G$/.test(part)) column = 0;
+    else if (/\[2K$/.test(part)) lines[lines.length - 1] = "";
+    else if (/\[0?K$/.test(part)) lines[lines.length - 1] = last.slice(0, column);
+    else if (!part.startsWith(ESCAPE)) {
+      lines[lines.length - 1] = last.padEnd(column).slice(0, column) + part +
+        last.slice(column + part.length);
+      column += part.length;
+    }
+  }
+  return lines;
+}
+
+function testOnTerminal(name: string, fn: (dir: string) => Promise<void>): void {
+  testDma(name, fn, { ignore: !hasProgram("script") });
+}
+
 testOnTerminal("dma copy draws a bar where it fits, and leaves its last line", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(20 * MIB));
+  const copy = ["copy", `${dir}/in`, `${dir}/out`];
   for (const columns of [30, 80]) {
-    const sent = await onTerminal(["copy", `${dir}/in`, `${dir}/out`], { columns });
+    const sent = await onTerminal(copy, { columns });
     assertMatch(sent, /of 20 MiB/);
     assertEquals(sent.includes("-----"), columns === 80);
     const [written, rest, ...more] = screen(sent);
@@ -50,26 +171,25 @@ testOnTerminal("dma copy draws a bar where it fits, and leaves its last line", a
     // The command changes no mode of the terminal, so it leaves none changed.
     assert(!sent.includes(`${ESCAPE}[?`), sent);
   }
+  const plain = await onTerminal([...copy, "--no-progress"]);
+  assert(!plain.includes(ESCAPE), plain);
+  assertEquals(await onTerminal([...copy, "--quiet"]), "");
 });
 
-testOnTerminal("dma write shows the bytes so far if the total is unknown", async (dir) => {
-  const sent = await onTerminal(["write", `${dir}/out`], {
-    input: "(head -c 1000000 /dev/zero; sleep 0.4; echo)",
-  });
-  assertMatch(sent, /\[K976\.6 KiB {2}[\d.]+ [KM]iB\/s {2}\d+ s/);
-  assertEquals(screen(sent).length, 2, sent);
-  assertMatch(screen(sent)[0]!, /^dma: wrote 1000001 bytes/);
-});
-
-testOnTerminal("dma write leaves lines of other programs in place", async (dir) => {
-  const sent = await onTerminal(["write", `${dir}/out`], {
-    input: "(for i in 1 2 3; do echo; sleep 0.25; echo other $i >&2; done)",
-  });
-  const lines = screen(sent);
-  for (const n of [1, 2, 3]) assert(lines.some((line) => line.endsWith(`other ${n}`)), sent);
-  assertMatch(lines.at(-2)!, /^dma: wrote 3 bytes/);
-  assert(!sent.includes(`${ESCAPE}8`), "The cursor goes back to a place that has moved");
-});
+testOnTerminal(
+  "dma write shows the bytes of a pipe, between lines of other programs",
+  async (dir) => {
+    const sent = await onTerminal(["write", `${dir}/out`], {
+      input:
+        "(head -c 999997 /dev/zero; for i in 1 2 3; do echo; sleep 0.3; echo other $i >&2; done)",
+    });
+    assertMatch(sent, /\[K976\.6 KiB {2}[\d.]+ [KM]iB\/s {2}\d+ s/);
+    const lines = screen(sent);
+    for (const n of [1, 2, 3]) assert(lines.some((line) => line.endsWith(`other ${n}`)), sent);
+    assertMatch(lines.at(-2)!, /^dma: wrote 1000000 bytes/);
+    assert(!sent.includes(`${ESCAPE}8`), "The cursor goes back to a place that has moved");
+  },
+);
 
 testOnTerminal("dma write prints that it waits for typed input, and draws no bar", async (dir) => {
   const sent = await onTerminal(["write", `${dir}/out`]);
@@ -77,25 +197,14 @@ testOnTerminal("dma write prints that it waits for typed input, and draws no bar
   assert(!sent.includes("B/s  "), sent);
 });
 
-testOnTerminal("dma copy --no-progress and --quiet draw nothing", async (dir) => {
+testOnTerminal("dma paints on a terminal only, and not with NO_COLOR", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(MIB));
-  const plain = await onTerminal(["copy", "--no-progress", `${dir}/in`, `${dir}/out`]);
-  assert(!plain.includes(ESCAPE), plain);
-  assertEquals(await onTerminal(["copy", "--quiet", `${dir}/in`, `${dir}/out`]), "");
-});
-
-testInDirectory("dma draws and paints nothing in a pipe", async (dir) => {
-  await Deno.writeFile(`${dir}/in`, pattern(MIB));
-  for (const args of [["copy", `${dir}/in`, `${dir}/out`], ["doctor", dir], ["--help"]]) {
-    const { stdout, stderr } = await dma(args, undefined, { env: { NO_COLOR: "" } });
-    assert(!stdout.includes(ESCAPE) && !stderr.includes(ESCAPE), stdout + stderr);
-  }
-});
-
-testOnTerminal("dma doctor and help are painted, and not with NO_COLOR", async (dir) => {
   for (const args of [["doctor", dir], ["--help"], ["write", "--help"]]) {
     assertStringIncludes(await onTerminal(args), `${ESCAPE}[1m`);
     assert(!(await onTerminal(args, { env: { NO_COLOR: "1" } })).includes(ESCAPE), `${args}`);
     assert(!(await onTerminal(args, { after: "| cat" })).includes(ESCAPE), `${args}`);
   }
+  const copy = ["copy", `${dir}/in`, `${dir}/out`];
+  const { stderr } = await dma(copy, undefined, { env: { NO_COLOR: "" } });
+  assert(!stderr.includes(ESCAPE), stderr);
 });

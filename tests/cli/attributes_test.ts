@@ -1,0 +1,147 @@
+// `copy` sets mode, owner and times like cp(1), and a private file is never readable by other users meanwhile.
+
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
+import { DMA, Running, succeeds, testDma } from "./process.ts";
+
+const isRoot = Deno.uid() === 0;
+const mayDropRights = isRoot && hasProgram("setpriv");
+
+async function make(path: string, mode: number, { owner = false, length = 5000 } = {}) {
+  // An existing file may be read-only.
+  await Deno.remove(path).catch(() => {});
+  await Deno.writeFile(path, pattern(length));
+  if (owner) await Deno.chown(path, 1, 2);
+  await Deno.chmod(path, mode);
+}
+
+/** The compared attributes of a file: permissions, owner and, with `times`, the time of its last change. */
+function attributes(path: string, times = false): Promise<string> {
+  return runOrThrow("stat", ["-c", times ? "%a %u %g %y" : "%a %u %g", path]);
+}
+
+function under(umask: string, ...command: string[]): Promise<string> {
+  return runOrThrow("sh", ["-c", `umask ${umask}; exec "$@"`, "sh", ...command]);
+}
+
+/** Calls `look` again and again while `dma copy` with these arguments runs. */
+async function whileCopying(args: string[], look: () => void): Promise<void> {
+  await using running = new Running(["copy", "--quiet", ...args]);
+  let hasEnded = false;
+  running.ended.finally(() => hasEnded = true);
+  while (!hasEnded) {
+    look();
+    await pause(0);
+  }
+  const { code, stderr } = await running.ended;
+  assertEquals([code, stderr], [0, ""]);
+}
+
+interface Copying {
+  mode: number;
+  umask?: string;
+  /** The mode of an existing file. */
+  existing?: number;
+  preserve?: boolean;
+  length?: number;
+}
+
+const copyings: Copying[] = [
+  ...[0o600, 0o640, 0o755, 0o666, 0o400, 0o4755].map((mode) => ({ mode })),
+  { mode: 0o755, umask: "077" },
+  { mode: 0o755, existing: 0o644 },
+  { mode: 0o755, existing: 0o600 },
+  ...[0o600, 0o666, 0o4755].map((mode) => ({ mode, preserve: true })),
+  { mode: 0o600, preserve: true, existing: 0o644 },
+  { mode: 0o666, preserve: true, length: 0 },
+];
+
+testDma("dma copy gives the attributes that cp gives, and cp -p with --preserve", async (dir) => {
+  const source = `${dir}/source`;
+  for (const copying of copyings) {
+    const { mode, umask = "022", existing, preserve = false, length = 5000 } = copying;
+    await make(source, mode, { owner: isRoot, length });
+    const left = async (name: string, ...command: string[]) => {
+      const target = `${dir}/${name}`;
+      await Deno.remove(target).catch(() => {});
+      if (existing !== undefined) await make(target, existing);
+      await under(umask, ...command, ...preserve ? ["-p"] : [], source, target);
+      return await attributes(target, preserve);
+    };
+    const byCp = await left("cp", "cp");
+    assertEquals(await left("dma", ...DMA, "copy", "--quiet"), byCp, JSON.stringify(copying));
+  }
+});
+
+testDma("dma copy of a 0600 file is never readable by others", async (dir) => {
+  const [source, target] = [`${dir}/key`, `${dir}/copy`];
+  await make(source, 0o600, { length: 10_000_000 });
+  for (const args of [[], ["--atomic"], ["--preserve"], ["--preserve", "--atomic"]]) {
+    await Deno.remove(target).catch(() => {});
+    const seen = new Set<number>();
+    await whileCopying([...args, source, target], () => {
+      for (const { name } of Deno.readDirSync(dir)) {
+        if (name !== "key") seen.add(Deno.lstatSync(`${dir}/${name}`).mode! & 0o777);
+      }
+    });
+    assertEquals([...seen], [0o600], `${args}`);
+  }
+  // A file that everybody may read is first restricted.
+  await make(target, 0o644);
+  await whileCopying(["--preserve", source, target], () => {
+    const { size, mode } = Deno.statSync(target);
+    // Empty, or unchanged.
+    if (size !== 5000 && size !== 0) assertEquals(mode! & 0o777, 0o600, `${size}`);
+  });
+});
+
+testDma("dma --atomic over a file keeps its mode and owner", async (dir) => {
+  const [source, target] = [`${dir}/source`, `${dir}/target`];
+  await make(source, 0o600);
+  for (const mode of [0o640, 0o666, 0o444]) {
+    for (const args of [["copy", "--atomic", source, target], ["write", "--atomic", target]]) {
+      await make(target, mode, { owner: isRoot });
+      const before = { ino: (await Deno.stat(target)).ino, attributes: await attributes(target) };
+      await succeeds(args, pattern(7000));
+      assertEquals(await attributes(target), before.attributes, args[0]);
+      assertNotEquals((await Deno.stat(target)).ino, before.ino, "The file was not replaced");
+    }
+  }
+});
+
+testDma("dma gives a group that cannot be kept no old rights, and says so", async (dir) => {
+  const [source, target] = [`${dir}/source`, `${dir}/target`];
+  await make(source, 0o600);
+  const without = (rights: string) => [`--inh-caps=${rights}`, `--bounding-set=${rights}`, ...DMA];
+  for (const [mode, expected] of [[0o640, "600 0 0"], [0o664, "644 0 0"]] as const) {
+    await make(target, mode, { owner: true });
+    const copy = [...without("-chown"), "copy", "--atomic", "--quiet", source, target];
+    await under("022", "setpriv", ...copy);
+    assertEquals(await attributes(target), expected);
+  }
+  await make(target, 0o666, { owner: true });
+  const copy = [...without("-chown,-fowner"), "copy", "--preserve", source, target];
+  const { code, stderr } = await run("setpriv", copy);
+  assertEquals(code, 1, stderr);
+  assertStringIncludes(stderr, `dma: Cannot preserve mode and times in '${target}'`);
+  await assertFile(target, pattern(5000));
+}, { ignore: !mayDropRights });
+
+testDma("dma copy --preserve that is stopped has no times of the source", async (dir) => {
+  const [source, target] = [`${dir}/source`, `${dir}/target`];
+  await make(source, 0o644, { length: 0 });
+  // Holes, so that it takes no space here and long enough to copy.
+  await Deno.truncate(source, 4 * 1024 ** 3);
+  await Deno.utime(source, 1e9, 1e9);
+  await using running = new Running(["copy", "--preserve", "--sparse", "never", source, target]);
+  const hasBegun = () => Deno.stat(target).then(({ size }) => size > 0, () => false);
+  await eventually(hasBegun, "Nothing was written");
+  const { code, stderr } = await running.stop("SIGINT");
+  const { mode, mtime, size } = await Deno.stat(target);
+  const says = `dma: stopped by SIGINT; kept the first ${size} bytes in ${target}\n`;
+  assertEquals([code, stderr], [130, says]);
+  assertEquals(mode! & 0o777, 0o600);
+  assert(mtime!.getTime() > 1e12, "It looks as old as its source, and is not whole");
+});
