@@ -3,7 +3,8 @@
 
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { WriteAheadLog } from "../../examples/write_ahead_log.ts";
-import { assertNoFile, joined } from "../support/bytes.ts";
+import { pause } from "../setup/command.ts";
+import { joined } from "../support/bytes.ts";
 import "../support/engine.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { type Example, testExample } from "./examples/example.ts";
@@ -13,21 +14,16 @@ const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 5);
 /** Longest time that a process may live, in milliseconds after its first acknowledgement. */
 const LIFE = 250;
 
-const record = (id: number) => JSON.stringify({ id, item: "tea", grams: id % 1000 });
-
 /** Appends until it is killed, at a random moment. Resolves to the numbers that were acknowledged. */
 async function appendAndKill(example: Example): Promise<number[]> {
   const child = example.spawn(["append", "100000000"]);
   const errors = new Response(child.stderr).text();
   let text = "";
-  let timer: ReturnType<typeof setTimeout> | undefined;
   for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    if (text === "") pause(Math.random() * LIFE).then(() => child.kill("SIGKILL"));
     text += part;
-    timer ??= setTimeout(() => child.kill("SIGKILL"), Math.random() * LIFE);
   }
-  const { signal } = await child.status;
-  clearTimeout(timer);
-  assertEquals(signal, "SIGKILL", await errors);
+  assertEquals((await child.status).signal, "SIGKILL", await errors);
   await errors;
   return numbersIn(text);
 }
@@ -36,14 +32,6 @@ async function appendAndKill(example: Example): Promise<number[]> {
 function numbersIn(stdout: string): number[] {
   return stdout.split("\n").slice(0, -1).map(Number);
 }
-
-testExample("write_ahead_log", "says what it can do, and does nothing else", async (example) => {
-  for (const args of [[], ["apend", "10"], ["append"], ["append", "ten"]]) {
-    const { code, stderr } = await example.run(args);
-    assertEquals([code, stderr], [2, "Usage: write_ahead_log.ts append COUNT | recover\n"]);
-  }
-  await assertNoFile(example.file("orders.wal"));
-});
 
 testExample("write_ahead_log", "has every acknowledged record after SIGKILL", async (example) => {
   let acknowledged = -1;
@@ -58,6 +46,7 @@ testExample("write_ahead_log", "has every acknowledged record after SIGKILL", as
     const records = (await example.succeeds(["recover"])).stdout.split("\n").slice(0, -1);
     count = records.length;
     assertGreater(count, acknowledged);
+    const record = (id: number) => JSON.stringify({ id, item: "tea", grams: id % 1000 });
     const wrong = records.findIndex((text, id) => text !== record(id));
     assertEquals(wrong, -1, `Record ${wrong} is ${records[wrong]}`);
     if ((await Deno.stat(log)).size < size) tails++;
@@ -75,25 +64,26 @@ testExample("write_ahead_log", "shares syncs", async (example) => {
   assert(operations >= 10_000 / 64 && operations < 1000, stderr);
 });
 
-const bytesOf = (text: string) => new TextEncoder().encode(text);
+/** A log, and the records that it had when it was opened. */
+interface Opened extends AsyncDisposable {
+  readonly found: string[];
+  append(text: string): Promise<number>;
+}
 
-/** Opens a log. Resolves to the log and its records. */
-async function reopen(path: string): Promise<{ log: WriteAheadLog; found: string[] }> {
+async function open(path: string): Promise<Opened> {
   const found: string[] = [];
-  const recovered = (bytes: Uint8Array) => found.push(new TextDecoder().decode(bytes));
-  return { log: await WriteAheadLog.open(path, recovered), found };
+  const log = await WriteAheadLog.open(
+    path,
+    (bytes) => found.push(new TextDecoder().decode(bytes)),
+  );
+  return {
+    found,
+    append: (text) => log.append(new TextEncoder().encode(text)),
+    [Symbol.asyncDispose]: () => log.close(),
+  };
 }
 
 const RECORDS = ["one", "two", "three"];
-
-/** The bytes of a log with three records. */
-async function three(path: string): Promise<Uint8Array> {
-  const { log, found } = await reopen(path);
-  assertEquals(found, []);
-  await Promise.all(RECORDS.map((text) => log.append(bytesOf(text))));
-  await log.close();
-  return await Deno.readFile(path);
-}
 
 /** A change to a log of three records, and the number of records that remain. */
 const damages: Record<string, [damage: (bytes: Uint8Array) => Uint8Array, left: number]> = {
@@ -107,49 +97,45 @@ const damages: Record<string, [damage: (bytes: Uint8Array) => Uint8Array, left: 
   "is empty": [() => new Uint8Array(0), 0],
 };
 
-for (const [what, [damage, count]] of Object.entries(damages)) {
-  testInOneDirectory(`A log that ${what} is cut where it is not whole`, async (dir) => {
-    const path = dir.file("log");
+testInOneDirectory("A damaged log is cut where it is not whole", async (dir) => {
+  const path = dir.file("log");
+  {
+    await using log = await open(path);
+    await Promise.all(RECORDS.map((text) => log.append(text)));
+  }
+  const whole = await Deno.readFile(path);
+  for (const [what, [damage, count]] of Object.entries(damages)) {
+    await Deno.writeFile(path, damage(whole));
     const left = RECORDS.slice(0, count);
-    await Deno.writeFile(path, damage(await three(path)));
-    const { log, found } = await reopen(path);
-    assertEquals(found, left);
-    // As long as the second record: the old third record must not reappear behind this one.
-    await log.append(bytesOf("new"));
-    await log.close();
-    const again = await reopen(path);
-    assertEquals(again.found, [...left, "new"]);
-    await again.log.close();
-  }, { bothEngines: false });
-}
-
-testInOneDirectory("A record of a log may be longer than what is read at once", async (dir) => {
-  const long = "x".repeat(1024 ** 2);
-  const { log } = await reopen(dir.file("log"));
-  await Promise.all(["before", long, "after"].map((text) => log.append(bytesOf(text))));
-  await assertRejects(() => log.append(bytesOf(`${long}x`)), RangeError, "Cannot append 1048577");
-  await assertRejects(() => log.append(new Uint8Array(0)), RangeError, "Cannot append 0 bytes");
-  await log.close();
-  const { log: again, found } = await reopen(dir.file("log"));
-  await again.close();
-  assertEquals(found, ["before", long, "after"]);
-}, { bothEngines: false });
-
-testInOneDirectory("Concurrent appends return the positions of their records", async (dir) => {
-  const { log } = await reopen(dir.file("log"));
-  const texts = Array.from({ length: 300 }, (_, id) => `${id}`.padEnd(id * 31 % 5000 + 3, "."));
-  const positions = await Promise.all(texts.map((text) => log.append(bytesOf(text))));
-  await log.close();
-  const bytes = await Deno.readFile(dir.file("log"));
-  for (const [id, text] of texts.entries()) {
-    const record = bytes.subarray(positions[id]! + 8, positions[id]! + 8 + text.length);
-    assertEquals(new TextDecoder().decode(record), text);
+    {
+      await using log = await open(path);
+      assertEquals(log.found, left, `A log that ${what}`);
+      // As long as the second record: the old third record must not reappear behind this one.
+      await log.append("new");
+    }
+    await using again = await open(path);
+    assertEquals(again.found, [...left, "new"], `A log that ${what}`);
   }
 }, { bothEngines: false });
 
-testInOneDirectory("A log is refused to a second process", async (dir) => {
-  const { log } = await reopen(dir.file("log"));
-  await assertRejects(() => reopen(dir.file("log")), Deno.errors.Busy, "Another process has");
-  await log.close();
-  // It waits two seconds for the first one, which is enough on one file system.
+testInOneDirectory("A log has records of many lengths, and one process at a time", async (dir) => {
+  const path = dir.file("log");
+  const texts = Array.from({ length: 300 }, (_, id) => `${id}`.padEnd(id * 31 % 5000 + 3, "."));
+  // A record may be longer than what is read at once.
+  texts.splice(150, 0, "x".repeat(1024 ** 2));
+  const bytes = texts.map((text) => new TextEncoder().encode(text));
+  {
+    await using log = await open(path);
+    const positions = await Promise.all(texts.map((text) => log.append(text)));
+    await assertRejects(() => log.append("x".repeat(1024 ** 2 + 1)), RangeError, "Cannot append 1");
+    await assertRejects(() => log.append(""), RangeError, "Cannot append 0 bytes");
+    const file = await Deno.readFile(path);
+    for (const [id, record] of bytes.entries()) {
+      assertEquals(file.subarray(positions[id]! + 8, positions[id]! + 8 + record.length), record);
+    }
+    // It waits two seconds for the first one.
+    await assertRejects(() => open(path), Deno.errors.Busy, "Another process has");
+  }
+  await using again = await open(path);
+  assertEquals(again.found, texts);
 }, { bothEngines: false });

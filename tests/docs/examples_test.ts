@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { cachedBytes, runOrThrow } from "../setup/command.ts";
-import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { testOnce } from "../support/once.ts";
@@ -63,45 +63,40 @@ for (const name of examples.filter((name) => !servers.includes(name))) {
   });
 }
 
-/** The content of a gzip file, unpacked by another program. */
-async function gunzip(path: string): Promise<Uint8Array> {
-  const { success, stdout } = await new Deno.Command("gunzip", { args: ["-c", path] }).output();
-  assert(success, `'${path}' is no gzip file`);
-  return stdout;
+/** Throws unless a gzip file has this content, by another program. */
+async function assertUnpacked(path: string, expected: Uint8Array): Promise<void> {
+  const { stdout } = await new Deno.Command("gunzip", { args: ["-c", path] }).output();
+  assertEquals(stdout, expected, path);
 }
 
-testExample("backup", "makes a file that tar unpacks", async (example) => {
-  const archived = example.file("examples/data");
-  await Deno.mkdir(example.file("examples"));
-  await Deno.writeFile(archived, pattern(3_000_001));
-  const { stderr } = await example.succeeds();
-  assertMatch(stderr, /^backup\.tar\.gz: .* MiB read, .* written, .* durable\n$/);
-  await Deno.remove(archived);
-  await runOrThrow("tar", ["-xzf", "backup.tar.gz"], { cwd: example.folder });
-  await assertFile(archived, pattern(3_000_001));
-});
+/** Throws unless a run has failed, and says why. Resolves to the names in its folder. */
+async function assertFails(example: Example, args: string[], says: string): Promise<string[]> {
+  const { code, stderr } = await example.run(args);
+  assertEquals(code, 1, stderr);
+  assertStringIncludes(stderr, says);
+  return await namesIn(example.folder);
+}
 
 const tarBefore = (...args: string[]) => ["out.gz", "--", "tar", "--create", ...args];
 
-testExample("backup", "writes just what the command prints", async (example) => {
-  await Deno.writeFile(example.file("in"), pattern(5_000_003));
-  await example.succeeds(tarBefore("in"));
-  const tar = new Deno.Command("tar", { args: ["--create", "in"], cwd: example.folder });
-  assertEquals(await gunzip(example.file("out.gz")), (await tar.output()).stdout);
-});
-
-testExample("backup", "leaves no file if the command fails, or the old one", async (example) => {
-  await Deno.writeFile(example.file("in"), pattern(5_000_003));
-  // It prints the whole first file before it fails for the second one.
-  const failing = tarBefore("in", "missing");
-  const first = await example.run(failing);
-  assertEquals(first.code, 1, first.stderr);
-  assertStringIncludes(first.stderr, "No backup was made: 'tar' ended with exit code 2");
-  assertEquals(await namesIn(example.folder), ["in"]);
-  await Deno.writeTextFile(example.file("out.gz"), "old");
-  assertEquals((await example.run(failing)).code, 1);
-  assertEquals(await Deno.readTextFile(example.file("out.gz")), "old");
-});
+testExample(
+  "backup",
+  "writes just what the command prints, or leaves the old file",
+  async (example) => {
+    await Deno.writeFile(example.file("in"), pattern(5_000_003));
+    // It prints the whole first file before it fails for the second one.
+    const failing = tarBefore("in", "missing");
+    const says = "No backup was made: 'tar' ended with exit code 2";
+    assertEquals(await assertFails(example, failing, says), ["in"]);
+    const { stderr } = await example.succeeds(tarBefore("in"));
+    assertMatch(stderr, /^out\.gz: .* MiB read, .* written, .* durable\n$/);
+    const tar = new Deno.Command("tar", { args: ["--create", "in"], cwd: example.folder });
+    const printed = (await tar.output()).stdout;
+    await assertUnpacked(example.file("out.gz"), printed);
+    assertEquals(await assertFails(example, failing, says), ["in", "out.gz"]);
+    await assertUnpacked(example.file("out.gz"), printed);
+  },
+);
 
 testExample("backup", "leaves no file when it is interrupted", async (example) => {
   await runOrThrow("mkfifo", [example.file("fifo")]);
@@ -115,42 +110,39 @@ testExample("backup", "leaves no file when it is interrupted", async (example) =
   assertEquals(await namesIn(example.folder), ["fifo"]);
 });
 
-testExample("copy_with_progress", "copies past the page cache", async (example) => {
-  const bytes = pattern(20_000_001);
-  await Deno.writeFile(example.file("large.img"), bytes, { mode: 0o640 });
-  const { stdout } = await example.succeeds();
-  assertMatch(stdout, /^copy\.img: 19\.1 MiB, [\d.]+ MiB\/s, durable, through /);
-  const copy = example.file("copy.img");
-  const file = await DmaFile.open(copy);
-  await file.close();
-  assertEquals(stdout.includes("through Direct I/O"), file.direct, stdout);
-  if (file.direct) assertEquals(await cachedBytes(copy) ?? 0, 0);
-  assertEquals(Deno.statSync(copy).mode! & 0o777, 0o640);
-  await assertFile(copy, bytes);
-});
-
-testExample("copy_with_progress", "leaves nothing if it cannot read", async (example) => {
-  const { code, stderr } = await example.run();
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, "Nothing was copied: No such file or directory");
-  await assertNoFile(example.file("copy.img"));
-});
-
-const smallTable = ["--records", "50001", "--lookups", "20000"];
-
-/** Runs the lookups, and resolves to the number of reads. */
-async function lookUp(example: Example, ...more: string[]): Promise<number> {
-  const { stdout } = await example.succeeds([...smallTable, ...more]);
-  assertStringIncludes(stdout, "20000 records of 256 bytes looked up in ");
-  return Number(/^(\d+) reads of /m.exec(stdout)?.[1]);
-}
+testExample(
+  "copy_with_progress",
+  "copies past the page cache, or leaves nothing",
+  async (example) => {
+    const { args } = example.command;
+    const says = "Nothing was copied: No such file or directory";
+    assertEquals(await assertFails(example, [...args], says), []);
+    const bytes = pattern(20_000_001);
+    await Deno.writeFile(example.file("large.img"), bytes, { mode: 0o640 });
+    const { stdout } = await example.succeeds();
+    assertMatch(stdout, /^copy\.img: 19\.1 MiB, [\d.]+ MiB\/s, durable, through /);
+    const copy = example.file("copy.img");
+    const file = await DmaFile.open(copy);
+    await file.close();
+    assertEquals(stdout.includes("through Direct I/O"), file.direct, stdout);
+    if (file.direct) assertEquals(await cachedBytes(copy) ?? 0, 0);
+    assertEquals(Deno.statSync(copy).mode! & 0o777, 0o640);
+    await assertFile(copy, bytes);
+  },
+);
 
 testExample("random_reads", "merges reads of sorted keys, and finds damage", async (example) => {
   const table = example.file("table.bin");
-  const sorted = await lookUp(example);
+  const small = ["--records", "50001", "--lookups", "20000"];
+  const reads = async (...more: string[]) => {
+    const { stdout } = await example.succeeds([...small, ...more]);
+    assertStringIncludes(stdout, "20000 records of 256 bytes looked up in ");
+    return Number(/^(\d+) reads of /m.exec(stdout)?.[1]);
+  };
+  const sorted = await reads();
   const { ino, size } = await Deno.stat(table);
   assertEquals(size, 50_001 * 256);
-  const unsorted = await lookUp(example, "--unsorted");
+  const unsorted = await reads("--unsorted");
   assert(sorted * 10 < unsorted, `${sorted} reads, and unsorted ${unsorted}`);
   assertEquals((await Deno.stat(table)).ino, ino, "The table was made again");
   {
@@ -158,32 +150,24 @@ testExample("random_reads", "merges reads of sorted keys, and finds damage", asy
     await file.seek(256 * 10_000, Deno.SeekMode.Start);
     await file.write(new Uint8Array(256 * 10_000));
   }
-  const { code, stderr } = await example.run(smallTable);
-  assertEquals(code, 1);
-  assertMatch(stderr, /Record 1\d{4} of 'table\.bin' is damaged/);
+  await assertFails(example, small, "of 'table.bin' is damaged");
 });
 
-testExample("node_streams", "compresses and reads back", async (example) => {
+testExample("node_streams", "compresses and reads back, or leaves no file", async (example) => {
+  const { args } = example.command;
+  assertEquals(await assertFails(example, [...args], "ENOENT"), []);
   const bytes = pattern(7_000_001);
   await Deno.writeFile(example.file("access.log"), bytes);
   const { stdout } = await example.succeeds();
   const said = /^access\.log: 7000001 bytes, SHA-256 [0-9a-f]{64}\naccess\.log\.gz: \d+ bytes/;
   assertMatch(stdout, said);
-  assertEquals(await gunzip(example.file("access.log.gz")), bytes);
-});
-
-testExample("node_streams", "leaves no file if it cannot read", async (example) => {
-  const { code, stderr } = await example.run();
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, "ENOENT");
-  assertEquals((await namesIn(example.folder)).filter((name) => name.includes("access")), []);
+  await assertUnpacked(example.file("access.log.gz"), bytes);
 });
 
 testExample("worker_writes", "has every line, or leaves the old file", async (example) => {
   const { stdout } = await example.succeeds();
   const lines = Array.from({ length: 10_000 }, (_, line) => `${line},${line * line}\n`).join("");
   assertEquals(stdout, `report.csv: ${lines.length} bytes, durable\n`);
-  const { code, stderr } = await example.run(["report.csv", "none"]);
-  assertEquals([code, stderr], [1, "No report was made: Cannot write NaN lines\n"]);
+  await assertFails(example, ["report.csv", "none"], "No report was made: Cannot write NaN lines");
   assert(await Deno.readTextFile(example.file("report.csv")) === lines);
 });

@@ -1,7 +1,6 @@
 // An example that is a server, started and stopped by a test.
 
 import { assertEquals } from "@std/assert";
-import { eventually } from "../../support/descriptors.ts";
 import type { Example } from "./example.ts";
 
 export class Server implements AsyncDisposable {
@@ -53,11 +52,6 @@ export class Server implements AsyncDisposable {
   /** A connection for what no HTTP client would do. */
   async connect(): Promise<Connection> {
     return new Connection(await Deno.connect({ hostname: "127.0.0.1", port: this.port! }));
-  }
-
-  /** Waits until it has said something of this form. */
-  async says(wanted: RegExp): Promise<void> {
-    await eventually(() => wanted.test(this.said), `It says ${wanted}`);
   }
 
   signal(name: Deno.Signal): void {
