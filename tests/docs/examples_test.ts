@@ -32,19 +32,23 @@ testOnce(
   },
 );
 
-testInOneDirectory("The examples type-check with mod.ts alone", async (dir) => {
-  await using server = new StaticServer();
-  const user = await FreshUser.in(dir.path);
-  const [mod, node] = [server.url("mod.ts"), server.url("node.ts")];
-  const imports = { "@denodma/dma": mod, "@denodma/dma/node": node };
-  await user.program("deno.json", JSON.stringify({ imports }));
-  for (const name of examples) {
-    await Deno.copyFile(new URL(`${name}.ts`, folder), `${user.folder}/${name}.ts`);
-  }
-  const args = ["check", "--quiet", `--allow-import=${server.host}`, "."];
-  const { code, error } = await user.deno(args, { env: testersEnvironment() });
-  assertEquals(code, 0, error);
-}, { bothEngines: false });
+testInOneDirectory(
+  "The examples type-check with mod.ts alone",
+  async (dir) => {
+    await using server = new StaticServer();
+    const user = await FreshUser.in(dir.path);
+    const [mod, node] = [server.url("mod.ts"), server.url("node.ts")];
+    const imports = { "@denodma/dma": mod, "@denodma/dma/node": node };
+    await user.program("deno.json", JSON.stringify({ imports }));
+    for (const name of examples) {
+      await Deno.copyFile(new URL(`${name}.ts`, folder), `${user.folder}/${name}.ts`);
+    }
+    const args = ["check", "--quiet", `--allow-import=${server.host}`, "."];
+    const { code, error } = await user.deno(args, { env: testersEnvironment() });
+    assertEquals(code, 0, error);
+  },
+  { bothEngines: false },
+);
 
 const servers = ["hono_upload", "resumable_transfer", "upload_server"];
 

@@ -1,6 +1,6 @@
 // A user with Deno, but without this project: an empty folder, an empty cache, and a given environment.
 
-import { endOf, run } from "../setup/command.ts";
+import { run } from "../setup/command.ts";
 
 export interface UserRan {
   readonly code: number;
@@ -14,7 +14,6 @@ export interface UserRan {
 export interface UserSurroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  readonly input?: Uint8Array<ArrayBuffer>;
 }
 
 /** The folder of Deno's downloads on this machine, such as npm's packages in `npm`. Other tests need the same ones. */
@@ -71,20 +70,16 @@ export class FreshUser {
   async run(
     program: string,
     args: readonly string[],
-    { env = {}, cwd = this.folder, input }: UserSurroundings = {},
+    { env = {}, cwd = this.folder }: UserSurroundings = {},
   ): Promise<UserRan> {
-    const child = new Deno.Command(program, {
+    const { code, stdout, stderr } = await new Deno.Command(program, {
       args: [...args],
       cwd,
       clearEnv: true,
       env: { DENO_DIR: this.cache, NO_COLOR: "1", ...env },
-      stdin: input ? "piped" : "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const ended = endOf(child);
-    if (input) await new Blob([input]).stream().pipeTo(child.stdin);
-    const { code, stdout, stderr } = await ended;
-    return { code, output: stdout.trimEnd(), error: stderr };
+      stdin: "null",
+    }).output();
+    const [output, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    return { code, output: output!.trimEnd(), error: error! };
   }
 }
