@@ -129,13 +129,13 @@ export class WriterSink {
 
   /** Errors the stream when everything is freed: a caller may then create the file again, which must not be cut. */
   async #fail(reason: unknown): Promise<void> {
-    for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
-    this.#waitingBytes = 0;
     const { failure, file, ended } = this.writer;
     if (!failure!.fromOutside) reportAtEnd(file, reason);
     // A pipe reports the failure to its caller.
     if (this.stream?.deref()?.locked && !this.hasLock) this.#report();
     await ended;
+    for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
+    this.#waitingBytes = 0;
     this.#controller?.deref()?.error(reason);
   }
 

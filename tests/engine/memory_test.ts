@@ -88,8 +88,7 @@ async function assertFails(call: () => Promise<unknown>): Promise<void> {
 
 /** Throws unless no file of the directory and no block is in use, now or when a close is over. */
 async function assertFreed(dir: TestDirectory): Promise<void> {
-  await eventually(() => descriptorsIn(dir.path) === 0);
-  assertEquals(engine.pool.blocks, 0);
+  await eventually(() => descriptorsIn(dir.path) === 0 && engine.pool.blocks === 0);
 }
 
 testDirectAndCached("A tail takes no memory, and bytes after it fail without any", async (dir) => {
@@ -107,6 +106,17 @@ testDirectAndCached("A tail takes no memory, and bytes after it fail without any
   await assertFails(() => writer.sync({ tail: true }));
   await writer.abort();
   await assertFile(dir.file("file"), pattern(5000));
+});
+
+testDirectAndCached("Calls beside a chunk without memory fail with it", async (dir) => {
+  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")));
+  {
+    using _ = withoutMemory();
+    const calls = [writer.write(pattern(10)), writer.sync({ tail: true }), writer.close()];
+    await Promise.all(calls.map((call) => assertFails(() => call)));
+  }
+  assertEquals([writer.currentPos, writer.nextPos], [0, 0]);
+  await assertFreed(dir);
 });
 
 testDirectAndCached("A pipe from a file without memory for once frees everything", async (dir) => {
