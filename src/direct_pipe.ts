@@ -113,7 +113,7 @@ function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
 function moveBytes(readAhead: ReadAhead, writer: Writer): number | null | undefined {
   const bytes = readAhead.peek(MAX_COPIED);
   if (!bytes) return bytes;
-  const copied = writer.hasRoom ? writer.write(bytes) : 0;
+  const copied = writer.write(bytes);
   if (copied > 0) readAhead.advance(copied);
   return copied;
 }

@@ -70,12 +70,8 @@ class WriterWritable extends Writable implements Upstream {
     this.#writer.flushSync(options);
   }
 
-  uncorkAll(): void {
-    while (this.writableCorked > 0) this.uncork();
-  }
-
   handOver(): void {
-    this.uncorkAll();
+    while (this.writableCorked > 0) this.uncork();
     this.#handsOver = true;
     try {
       // Node's stream writes all of its buffered chunks before this returns.

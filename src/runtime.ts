@@ -10,15 +10,8 @@ if (typeof Deno === "undefined" || typeof Deno.dlopen !== "function") {
   );
 }
 
-if (isOlder(Deno.version.deno, OLDEST_DENO)) {
+if (Deno.version.deno.localeCompare(OLDEST_DENO, "en", { numeric: true }) < 0) {
   throw new Error(
     `@denodma/dma needs Deno ${OLDEST_DENO} or newer, and this is Deno ${Deno.version.deno}: run \`deno upgrade\``,
   );
-}
-
-/** Whether a version comes before another one, by its first two numbers. */
-function isOlder(version: string, than: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  const [leastMajor = 0, leastMinor = 0] = than.split(".").map(Number);
-  return major < leastMajor || major === leastMajor && minor < leastMinor;
 }

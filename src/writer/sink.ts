@@ -28,8 +28,6 @@ const MAX_PART = 1 << 30;
 export interface Upstream {
   /** Passes all waiting chunks to this stream at once, and does not wait until they are accepted. */
   handOver(): void;
-  /** Uncorks the stream, so that its chunks are written. */
-  uncorkAll(): void;
 }
 
 interface Chunk {
@@ -265,7 +263,7 @@ export class WriterSink {
 
   finish(): void {
     const end = this.nextPosition;
-    this.upstream?.deref()?.uncorkAll();
+    this.upstream?.deref()?.handOver();
     if (this.nextPosition === end) this.writer.close();
   }
 
