@@ -1102,10 +1102,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async writeBuffer(buffer: DmaBuffer): Promise<void> {
+    const sink = this.#sink;
     demandBuffer(buffer, "write");
-    this.#sink.assertUsable(this, "write");
-    const memory = takeMemory(buffer);
-    await this.#sink.give(this, memory.bytes, memory);
+    try {
+      sink.assertUsable(this, "write");
+      const memory = takeMemory(buffer);
+      await sink.give(this, memory.bytes, memory);
+    } catch (error) {
+      await sink.refuse(error);
+    }
   }
 
   /**
@@ -1168,7 +1173,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   flushSync(options?: DmaFlushSyncOptions): void {
-    this.#sink.flushNow(isSet(options, "durable"), Infinity);
+    this.#sink.flushSync(isSet(options, "durable"));
     cutAfterEnd(this.#sink.writer.file);
   }
 

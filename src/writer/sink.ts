@@ -245,18 +245,23 @@ export class WriterSink {
   /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     const { writer } = this;
+    this.upstream?.deref()?.handOver();
+    for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
+      // At the end of a program its writers are closed already.
+      if (writer.ending) throw writer.refusal;
+      writer.waitNow(deadline);
+    }
+    writer.flushNow(durable, deadline);
+    // A program that ends does not see rejected promises.
+    if (this.#hasRefused) throw writer.refusal;
+  }
+
+  /** As {@linkcode flushNow}, for a caller: a failure then counts as reported. */
+  flushSync(durable: boolean): void {
     try {
-      this.upstream?.deref()?.handOver();
-      for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
-        // At the end of a program its writers are closed already.
-        if (writer.ending) throw writer.refusal;
-        writer.waitNow(deadline);
-      }
-      writer.flushNow(durable, deadline);
-      // A program that ends does not see rejected promises.
-      if (this.#hasRefused) throw writer.refusal;
+      this.flushNow(durable, Infinity);
     } catch (error) {
-      if (writer.failure) forgetFailure(writer.file);
+      if (this.writer.failure) this.#report();
       throw error;
     }
   }

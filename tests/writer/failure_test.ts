@@ -76,6 +76,11 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
   writeBuffer: async (stream) => {
     for (;;) await stream.writeBuffer(stream.file.allocBuffer(4096));
   },
+  "writeBuffer after the failure": async (stream) => {
+    await stream.write(pattern(5000));
+    await pause(5);
+    await stream.writeBuffer(stream.file.allocBuffer(4096));
+  },
   flushAligned: (stream) => stream.write(pattern(5000)).then(() => stream.flushAligned()),
   sync: (stream) => stream.write(pattern(5000)).then(() => stream.sync()),
   close: (stream) => stream.write(pattern(5000)).then(() => stream.close()),
@@ -109,6 +114,15 @@ testDirectAndCached("A failure is told once, when the file is let go", async (di
     assertEquals(descriptorsOf(stream.file.path), 0, name);
     await stream[Symbol.asyncDispose]();
   }
+});
+
+testDirectAndCached("Disposing is silent after flushSync() has thrown the failure", async (dir) => {
+  const stream = await create(dir, unreserved);
+  using _ = fail("write", Errno.ENOSPC);
+  await stream.write(pattern(5000));
+  await eventually(() => descriptorsOf(stream.file.path) === 0);
+  await assertFull(() => Promise.try(() => stream.flushSync()));
+  await stream[Symbol.asyncDispose]();
 });
 
 testDirectAndCached("Disposing rejects with a failure that no call has reported", async (dir) => {
