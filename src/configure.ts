@@ -130,13 +130,13 @@ export function useEngine(): Engine {
   if (substitute) return substitute;
   if (!chosen) {
     chosen = choose();
-    listenForEnd();
+    listenForEnd(chosen.engine);
   }
   return chosen.engine;
 }
 
 /** Finishes open files and releases all resources when the program ends. */
-function listenForEnd(): void {
+function listenForEnd({ endsWithProcess }: Engine): void {
   if (listens) return;
   listens = true;
   /** Whether `unload` has released an engine. */
@@ -156,12 +156,18 @@ function listenForEnd(): void {
     if (isReleased && event.reason?.code === "EBADFD") event.preventDefault();
     else flushNow();
   });
-  addEventListener("unload", () => {
+  const endNow = () => {
     const deadline = flushNow();
     discardNamesNow();
+    return deadline;
+  };
+  // A worker of node:worker_threads whose event loop has run empty gets only this event.
+  if (!endsWithProcess) globalThis.process.on("exit", endNow);
+  addEventListener("unload", () => {
+    const deadline = endNow();
     // With `--watch` the program restarts on the same thread, so this is the last chance to release the engine. Otherwise
     // later listeners may still write.
-    if (!chosen || chosen.engine.endsWithProcess) return;
+    if (!chosen || endsWithProcess) return;
     isReleased = true;
     chosen.engine.dispose(deadline);
     leaveOpenFiles();

@@ -90,6 +90,14 @@ for (const [name, code, exit] of ends) {
   );
 }
 
+testPrograms("A worker of Node that comes to its end loses nothing", {
+  code: `const program = \`import { DmaFile } from "${new URL("../../mod.ts", import.meta.url)}";
+      const writer = (await DmaFile.create(\${JSON.stringify(path)})).writable;
+      await writer.write(new Uint8Array(${LENGTH}).fill(7));\`;
+    const { Worker } = await import("node:worker_threads");
+    new Worker(new URL("data:text/javascript," + encodeURIComponent(program)));`,
+});
+
 const quietEnds = ["", "Deno.exit();"];
 
 const corks = `const { toNodeWritable } = await import(${JSON.stringify(node)});
