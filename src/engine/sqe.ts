@@ -106,9 +106,12 @@ export function prepareSqe(operation: Operation): Sqe {
       };
     }
     case "open": {
-      const { directory, name, flags, mode: length, cached } = operation;
+      const { directory, name, flags, mode: length } = operation;
       const paths = [name];
-      if (!cached) return entry(Opcode.OPENAT, directory, { length, flags, paths });
+      // A program may have a property of this name on Object.prototype.
+      if (!Object.hasOwn(operation, "cached")) {
+        return entry(Opcode.OPENAT, directory, { length, flags, paths });
+      }
       OPEN_HOW[0] = BigInt(flags);
       const offset = openHowAddress ||= addressOf(OPEN_HOW);
       return entry(Opcode.OPENAT2, directory, { length: OPEN_HOW.byteLength, offset, paths });

@@ -35,16 +35,19 @@ interface Chunk {
   /** The chunk's length at the time of the call. */
   readonly length: number;
   /** The chunk's memory, if it may be written without a copy. */
-  readonly memory?: Memory | undefined;
+  readonly memory: Memory | undefined;
   /** The number of accepted bytes. */
   taken: number;
   /** Resolves when all bytes are accepted, if a caller waits for that. */
-  isTaken?: PromiseWithResolvers<void>;
+  isTaken: PromiseWithResolvers<void> | undefined;
   /** Whether an item of the stream's queue ends with this chunk. */
   endsItem: boolean;
   /** That item, if the chunk was written without the lock, and the item's bytes. */
-  item?: { readonly written: Promise<void>; bytes: number };
+  item: { readonly written: Promise<void>; bytes: number } | undefined;
 }
+
+/** Own fields, because a program may have properties of these names on Object.prototype. */
+const NOT_WAITING = { isTaken: undefined, item: undefined };
 
 /** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
@@ -140,7 +143,7 @@ export class WriterSink {
   /** Accepts as much of a chunk as there is room for, behind those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    const chunk: Chunk = { bytes, length, memory, taken: 0, endsItem };
+    const chunk: Chunk = { bytes, length, memory, taken: 0, endsItem, ...NOT_WAITING };
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     this.#waitingBytes += length - chunk.taken;

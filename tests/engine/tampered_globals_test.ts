@@ -14,7 +14,8 @@ import { testInOneDirectory } from "../support/dirs.ts";
 const fields =
   `op fd memory offset length position buffered directory flags mode dataOnly byProc targetDirectory
   targetName targetFd targetPosition operation milliseconds opcode address bufferIndex forceAsync
-  registration paths device unnamed temporary limited budget last steps cutError`.split(/\s+/);
+  registration paths device unnamed temporary limited budget last steps cutError
+  cached isTaken item`.split(/\s+/);
 
 const tampering = {
   "Properties of Object.prototype": `
