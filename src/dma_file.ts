@@ -838,7 +838,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Closes the file, as {@linkcode DmaFile.prototype.close | DmaFile.close}.
+   * Closes the file, as {@linkcode DmaFile.prototype.close | DmaFile.close}. If a close has begun before, only that one
+   * rejects after a failure.
    *
    * @example Close a file at the end of a scope
    * ```ts
@@ -850,7 +851,10 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    const { closing } = this.#file.descriptor;
+    await this.close().catch((error) => {
+      if (!closing) throw error;
+    });
   }
 
   /**

@@ -141,6 +141,7 @@ export class Naming {
   }
 
   async #rename(target: FileName): Promise<void> {
+    const descriptor = this.#descriptor;
     await demandName(target, ["write"]);
     await target.directory.prepareSync(target.path);
     const unpublished = this.#target;
@@ -149,13 +150,14 @@ export class Naming {
       this.#target = target;
       unpublished.release();
     } else {
-      const name = this.#nameFor("rename");
+      const name = this.#name;
+      if (!name) throw ioError(Errno.ENOENT, "rename", descriptor.path, "the file has no name");
       await demandName(name, ["read", "write"]);
       await name.assertLeadsTo(this.#file, "rename");
       await name.rename(target);
       this.#become(target);
     }
-    this.#descriptor.path = target.path;
+    descriptor.path = target.path;
   }
 
   /**
@@ -197,7 +199,8 @@ export class Naming {
   remove(): Promise<void> {
     const removing = async () => {
       if (this.isUnpublished) return await this.#discard();
-      const name = this.#nameFor("remove");
+      const name = this.#name;
+      if (!name) return;
       await demandName(name, ["write"]);
       // A missing name is not an error.
       if (!await name.look()) return;
@@ -205,10 +208,5 @@ export class Naming {
       await name.unlink();
     };
     return this.#descriptor.use("remove", () => inTurn(this, removing));
-  }
-
-  #nameFor(op: string): FileName {
-    if (this.#name) return this.#name;
-    throw ioError(Errno.ENOENT, op, this.#descriptor.path, "the file has no name");
   }
 }
