@@ -16,13 +16,10 @@ export const CROWDED_BUFFER_SIZE: number = 256 * 1024;
  * Counts the memory of streams against the budget. No stream waits for memory, because each may always have one buffer.
  */
 export class BufferBudget {
-  /** The bytes from which on the budget is {@linkcode crowded}. */
-  readonly bytes: number;
   held = 0;
 
-  constructor(bytes: number = DEFAULT_BUFFER_BUDGET) {
-    this.bytes = bytes;
-  }
+  /** From this many `bytes` on the budget is {@linkcode crowded}. */
+  constructor(readonly bytes: number = DEFAULT_BUFFER_BUDGET) {}
 
   /** Whether each stream should use one small buffer. */
   get crowded(): boolean {

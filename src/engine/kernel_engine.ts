@@ -45,7 +45,6 @@ const NOBODY: Completion = { complete() {} };
 /** Submits operations to the kernel. */
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
-  readonly budget: BufferBudget;
   readonly endsWithProcess: boolean;
   /** Undefined if every operation is a call on a thread. */
   readonly ring: Ring | undefined;
@@ -61,10 +60,9 @@ export class KernelEngine implements Engine {
   #disposed = false;
 
   /** At most `threads` calls run at once. The engine owns the ring. */
-  constructor(shim: Shim, budget: BufferBudget, threads: number, ring?: KernelRing) {
+  constructor(shim: Shim, readonly budget: BufferBudget, threads: number, ring?: KernelRing) {
     const { counters } = this;
     this.#shim = shim;
-    this.budget = budget;
     this.endsWithProcess = endsWithProcess(shim);
     const ended = (request: Request, result: number) => this.#settle(request, result);
     // This module cancels nothing. The ring or the kernel cancels operations that it cannot perform.

@@ -44,17 +44,14 @@ const REGISTERED_SLOTS = 64;
 /** The ring could not be created. */
 export class RingRefused extends Error {
   override name = "RingRefused";
-  readonly errno: number;
 
-  constructor(call: string, errno: number) {
+  constructor(call: string, readonly errno: number) {
     super(`${call} failed (os error ${errno})`);
-    this.errno = errno;
   }
 }
 
 /** The two queues that are shared with the kernel, and the features that this kernel supports. */
 export class KernelRing {
-  readonly liburing: Liburing;
   /** The name of its set-up flags. */
   readonly setup: string;
   /** Entries of the submission queue. */
@@ -80,9 +77,8 @@ export class KernelRing {
   readonly #reapedPointer: Deno.PointerObject;
 
   /** Creates a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
-  constructor(shim: Shim, liburing: Liburing, entries: number) {
+  constructor(shim: Shim, readonly liburing: Liburing, entries: number) {
     this.#shim = shim;
-    this.liburing = liburing;
     const address = shim.dma_map(CONTROL_BYTES, 0);
     if (address < 0) throw new RingRefused("mmap", -address);
     const pointer = pointerTo(address);
@@ -91,13 +87,9 @@ export class KernelRing {
     this.#reapedPointer = pointerTo(address + REAPED_AT);
     this.reaped = new Int32Array(memoryAt(address + REAPED_AT, BATCH * 8));
     try {
-      const found = setUp(liburing, pointer, entries);
-      this.setup = found.setup;
-      this.entries = found.entries;
-      this.depth = found.depth;
+      [this.setup, this.entries, this.depth] = setUp(liburing, pointer, entries);
       this.#tryNop();
-      const supported = probe(liburing, pointer);
-      this.supported = supported;
+      const supported = this.supported = probe(liburing, pointer);
       this.missing = Object.entries(Opcode)
         .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
         .map(([name]) => name);
@@ -210,19 +202,22 @@ export class KernelRing {
   }
 }
 
-/** Sets up a ring with the best flags that this kernel knows. */
+/**
+ * Sets up a ring with the best flags that this kernel knows. Returns their name, and the numbers of submission and
+ * completion entries.
+ */
 function setUp(
   liburing: Liburing,
   ring: Deno.PointerObject,
   entries: number,
-): { setup: string; entries: number; depth: number } {
+): [setup: string, entries: number, depth: number] {
   let errno = 0;
   for (const { name, flags } of SETUPS) {
     // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
     const params = new Uint32Array(30);
     params[2] = flags | IORING_SETUP_CLAMP;
     const result = liburing.io_uring_queue_init_params(entries, ring, params);
-    if (result >= 0) return { setup: name, entries: params[0]!, depth: params[1]! };
+    if (result >= 0) return [name, params[0]!, params[1]!];
     errno = -result;
     // EINVAL means that this kernel does not know a flag. Other errors do not depend on the flags.
     if (errno !== Errno.EINVAL) break;

@@ -36,24 +36,27 @@ export function sizeClass(size: number): number {
 }
 
 /** A mapping of blocks of one size. */
-interface Slab {
-  readonly address: number;
-  readonly length: number;
-  readonly blockSize: number;
-  readonly buffer: ArrayBuffer;
+class Slab {
   /** Blocks that were released. */
-  readonly free: PoolBlock[];
+  readonly free: PoolBlock[] = [];
   /** The bytes at the start that are divided into blocks so far. */
-  cut: number;
+  cut = 0;
   /** Blocks in use. */
-  used: number;
+  used = 0;
   /** The bytes of all acquired blocks, in total. */
-  acquired: number;
-  registration: number;
-}
+  acquired = 0;
+  registration = -1;
 
-function hasRoom({ used, blockSize, length }: Slab): boolean {
-  return used * blockSize < length;
+  constructor(
+    readonly address: number,
+    readonly length: number,
+    readonly blockSize: number,
+    readonly buffer: ArrayBuffer,
+  ) {}
+
+  get hasRoom(): boolean {
+    return this.used * this.blockSize < this.length;
+  }
 }
 
 class PoolBlock implements Block {
@@ -62,11 +65,9 @@ class PoolBlock implements Block {
   readonly size: number;
   /** Guards against a second release, which would give the same memory to two owners. */
   inUse = false;
-  readonly slab: Slab;
 
   /** Cuts the next block from a mapping. */
-  constructor(slab: Slab) {
-    this.slab = slab;
+  constructor(readonly slab: Slab) {
     this.address = slab.address + slab.cut;
     this.size = slab.blockSize;
     this.bytes = new Uint8Array(slab.buffer, slab.cut, slab.blockSize);
@@ -102,7 +103,7 @@ export class Pool {
     const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);
     // The last slab with a free block comes first, so that older ones can drain and be unmapped.
-    const slab = slabs?.findLast(hasRoom) ?? this.#map(blockSize);
+    const slab = slabs?.findLast(({ hasRoom }) => hasRoom) ?? this.#map(blockSize);
     if (slab.used++ === 0) this.#idle -= slab.length;
     const block = slab.free.pop() ?? new PoolBlock(slab);
     block.inUse = true;
@@ -138,17 +139,7 @@ export class Pool {
     if (address < 0) {
       throw new RangeError(`Cannot map ${length} bytes for I/O buffers (os error ${-address})`);
     }
-    const slab: Slab = {
-      address,
-      length,
-      blockSize,
-      buffer: memoryAt(address, length),
-      free: [],
-      cut: 0,
-      used: 0,
-      acquired: 0,
-      registration: -1,
-    };
+    const slab = new Slab(address, length, blockSize, memoryAt(address, length));
     const slabs = this.#slabs.get(blockSize) ?? [];
     this.#slabs.set(blockSize, slabs);
     slabs.push(slab);

@@ -20,7 +20,6 @@ const MAX_REFUSALS = 1000;
 
 /** Submits requests to the kernel, at most as many as there are completion entries, so that none overflows. */
 export class Ring {
-  readonly kernel: KernelRing;
   readonly notifier: Notifier;
   readonly #counters: Counters;
   readonly #ended: (request: Request, result: number) => void;
@@ -46,11 +45,10 @@ export class Ring {
    */
   constructor(
     shim: Shim,
-    kernel: KernelRing,
+    readonly kernel: KernelRing,
     counters: Counters,
     ended: (request: Request, result: number) => void,
   ) {
-    this.kernel = kernel;
     this.#counters = counters;
     this.#ended = ended;
     const { depth } = kernel;

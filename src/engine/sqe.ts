@@ -88,13 +88,11 @@ export function prepareSqe(operation: Operation): Sqe {
       const flags = op === "write" ? operation.flags : 0;
       // The kernel refuses atomic writes from registered memory (generic_atomic_write_valid).
       const bufferIndex = flags & RWF_ATOMIC ? -1 : memory.registration;
-      const fixed = bufferIndex >= 0;
+      const isFixed = bufferIndex >= 0;
+      const read = isFixed ? Opcode.READ_FIXED : Opcode.READ;
+      const write = isFixed ? Opcode.WRITE_FIXED : Opcode.WRITE;
       return {
-        opcode: op === "read"
-          ? fixed ? Opcode.READ_FIXED : Opcode.READ
-          : fixed
-          ? Opcode.WRITE_FIXED
-          : Opcode.WRITE,
+        opcode: op === "read" ? read : write,
         fd,
         address: memory.address + operation.offset,
         length,

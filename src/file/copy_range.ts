@@ -37,17 +37,6 @@ export interface Copy {
   readonly length: number;
 }
 
-/** The rest of a copy after its first bytes. */
-function rest(copy: Copy, copied: number): Copy {
-  const { position, targetPosition, length } = copy;
-  return {
-    ...copy,
-    position: position + copied,
-    targetPosition: targetPosition + copied,
-    length: length - copied,
-  };
-}
-
 /** Copies up to `length` bytes; fewer if the source ends before. Resolves to their number. */
 export function copyRange(copy: Copy): Promise<number> {
   const { from, to } = copy;
@@ -84,7 +73,12 @@ async function copyAll(copy: Copy): Promise<number> {
   let isRefused = false;
   let copied = 0;
   while (copied < copy.length) {
-    const left = rest(copy, copied);
+    const left = {
+      ...copy,
+      position: copy.position + copied,
+      targetPosition: copy.targetPosition + copied,
+      length: copy.length - copied,
+    };
     // If a file is being closed, the copy ends after this part, so that the close does not wait for long.
     if (copied > 0 && left.length > PIECE) {
       from.descriptor.assertOpen("copy");

@@ -7,10 +7,6 @@ import { closedError, ioError, unwrap } from "../errors.ts";
 
 /** Counts the uses of a descriptor and closes it after the last one. */
 export class Descriptor {
-  readonly engine: Engine;
-  readonly fd: number;
-  /** For messages: the path that was opened, or the new path after a rename. */
-  path: string;
   #uses = 0;
   /** Whether the descriptor is closed or will be. New uses are not allowed. */
   closing = false;
@@ -19,10 +15,8 @@ export class Descriptor {
   /** Settles when the descriptor is closed; rejects if closing failed. */
   readonly closed: Promise<void> = this.#closed.promise;
 
-  constructor(engine: Engine, fd: number, path: string) {
-    this.engine = engine;
-    this.fd = fd;
-    this.path = path;
+  /** `path`, for messages, is the path that was opened, or the new path after a rename. */
+  constructor(readonly engine: Engine, readonly fd: number, public path: string) {
     // The caller of close gets the rejection.
     this.closed.catch(() => {});
   }

@@ -28,11 +28,6 @@ function openingPath(directory: number, name: string): Extract<Operation, { op: 
 
 /** A directory that is held until its last user releases it. */
 export class Directory {
-  readonly engine: Engine;
-  /** For the `*at` calls: opened with O_PATH. */
-  readonly fd: number;
-  /** The facts at the time of the open. Only mount and device are used, which never change. */
-  readonly facts: StatFacts;
   readonly #key: string | symbol;
   #users = 1;
   /**
@@ -45,11 +40,17 @@ export class Directory {
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<void> | undefined;
 
-  private constructor(engine: Engine, fd: number, key: string | symbol, facts: StatFacts) {
-    this.engine = engine;
-    this.fd = fd;
+  /**
+   * `fd` is for the `*at` calls: opened with O_PATH. Of the `facts` at the time of the open only mount and device are used,
+   * which never change.
+   */
+  private constructor(
+    readonly engine: Engine,
+    readonly fd: number,
+    readonly facts: StatFacts,
+    key: string | symbol,
+  ) {
     this.#key = key;
-    this.facts = facts;
   }
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
@@ -79,7 +80,7 @@ export class Directory {
       engine.runNow({ op: "close", fd });
       return known.retain();
     }
-    const directory = new Directory(engine, fd, key, facts);
+    const directory = new Directory(engine, fd, facts, key);
     directories.set(key, directory);
     return directory;
   }

@@ -36,10 +36,6 @@ function parentOf(path: string): string {
 
 /** A name, whose directory is held until it is released. */
 export class FileName {
-  readonly directory: Directory;
-  readonly component: string;
-  /** The user's path, for messages. */
-  readonly path: string;
   /** Whether the name was there when the file was opened, or was synced since. */
   isDurable = false;
   /** The directory's last failed sync before a file got this name. */
@@ -47,11 +43,8 @@ export class FileName {
   /** The sync of the name, in flight or ended. */
   #synced: Promise<void> | undefined;
 
-  constructor(directory: Directory, component: string, path: string) {
-    this.directory = directory;
-    this.component = component;
-    this.path = path;
-  }
+  /** `path` is the user's, for messages. */
+  constructor(readonly directory: Directory, readonly component: string, readonly path: string) {}
 
   /**
    * Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it.
