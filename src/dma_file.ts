@@ -272,7 +272,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   get atomicWrite(): { readonly min: number; readonly max: number } {
-    return { ...this.#file.atomicWrite };
+    return this.#file.atomicWrite;
   }
 
   /**
@@ -780,8 +780,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   isSameFile(other: DmaFile): boolean {
-    const file = openFileOf("other", other, "compare with");
-    return isSame(this.#file, file);
+    return isSame(this.#file.facts, openFileOf("other", other, "compare with").facts);
   }
 
   /**

@@ -49,7 +49,7 @@ async function copyInUse(copy: Copy): Promise<number> {
   const { size } = await stat(from.descriptor);
   const end = mayBeLonger(from.fileSystem, size) ? Infinity : size;
   const there = { ...copy, length: Math.min(copy.length, Math.max(0, end - position)) };
-  if (isSame(from, to)) refuseOverlap(there);
+  if (isSame(from.facts, to.facts)) refuseOverlap(there);
   try {
     return await copyAll(there);
   } catch (error) {

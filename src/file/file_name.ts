@@ -7,11 +7,8 @@ import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
 import { factsOf, type Handle, type StatFacts, statNow } from "./stat.ts";
 
-/** The identity of a file: device and inode. */
-export interface FileIdentity {
-  readonly device: number;
-  readonly inode: bigint;
-}
+/** The facts that identify a file. */
+export type FileIdentity = Pick<StatFacts, "device" | "inode">;
 
 /** Whether both are the same file. */
 export function isSame(one: FileIdentity | undefined, other: FileIdentity): boolean {

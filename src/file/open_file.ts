@@ -6,7 +6,7 @@ import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Durability } from "./durability.ts";
 import { FileLength } from "./file_length.ts";
-import type { FileIdentity, FileName } from "./file_name.ts";
+import type { FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
 import { type Handle, type StatFacts, statNow } from "./stat.ts";
@@ -29,7 +29,7 @@ export interface OpenRequest {
 export interface Opening extends Handle {
   readonly name: FileName | undefined;
   readonly request: Pick<OpenRequest, "read" | "write" | "append" | "direct">;
-  /** The facts before the file was emptied. */
+  /** The facts at the open, before the file was emptied. */
   readonly facts: StatFacts;
   readonly fileSystem: FileSystem;
   /** Whether Direct I/O is used. */
@@ -69,21 +69,19 @@ export interface AttachedWriter {
 }
 
 /** An open file. */
-export class OpenFile implements FileIdentity {
+export class OpenFile {
   readonly engine: Engine;
   readonly descriptor: Descriptor;
   readonly length: FileLength;
   readonly durability: Durability;
   readonly naming: Naming;
-  readonly device: number;
-  readonly inode: bigint;
+  /** The facts at the open, before the file was emptied. Many of them never change. */
+  readonly facts: StatFacts;
   readonly fileSystem: FileSystem;
   /** The alignment of addresses for Direct I/O. */
   readonly memoryAlignment: number;
   /** The alignment of positions and lengths for Direct I/O. */
   readonly alignment: number;
-  /** The bounds of an atomic write in bytes; both 0 if the disk or the file system has none. */
-  readonly atomicWrite: { readonly min: number; readonly max: number };
   /**
    * The unit of positions and lengths of writes: 1 if no alignment is required. It stays the same when Direct I/O is
    * abandoned, because buffers depend on it.
@@ -110,30 +108,22 @@ export class OpenFile implements FileIdentity {
   /** Whether Direct I/O is used. False after the first refusal. */
   direct: boolean;
 
-  constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {
-    const { fileSystem, direct, ownsSize } = opened;
+  constructor({ engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: Opening) {
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
-    const size = ownsSize ? 0 : facts.size;
-    this.length = new FileLength(this.descriptor, size, fileSystem);
+    this.length = new FileLength(this.descriptor, ownsSize ? 0 : facts.size, fileSystem);
     this.durability = new Durability(this.descriptor, ownsSize);
-    this.device = facts.device;
-    this.inode = facts.inode;
+    this.facts = facts;
     this.fileSystem = fileSystem;
     this.direct = direct;
     this.#request = request;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
-    // Atomic writes need Direct I/O.
-    this.atomicWrite = {
-      min: direct ? facts.atomicWriteMin : 0,
-      max: direct ? facts.atomicWriteMax : 0,
-    };
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
     this.writeFlags = (fileSystem.syncsWrites ? RWF_DSYNC : 0) |
       (request.append ? RWF_DONTCACHE : 0);
     this.ownsSize = ownsSize;
-    this.naming = new Naming(this.descriptor, this, name);
+    this.naming = new Naming(this.descriptor, facts, name);
   }
 
   get fd(): number {
@@ -152,6 +142,12 @@ export class OpenFile implements FileIdentity {
 
   get writable(): boolean {
     return this.#request.write && !this.sealed;
+  }
+
+  /** The bounds of an atomic write in bytes, which needs Direct I/O; both 0 if there is none. */
+  get atomicWrite(): { readonly min: number; readonly max: number } {
+    const { atomicWriteMin: min, atomicWriteMax: max } = this.facts;
+    return this.direct ? { min, max } : { min: 0, max: 0 };
   }
 
   /**

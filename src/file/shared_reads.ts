@@ -9,8 +9,6 @@ interface Flight {
   readonly start: number;
   readonly end: number;
   readonly bytes: Promise<Uint8Array<ArrayBuffer>>;
-  /** Whether more than one caller waits for it. */
-  shared: boolean;
 }
 
 /** The reads in flight of sealed files. */
@@ -34,19 +32,17 @@ async function readShared(
   let flights = flightsOf.get(file);
   if (!flights) flightsOf.set(file, flights = new Set());
   const joined = flights.values().find((flight) => flight.start <= position && end <= flight.end);
-  if (joined) joined.shared = true;
-  const flight = joined ?? begin(flights, file, position, end);
-  let bytes: Uint8Array<ArrayBuffer>;
+  const { start, bytes } = joined ?? begin(flights, file, position, end);
   try {
-    bytes = await flight.bytes;
+    const part = (await bytes).subarray(position - start, end - start);
+    // Each caller owns its memory. The caller that began the read gets it after the others have copied their parts: they
+    // wait for the same promise, and the caller for one more.
+    return joined ? part.slice() : part;
   } catch (error) {
     // The shared read may have failed because of bytes outside this range.
     if (joined) return await readRange(file, position, length);
     throw error;
   }
-  const part = bytes.subarray(position - flight.start, end - flight.start);
-  // Each caller owns its memory.
-  return flight.shared ? part.slice() : part;
 }
 
 /**
@@ -57,7 +53,7 @@ function begin(flights: Set<Flight>, file: OpenFile, position: number, end: numb
   const start = alignDown(position, alignment);
   const blocksEnd = alignUp(end, alignment);
   const bytes = readRange(file, start, blocksEnd - start);
-  const flight = { start, end: blocksEnd, bytes, shared: false };
+  const flight = { start, end: blocksEnd, bytes };
   flights.add(flight);
   const over = () => flights.delete(flight);
   bytes.then(over, over);

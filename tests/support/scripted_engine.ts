@@ -271,7 +271,6 @@ export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine
     facts: statNow(handle),
     fileSystem: { ...DISK, ...options.fileSystem },
     direct: options.direct ?? true,
-    created: false,
     ownsSize: content.length === 0,
   });
   return { engine, file };
