@@ -2,10 +2,11 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import { AT_EMPTY_PATH, Opcode } from "./linux.ts";
+import type { Bytes } from "./operation.ts";
 import { readKernelFile } from "./process.ts";
 
 /** A number for the device in a `struct statx`. */
-function deviceIn(bytes: Uint8Array<ArrayBuffer>): number {
+function deviceIn(bytes: Bytes): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
 }
@@ -41,7 +42,7 @@ export class Devices {
   }
 
   /** Records the result of statx(2) for a descriptor. */
-  note(fd: number, bytes: Uint8Array<ArrayBuffer>): void {
+  note(fd: number, bytes: Bytes): void {
     const device = deviceIn(bytes);
     this.#devices.set(fd, device);
     const mount = this.#unseen.get(fd);

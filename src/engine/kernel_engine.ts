@@ -9,7 +9,7 @@ import { type Engine, waitUntil } from "./engine.ts";
 import { callAfter, neverNotified, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
-import type { Block, Completion, Operation } from "./operation.ts";
+import type { Block, Bytes, Completion, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
@@ -22,7 +22,7 @@ const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /**
  * The text of a path; undefined if it is not UTF-8, because a lenient decoder would return the path of another file.
  */
-function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
+function decodeStrictly(bytes: Bytes): string | undefined {
   try {
     return strictDecoder.decode(bytes);
   } catch {

@@ -1,9 +1,12 @@
 // The operations that an engine performs, as values. A value can be shown, counted, held and failed.
 
+/** Bytes in memory that no other thread of JavaScript has. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
 /** Memory that the kernel may access while an operation is in flight. It never moves. */
 export interface Memory {
   /** A view of the memory. A user never gets it while the kernel uses the memory. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Bytes;
   /** Its address, aligned as the file requires. */
   readonly address: number;
   /** Its index among the ring's registered buffers, or -1. */

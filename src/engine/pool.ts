@@ -5,7 +5,7 @@
 import { memoryAt } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { KernelRing } from "./kernel_ring.ts";
-import type { Block } from "./operation.ts";
+import type { Block, Bytes } from "./operation.ts";
 
 const PAGE = 4096;
 const MIB = 1 << 20;
@@ -61,7 +61,7 @@ class Slab {
 
 class PoolBlock implements Block {
   readonly address: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Bytes;
   readonly size: number;
   /** Guards against a second release, which would give the same memory to two owners. */
   inUse = false;

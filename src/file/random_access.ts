@@ -5,7 +5,7 @@ import { alignDown, alignUp } from "../align.ts";
 import { checkAligned, lengthOfBytes } from "../arguments.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
-import type { Memory } from "../engine/operation.ts";
+import type { Bytes, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import { allocateMemory } from "./aligned_memory.ts";
 import { mayBeLonger } from "./file_system.ts";
@@ -24,11 +24,7 @@ const PIECE = 1 << 20;
 const PIECES_AT_ONCE = 4;
 
 /** Reads any range; fewer bytes at the end of the file. The caller owns the result. */
-export function readRange(
-  file: OpenFile,
-  position: number,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+export function readRange(file: OpenFile, position: number, length: number): Promise<Bytes> {
   const { alignment } = file;
   const start = alignDown(position, alignment);
   const span = alignUp(position + length - start, alignment);
@@ -49,11 +45,7 @@ export function readRange(
 }
 
 /** As {@linkcode readRange}, of a file that is in use. */
-export async function readInUse(
-  file: OpenFile,
-  position: number,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+export async function readInUse(file: OpenFile, position: number, length: number): Promise<Bytes> {
   const { alignment, descriptor, fileSystem } = file;
   // No memory is allocated for bytes past the end of the file.
   const size = length > PIECE ? (await stat(descriptor)).size : Infinity;
@@ -68,12 +60,8 @@ export async function readInUse(
 }
 
 /** Reads a range of a file whose length is not known. */
-async function readPieces(
-  file: OpenFile,
-  position: number,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
+async function readPieces(file: OpenFile, position: number, length: number): Promise<Bytes> {
+  const pieces: Bytes[] = [];
   for (let done = 0; done < length; done += PIECE) {
     const piece = await readInUse(file, position + done, Math.min(PIECE, length - done));
     pieces.push(piece);
@@ -115,7 +103,7 @@ async function fill(file: OpenFile, memory: Memory, position: number): Promise<n
  */
 export async function readStraight(
   file: OpenFile,
-  view: Uint8Array<ArrayBuffer>,
+  view: Bytes,
   position: number,
   end: number,
 ): Promise<number> {

@@ -2,6 +2,7 @@
 // input order.
 
 import { alignDown, alignUp } from "../align.ts";
+import type { Bytes } from "../engine/operation.ts";
 import type { OpenFile } from "./open_file.ts";
 import { checkRange, shown } from "../arguments.ts";
 import { readBytes } from "./shared_reads.ts";
@@ -42,7 +43,7 @@ class Group {
   start: number;
   end: number;
   /** The bytes, or the failure; undefined until the read has ended. */
-  outcome: Uint8Array<ArrayBuffer> | { readonly error: unknown } | undefined;
+  outcome: Bytes | { readonly error: unknown } | undefined;
 
   constructor(range: ByteRange) {
     this.ranges = [range];

@@ -1,6 +1,7 @@
 // Reads of a sealed file: a read waits for another read in flight that covers its bytes.
 
 import { alignDown, alignUp } from "../align.ts";
+import type { Bytes } from "../engine/operation.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange } from "./random_access.ts";
 
@@ -8,26 +9,18 @@ import { readRange } from "./random_access.ts";
 interface Flight {
   readonly start: number;
   readonly end: number;
-  readonly bytes: Promise<Uint8Array<ArrayBuffer>>;
+  readonly bytes: Promise<Bytes>;
 }
 
 /** The reads in flight of sealed files. */
 const flightsOf = new WeakMap<OpenFile, Set<Flight>>();
 
 /** As {@linkcode readRange}. Reads of a sealed file share reads in flight. */
-export function readBytes(
-  file: OpenFile,
-  position: number,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+export function readBytes(file: OpenFile, position: number, length: number): Promise<Bytes> {
   return file.sealed ? readShared(file, position, length) : readRange(file, position, length);
 }
 
-async function readShared(
-  file: OpenFile,
-  position: number,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function readShared(file: OpenFile, position: number, length: number): Promise<Bytes> {
   const end = position + length;
   let flights = flightsOf.get(file);
   if (!flights) flightsOf.set(file, flights = new Set());
@@ -36,7 +29,7 @@ async function readShared(
   try {
     const part = (await bytes).subarray(position - start, end - start);
     // Each caller owns its memory. The caller that began the read gets it after the others have copied their parts: they
-    // wait for the same promise, and the caller for one more.
+    // wait for the same promise, and this caller for one more.
     return joined ? part.slice() : part;
   } catch (error) {
     // The shared read may have failed because of bytes outside this range.

@@ -4,7 +4,7 @@
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { attempt, promiseOf } from "../engine/engine.ts";
-import type { Completion, TransferRange } from "../engine/operation.ts";
+import type { Bytes, Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain, mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -215,7 +215,7 @@ export function readPooled<T>(
   file: OpenFile,
   position: number,
   length: number,
-  take: (bytes: Uint8Array<ArrayBuffer>) => T,
+  take: (bytes: Bytes) => T,
   ended: (outcome: T | DmaError) => void,
 ): void {
   const { engine } = file;
