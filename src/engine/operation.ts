@@ -13,11 +13,8 @@ export interface Memory {
   readonly registration: number;
 }
 
-/** Memory of the engine's pool. */
-export interface Block extends Memory {
-  /** The usable bytes, at least the requested number. */
-  readonly size: number;
-}
+/** Memory of the engine's pool, of at least the requested length. */
+export type Block = Memory;
 
 type Named<Name extends string, Fields> = Readonly<{ op: Name } & Fields>;
 

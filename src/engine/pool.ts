@@ -62,14 +62,12 @@ class Slab {
 class PoolBlock implements Block {
   readonly address: number;
   readonly bytes: Bytes;
-  readonly size: number;
   /** Guards against a second release, which would give the same memory to two owners. */
   inUse = false;
 
   /** Cuts the next block from a mapping. */
   constructor(readonly slab: Slab) {
     this.address = slab.address + slab.cut;
-    this.size = slab.blockSize;
     this.bytes = new Uint8Array(slab.buffer, slab.cut, slab.blockSize);
     slab.cut += slab.blockSize;
   }

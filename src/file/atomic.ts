@@ -45,10 +45,7 @@ async function keepsUnnamed(name: FileName): Promise<boolean> {
 }
 
 /** Undefined if the file system has no files without a name. */
-async function openUnnamed(
-  target: FileName,
-  request: OpenRequest,
-): Promise<OpenFile | undefined> {
+async function openUnnamed(target: FileName, request: OpenRequest): Promise<OpenFile | undefined> {
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
     const file = await openName(target.sibling(target.component), unnamed);

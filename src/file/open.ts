@@ -170,19 +170,15 @@ async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSyste
   return fileSystem;
 }
 
-async function openDescriptor(
-  name: FileName,
-  request: OpenRequest,
-): Promise<Opened> {
-  const limited = limitedOf(accessOf(request));
+async function openDescriptor(name: FileName, request: OpenRequest): Promise<Opened> {
   // O_NONBLOCK: opening a FIFO must not wait for its other end. The flag is cleared for a regular file.
   const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
   // A writer that starts or ends inside a block reads the rest of that block, so the descriptor is readable if the
   // file's mode allows that. `assertReadable` checks whether the user may read.
   const access = request.write ? O_RDWR : O_RDONLY;
-  let opened = await openOrCreate(name, request, flags | access, limited);
+  let opened = await openOrCreate(name, request, flags | access);
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
-    const writeOnly = await openOrCreate(name, request, flags | O_WRONLY, limited);
+    const writeOnly = await openOrCreate(name, request, flags | O_WRONLY);
     opened = { ...writeOnly, isWriteOnly: true };
   }
   unwrap(opened.fd, "open", name.path);
@@ -190,13 +186,9 @@ async function openDescriptor(
 }
 
 /** Opens or creates a file, and returns which of the two. */
-async function openOrCreate(
-  name: FileName,
-  request: OpenRequest,
-  flags: number,
-  limited: readonly Access[],
-): Promise<Opened> {
+async function openOrCreate(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
   const { create, createNew, mode } = request;
+  const limited = limitedOf(accessOf(request));
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
     // A new file takes one call, unless permissions require a check of an existing file first.

@@ -40,7 +40,7 @@ testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => 
   const acquire = engine.acquire.bind(engine);
   using _ = replaceMethod("acquire", (size) => {
     const block = acquire(size);
-    pool.push([block.address, block.address + block.size]);
+    pool.push([block.address, block.address + block.bytes.length]);
     return block;
   });
   const seen: Uint8Array[] = [];

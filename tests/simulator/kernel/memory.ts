@@ -46,9 +46,9 @@ export class SimulatedMemory {
     this.#out.delete(block);
     if (isForData(requested)) this.bytesForData -= requested;
     block.bytes.fill(STALE);
-    const free = this.#free.get(block.size);
+    const free = this.#free.get(block.bytes.length);
     if (free) free.push(block);
-    else this.#free.set(block.size, [block]);
+    else this.#free.set(block.bytes.length, [block]);
     return true;
   }
 
@@ -64,7 +64,7 @@ function simulatedMemory(): (size: number) => Block {
   return (size) => {
     const address = next;
     next += size;
-    return { bytes: new Uint8Array(size), address, registration: -1, size };
+    return { bytes: new Uint8Array(size), address, registration: -1 };
   };
 }
 
