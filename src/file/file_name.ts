@@ -41,7 +41,9 @@ export class FileName {
   #synced: Promise<void> | undefined;
 
   /** `path` is the user's, for messages. */
-  constructor(readonly directory: Directory, readonly component: string, readonly path: string) {}
+  constructor(readonly directory: Directory, readonly component: string, readonly path: string) {
+    this.#expectFile();
+  }
 
   /**
    * Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it.
