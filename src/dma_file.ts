@@ -709,7 +709,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async sync(): Promise<void> {
-    await this.#file.durability.sync(true);
+    await this.#file.durability.sync(false);
   }
 
   /**
@@ -725,7 +725,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async syncData(): Promise<void> {
-    await this.#file.durability.sync(false);
+    await this.#file.durability.sync(true);
   }
 
   /**

@@ -21,9 +21,9 @@ function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
  */
 const NOT_KNOWN: readonly number[] = [Errno.EAGAIN, Errno.ENOSYS, Errno.EINVAL, Errno.EPERM];
 
-/** Opens a directory for the `*at` calls. */
-function openingPath(directory: number, name: string): Extract<Operation, { op: "open" }> {
-  return { op: "open", directory, name, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0 };
+/** Opens a directory: with O_PATH for the `*at` calls, or with O_RDONLY for a sync. */
+function opening(how: number, directory: number, name: string): Extract<Operation, { op: "open" }> {
+  return { op: "open", directory, name, flags: how | O_DIRECTORY | O_CLOEXEC, mode: 0 };
 }
 
 /** A directory that is held until its last user releases it. */
@@ -41,8 +41,8 @@ export class Directory {
   #nextSync: Promise<void> | undefined;
 
   /**
-   * `fd` is for the `*at` calls: opened with O_PATH. Of the `facts` at the time of the open only mount and device are used,
-   * which never change.
+   * `fd` is for the `*at` calls: opened with O_PATH. Of the `facts` at the time of the open only mount and device are
+   * used, which never change.
    */
   private constructor(
     readonly engine: Engine,
@@ -55,7 +55,7 @@ export class Directory {
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
-    let fd = engine.runNow({ ...openingPath(AT_FDCWD, path), cached: true });
+    let fd = engine.runNow({ ...opening(O_PATH, AT_FDCWD, path), cached: true });
     if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
     unwrap(fd, "open", asked);
     try {
@@ -109,7 +109,7 @@ export class Directory {
   /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(path: string): void {
     const { engine } = this;
-    const fd = engine.runNow(this.#openingForSync);
+    const fd = engine.runNow(opening(O_RDONLY, this.fd, "."));
     if (fd === -Errno.EACCES) return;
     unwrap(fd, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });
@@ -124,18 +124,11 @@ export class Directory {
     throw ioError(-result, "sync", path);
   }
 
-  get #openingForSync(): Operation {
-    const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    return { op: "open", directory: this.fd, name: ".", flags, mode: 0 };
-  }
-
   async #openForSync(path: string): Promise<number> {
-    const { engine } = this;
+    const { engine, fd } = this;
+    const operation = opening(O_RDONLY, fd, ".");
     // On a local disk this does not block, because the directory is open already.
-    const opened =
-      await (engine.isLocal(this.fd)
-        ? engine.runNow(this.#openingForSync)
-        : run(engine, this.#openingForSync));
+    const opened = await (engine.isLocal(fd) ? engine.runNow(operation) : run(engine, operation));
     if (opened >= 0) return opened;
     this.#syncFd = undefined;
     // A directory without read permission cannot be synced.
@@ -161,15 +154,15 @@ export class Directory {
  * Opens the working directory on the JavaScript thread, because it needs no lookup. Returns the descriptor or `-errno`.
  */
 export function openWorkingDirectory(engine: Engine): number {
-  return engine.runNow(openingPath(AT_FDCWD, "."));
+  return engine.runNow(opening(O_PATH, AT_FDCWD, "."));
 }
 
 /** Looks up and opens a directory, from the working directory at the time of the call. */
 async function lookUpOnThread(engine: Engine, name: string, asked: string): Promise<number> {
-  if (name.startsWith("/")) return await run(engine, openingPath(AT_FDCWD, name));
+  if (name.startsWith("/")) return await run(engine, opening(O_PATH, AT_FDCWD, name));
   const directory = unwrap(openWorkingDirectory(engine), "open", asked);
   try {
-    return await run(engine, openingPath(directory, name));
+    return await run(engine, opening(O_PATH, directory, name));
   } finally {
     engine.runNow({ op: "close", fd: directory });
   }

@@ -77,15 +77,15 @@ export class Durability {
   }
 
   /**
-   * Makes bytes and length durable, and with `metadata` all metadata. After a failed sync the kernel has dropped the
-   * bytes that it could not write, and another sync would succeed without them. So every later call rejects with the
-   * same error.
+   * Makes bytes and length durable, and all metadata unless `dataOnly` is set. After a failed sync the kernel has
+   * dropped the bytes that it could not write, and another sync would succeed without them. So every later call rejects
+   * with the same error.
    */
-  sync(metadata: boolean): Promise<void> {
+  sync(dataOnly: boolean): Promise<void> {
     return this.#descriptor.use("sync", () =>
       promiseOf((ended) => {
         if (this.syncError) ended(this.syncError);
-        else this.submitSync(!metadata, ended);
+        else this.submitSync(dataOnly, ended);
       }));
   }
 
@@ -121,7 +121,7 @@ export class Durability {
     this.noteFailure(this.syncError);
   }
 
-  /** As {@linkcode sync} without `metadata`, on the JavaScript thread. */
+  /** As {@linkcode sync} with `dataOnly`, on the JavaScript thread. */
   syncNow(): void {
     const { engine, fd } = this.#descriptor;
     if (this.syncError) throw this.syncError;

@@ -198,8 +198,8 @@ export class FileName {
   }
 
   /**
-   * Makes the name of an open file durable, even if another program has moved it to another directory. All callers share
-   * one sync, because the kernel reports a failure only once.
+   * Makes the name of an open file durable, even if another program has moved it to another directory. All callers
+   * share one sync, because the kernel reports a failure only once.
    */
   sync(file: FileIdentity, fd: number): Promise<void> {
     return this.#synced ??= this.#sync(file, fd);

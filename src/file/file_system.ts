@@ -94,7 +94,7 @@ const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cuts
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 
-/** A disk's file system that reports no alignment. FAT with the mount option `flush` writes at a close (fat_file_release). */
+/** On a disk, without an alignment and a row. FAT with the mount option `flush` writes at a close (fat_file_release). */
 const OTHER_DISK: FileSystem = { ...DISK, mayWriteAtClose: true };
 
 /** A kernel view that reports blocks. */

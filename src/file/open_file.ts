@@ -231,7 +231,7 @@ export class OpenFile {
   /** Makes bytes, length and name durable. */
   async sync(): Promise<void> {
     const synced = await Promise.allSettled([
-      !this.durability.isDurable && this.durability.sync(false),
+      !this.durability.isDurable && this.durability.sync(true),
       this.naming.isVolatile && this.naming.sync(),
     ]);
     const failed = synced.find((each) => each.status === "rejected");

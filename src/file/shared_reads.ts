@@ -28,8 +28,8 @@ async function readShared(file: OpenFile, position: number, length: number): Pro
   const { start, bytes } = joined ?? begin(flights, file, position, end);
   try {
     const part = (await bytes).subarray(position - start, end - start);
-    // Each caller owns its memory. The caller that began the read gets it after the others have copied their parts: they
-    // wait for the same promise, and this caller for one more.
+    // Each caller owns its memory. The caller that began the read gets it after the others have copied their parts,
+    // because they wait for the same promise, and this caller waits for one more.
     return joined ? part.slice() : part;
   } catch (error) {
     // The shared read may have failed because of bytes outside this range.

@@ -51,7 +51,7 @@ tries a write for ever that brings nothing
 tries a failed sync again
   file/durability.ts: this.#noteResult(result);\n      if (!this → if (result < 0) result = engine.runNow({ op: "sync", fd, dataOnly }); this.#noteResult(result); if (!this
 counts as durable what is still being synced
-  file/open_file.ts: !this.durability.isDurable && this.durability.sync(false), → !this.durability.isDurable && [this.durability.sync(false), this.durability.noteDurableWrite(this.durability.changes)][0],
+  file/open_file.ts: !this.durability.isDurable && this.durability.sync(true), → !this.durability.isDurable && [this.durability.sync(true), this.durability.noteDurableWrite(this.durability.changes)][0],
 counts as durable what was written during the sync
   file/open_file.ts: if (failed) throw failed.reason; → if (failed) throw failed.reason; this.durability.noteDurableWrite(this.durability.changes);
 moves the flushed position past a hole

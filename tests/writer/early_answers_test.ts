@@ -134,7 +134,7 @@ Deno.test("Writer: what others wrote after a sync that failed stays", async () =
   const { engine, file, writer, write, end, assertLeft } = await make();
   write(2048);
   for (const each of engine.pendingOf("write")) engine.complete(each);
-  const synced = assertRejects(() => file.durability.sync(false));
+  const synced = assertRejects(() => file.durability.sync(true));
   await end("sync", -Errno.ENOSPC);
   await engine.drive(writeBytes(file, new Uint8Array(1024).fill(7), 0));
   writer.abort("a reason").catch(() => {});
