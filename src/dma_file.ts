@@ -1419,9 +1419,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     const direct = given && (given.signal === undefined || given.signal instanceof AbortSignal) &&
       sink?.isFree && !destination.locked && source.untouched && !this.locked;
     // The stream itself rejects wrong arguments.
-    if (!direct) {
-      return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
-    }
+    if (!direct) return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
     const { readAhead } = source;
     const { writer } = sink;
     const pipe = { ...given, source: this, readAhead, destination, writer };

@@ -203,9 +203,7 @@ export class KernelEngine implements Engine {
     const result = this.#shim.dma_call(opcode, fd, address, length, offset, flags);
     this.#end(request, result);
     // Operations that the kernel performs in memory are not counted.
-    if (operation.op !== "open" && operation.op !== "stat") {
-      this.counters.count(operation, result);
-    }
+    if (operation.op !== "open" && operation.op !== "stat") this.counters.count(operation, result);
     return result;
   }
 

@@ -167,9 +167,7 @@ export class OpenFile {
    */
   leaveDirect(): boolean {
     const { direct } = this.#request;
-    if (this.direct && (direct === "require" || this.engine.setFlags(this.fd, 0) < 0)) {
-      return false;
-    }
+    if (this.direct && (direct === "require" || this.engine.setFlags(this.fd, 0) < 0)) return false;
     this.direct = false;
     return true;
   }

@@ -172,34 +172,33 @@ export async function writePieces(
   // An atomic write must be a single write.
   const most = flags & RWF_ATOMIC ? whole : PIECE;
   let next = 0;
-  const writePiece = async (from: number, length: number) => {
-    const memory = engine.acquire(length);
-    try {
-      if (lengthOfBytes(bytes) < from + length) {
-        const why = "its buffer was detached or shrunk before the write was over";
-        throw new TypeError(`Cannot write data: ${why}`);
-      }
-      memory.bytes.set(length === whole ? bytes : bytes.subarray(from, from + length));
-      const range = { memory, offset: 0, length, position: position + from };
-      await transfer(file, "write", range, flags);
-    } finally {
-      engine.release(memory);
-    }
-  };
-  const writer = async () => {
-    for (let from; (from = next) < whole;) {
-      next = Math.min(from + most, whole);
+  const writeRest = async () => {
+    while (next < whole) {
+      const from = next;
+      const length = Math.min(most, whole - from);
+      next += length;
+      const memory = engine.acquire(length);
       try {
-        await writePiece(from, next - from);
-      } catch (error) {
-        next = whole;
-        throw error;
+        if (lengthOfBytes(bytes) < next) {
+          const why = "its buffer was detached or shrunk before the write was over";
+          throw new TypeError(`Cannot write data: ${why}`);
+        }
+        memory.bytes.set(length === whole ? bytes : bytes.subarray(from, next));
+        const range = { memory, offset: 0, length, position: position + from };
+        await transfer(file, "write", range, flags);
+      } finally {
+        engine.release(memory);
       }
     }
   };
-  if (whole <= most) return await writer();
+  const writer = () =>
+    writeRest().catch((error) => {
+      next = whole;
+      throw error;
+    });
+  if (whole <= most) return await writeRest();
   // The error is thrown after all writes in flight have ended.
   const writers = await Promise.allSettled(Array.from({ length: PIECES_AT_ONCE }, writer));
-  const failed = writers.find(({ status }) => status === "rejected");
-  if (failed) throw (failed as PromiseRejectedResult).reason;
+  const failed = writers.find((each) => each.status === "rejected");
+  if (failed) throw failed.reason;
 }

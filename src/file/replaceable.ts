@@ -37,9 +37,7 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
     refuse(Errno.EPERM, "it is immutable or append-only");
   }
   const directory = await factsOf(name.handle(name.directory.fd));
-  if (directory.attributes & STATX_ATTR_APPEND) {
-    refuse(Errno.EPERM, "its directory is append-only");
-  }
+  if (directory.attributes & STATX_ATTR_APPEND) refuse(Errno.EPERM, "its directory is append-only");
   if (directory.mode & S_ISVTX) {
     // A server may map root to another user.
     const { uid } = await factsOf(handle);
