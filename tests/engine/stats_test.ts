@@ -12,7 +12,7 @@ import {
 } from "../../mod.ts";
 import { filled, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
 

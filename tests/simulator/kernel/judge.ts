@@ -53,7 +53,9 @@ export class Judge {
       if (!("memory" in operation) || operation.memory !== block) continue;
       this.#violated(`${describe(operation)}: its memory is given back while it is in flight`);
     }
-    if (!this.#memory.release(block)) this.#violated(`${block.bytes.length} bytes are given back twice`);
+    if (!this.#memory.release(block)) {
+      this.#violated(`${block.bytes.length} bytes are given back twice`);
+    }
   }
 
   #broken(flight: Flight): string | undefined {
