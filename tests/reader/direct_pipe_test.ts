@@ -33,18 +33,24 @@ testDirectAndCached("A file of any length is piped whole", async (dir) => {
   }
 });
 
-for (const mode of [undefined, "byob"] as const) {
-  const name = `Bytes read before the pipe are not piped, and the rest is, ${mode ?? "plain"}`;
-  testWays(name, 300_001, async ({ way, from, to }) => {
-    const reader = mode ? from.getReader({ mode }) : from.getReader();
-    await (reader as ReadableStreamBYOBReader).read(new Uint8Array(1000));
-    reader.releaseLock();
-    const start = from.currentPos + 10_000;
-    from.skip(10_000);
-    await way.pipe(from, to);
-    await assertFile(to.file.path, pattern(300_001 - start, start));
-  });
-}
+testDirectAndCached("Bytes read before the pipe are not piped, and the rest is", async (dir) => {
+  for (const mode of [undefined, "byob"] as const) {
+    for (const skipped of [0, 10_000]) {
+      const source = await openPattern(dir.file("source"), 300_001);
+      const from = new DmaStreamReader(source, { bufferSize: 16_384, end: 250_001 });
+      const reader = mode ? from.getReader({ mode }) : from.getReader();
+      await (reader as ReadableStreamBYOBReader).read(new Uint8Array(1000));
+      reader.releaseLock();
+      // Directly after a read the pipe is a plain one.
+      await pause(1);
+      const start = from.currentPos + skipped;
+      from.skip(skipped);
+      const { writable } = await DmaFile.create(dir.file("target"));
+      await from.pipeTo(writable);
+      await assertFile(dir.file("target"), pattern(250_001 - start, start));
+    }
+  }
+});
 
 testDirectAndCached("Aligned bytes are not copied in JavaScript", async (dir) => {
   const size = 4 << 20;
