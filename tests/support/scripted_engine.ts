@@ -24,6 +24,8 @@ const DISK_KIND = {
   deviceMajor: 254,
   type: 0,
   hasDirectIo: true,
+  memoryAlignment: 512,
+  alignment: 512,
   saysAlignment: true,
   uniqueMountId: false,
   lacks: new Set<never>(),
@@ -37,11 +39,6 @@ export interface Held {
   readonly operation: Operation;
   readonly completion: Completion;
 }
-
-/** Chooses the operation that ends next, and its result if it is not all bytes. At least one is held. */
-export type Plan = (pending: readonly Held[]) => [Held, number?];
-
-const inOrder: Plan = ([first]) => [first!];
 
 /** An operation in a few words, for example "write 4096+512". */
 function describe({ kind, position, length }: Held): string {
@@ -61,22 +58,17 @@ export class ScriptedEngine implements Engine {
   readonly name = "scripted";
   readonly endsWithProcess = true;
   readonly counters: Counters = new Counters();
-  readonly budget: BufferBudget;
+  readonly budget: BufferBudget = new BufferBudget();
   /** Every operation that was submitted, for example "write 0+512". */
   readonly log: string[] = [];
-  /** The peak of the bytes that were acquired for data. */
-  mostBytes = 0;
-  afterEach: (operation: Held) => void = () => {};
   readonly #held: Held[] = [];
   readonly #memory = new SimulatedMemory();
   readonly #tree = new DirectoryTree();
   readonly #descriptors = new DescriptorTable(false, Infinity);
   readonly #calls: SystemCalls;
 
-  constructor(alignment = 512, budget: BufferBudget = new BufferBudget()) {
-    this.budget = budget;
-    const kind = { ...DISK_KIND, memoryAlignment: alignment, alignment };
-    const machine = { kind, tree: this.#tree, mountId: 1n };
+  constructor() {
+    const machine = { kind: DISK_KIND, tree: this.#tree, mountId: 1n };
     this.#calls = new SystemCalls(machine, this.#descriptors, new Random(1));
   }
 
@@ -120,16 +112,10 @@ export class ScriptedEngine implements Engine {
     this.counters.inFlight--;
     this.counters.count(operation.operation, reached);
     operation.completion.complete(reached);
-    this.afterEach(operation);
   }
 
-  /** Completes what is held now, in its order. */
-  completeAll(): void {
-    for (const operation of [...this.#held]) this.complete(operation);
-  }
-
-  /** Awaits a promise, and ends operations as the plan chooses until it settles. */
-  async drive<T>(promise: Promise<T>, plan: Plan = inOrder): Promise<T> {
+  /** Awaits a promise, and ends operations in their order until it settles. */
+  async drive<T>(promise: Promise<T>): Promise<T> {
     let over = false;
     const settled = () => void (over = true);
     promise.then(settled, settled);
@@ -139,7 +125,7 @@ export class ScriptedEngine implements Engine {
       if (this.#held.length === 0) {
         throw new AssertionError("A promise hangs; nothing is in flight");
       }
-      this.complete(...plan(this.#held));
+      this.complete(this.#held[0]!);
     }
   }
 
@@ -233,9 +219,7 @@ export class ScriptedEngine implements Engine {
   }
 
   acquire(size: number): Block {
-    const block = this.#memory.acquire(size);
-    this.mostBytes = Math.max(this.mostBytes, this.#memory.bytesForData);
-    return block;
+    return this.#memory.acquire(size);
   }
 
   release(block: Block): void {
@@ -246,8 +230,6 @@ export class ScriptedEngine implements Engine {
 /** How a file of {@linkcode openScripted} is opened. */
 export interface ScriptedOptions {
   readonly content?: Uint8Array;
-  readonly alignment?: number;
-  readonly budget?: BufferBudget | undefined;
   /** False goes through the page cache, at the exact length. */
   readonly direct?: boolean;
   readonly requiresDirect?: boolean;
@@ -255,8 +237,8 @@ export interface ScriptedOptions {
 }
 
 export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine; file: OpenFile } {
-  const { content = new Uint8Array(0), alignment = 512, budget } = options;
-  const engine = new ScriptedEngine(alignment, budget);
+  const { content = new Uint8Array(0) } = options;
+  const engine = new ScriptedEngine();
   const fd = engine.create(content);
   const handle = { engine, fd, path: "scripted" };
   const file = new OpenFile({
