@@ -1,7 +1,7 @@
 // reader.pipeTo(writer) behaves like the pipe of any stream: the same bytes, errors, locks and states.
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";

@@ -5,7 +5,7 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { joined, pattern } from "../support/bytes.ts";
-import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
@@ -93,6 +93,18 @@ testEnd("close() rejects if closing the file fails", async (stream) => {
   const error = await assertRejects(() => stream.close(), Error, "os error 5");
   assertStrictEquals(await closed, error);
   await assertRejects(() => stream.close(), Error, "os error 5");
+});
+
+testDirectAndCached("A reader of a file that is closed gives what it has", async (dir) => {
+  const stream = await open(dir, SIZE, { bufferSize: 4096, readAhead: 2 });
+  const reader = stream.getReader();
+  await reader.read();
+  await eventually(() => ioStats().inFlight === 0);
+  await stream.file.close();
+  for (const position of [4096, 8192]) {
+    assertEquals((await reader.read()).value, pattern(4096, position));
+  }
+  await assertRejects(() => reader.read(), Deno.errors.BadResource, "the file is closed");
 });
 
 testInOneDirectory("Readers that are dropped leak nothing, and leave the file", async (dir) => {

@@ -163,7 +163,7 @@ class Text extends Uint8Array<ArrayBuffer> {
 }
 
 const derived: Record<string, (length: number) => Uint8Array<ArrayBuffer>> = {
-  liar: (length) => new Liar(filled(length, 97)),
+  liar: (length) => new Liar(filled(length, 97).buffer),
   text: (length) => new Text("a".repeat(length)),
 };
 
