@@ -15,32 +15,27 @@ export interface Holdings {
   readonly pinned: number;
 }
 
-/** Bytes that the pool keeps for reuse. */
-const KEPT = 32 << 20;
-
 /** The growth of each count that is not reported as a leak. */
-export interface LeakTolerance {
-  /** @default {0} */
-  descriptors?: number;
-  /** V8 maps and unmaps memory at any time. @default {64} */
-  mappings?: number;
-  /** Bytes. @default {33554432} */
-  resident?: number;
-  /** Bytes. The pool's buffers are pinned for the ring after enough use. @default {33554432} */
-  pinned?: number;
-}
+export type LeakTolerance = Partial<Omit<Holdings, "targets">>;
+
+const DEFAULT_TOLERANCE = {
+  descriptors: 0,
+  // V8 maps and unmaps memory at any time.
+  mappings: 64,
+  // The pool keeps so many bytes for reuse, and pins them for the ring after enough use.
+  resident: 32 << 20,
+  pinned: 32 << 20,
+};
 
 /** Counts the resources. Compare only after a first round of the same work, because many are made once and kept. */
 export function takeStock(): Holdings {
   // The numbers of sockets and pipes would make all targets different.
   const names = openTargets().map((target) => target.replace(/:\[\d+\]$/, ""));
-  const targets = new Map(
-    Object.entries(Object.groupBy(names, (name) => name)).map(([name, all]) => [name, all!.length]),
-  );
+  const byName = Object.groupBy(names, (name) => name);
   const status = Deno.readTextFileSync("/proc/self/status");
   return {
     descriptors: names.length,
-    targets,
+    targets: new Map(Object.entries(byName).map(([name, all]) => [name, all!.length])),
     mappings: Deno.readTextFileSync("/proc/self/maps").trimEnd().split("\n").length,
     resident: kibibytes(status, "VmRSS") * 1024,
     pinned: kibibytes(status, "VmPin") * 1024,
@@ -53,22 +48,16 @@ export function assertNoLeak(
   after: Holdings,
   tolerance: LeakTolerance = {},
 ): void {
-  const { descriptors = 0, mappings = 64, resident = KEPT, pinned = KEPT } = tolerance;
-  const leaks: string[] = [];
-  const compare = (what: string, was: number, is: number, allowed: number) => {
-    if (is - was > allowed) leaks.push(`${what}: ${was}, then ${is}; ${allowed} more are allowed`);
-  };
-  compare("descriptors", before.descriptors, after.descriptors, descriptors);
-  if (leaks.length > 0) {
-    for (const [target, count] of after.targets) {
-      const added = count - (before.targets.get(target) ?? 0);
-      if (added > 0) leaks.push(`  ${added} more to ${target}`);
-    }
-  }
-  compare("mappings", before.mappings, after.mappings, mappings);
-  compare("resident bytes", before.resident, after.resident, resident);
-  compare("pinned bytes", before.pinned, after.pinned, pinned);
-  if (leaks.length > 0) throw new Error(`Leaked:\n${leaks.join("\n")}`);
+  const allowed = { ...DEFAULT_TOLERANCE, ...tolerance };
+  const leaks = Object.entries(allowed).flatMap(([name, most]) => {
+    const [was, is] = [before, after].map((all) => all[name as keyof LeakTolerance]);
+    return is! - was! > most ? [`${name}: ${was}, then ${is}; ${most} more are allowed`] : [];
+  });
+  if (leaks.length === 0) return;
+  const added = [...after.targets].filter(([target, count]) =>
+    count > (before.targets.get(target) ?? 0)
+  );
+  throw new Error(`Leaked:\n${leaks.join("\n")}\nmore descriptors of: ${added}`);
 }
 
 /**

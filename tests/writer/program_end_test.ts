@@ -269,18 +269,3 @@ testPrograms(
     "await fail(); try { writer.flushSync(); } catch { /* Told. */ }",
   ].map((code) => ({ code: fails + code, output: "", after: new Uint8Array() })),
 );
-
-testPrograms(
-  "A process ends by itself, whatever becomes of its files",
-  ...["await writer.close();", "await writer.file.close();", "await writer.abort();", ""].map(
-    (end) => ({
-      code: `const writer = await create(path);
-      await writer.write(chunk);
-      await writer.flushAligned();
-      ${end}
-      console.log("end");`,
-      output: "end",
-      check: () => Promise.resolve(),
-    }),
-  ),
-);
