@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
-import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
@@ -89,19 +89,6 @@ testReaders("DmaFile.readable is the same reader each time", 5000, async (_, fil
   assertEquals(await allOf(file.readable), pattern(5000));
   assertEquals(descriptorsOf(file.path), 0);
   assertEquals(await allOf(file.readable), new Uint8Array());
-});
-
-testDirectAndCached("A reader sees what a writer has flushed", async (dir) => {
-  const file = await DmaFile.create(dir.file("both"));
-  const writer = file.writable;
-  await writer.write(pattern(100_000));
-  await writer.sync({ tail: true });
-  const reader = new DmaStreamReader(file, { end: writer.currentFlushedPos });
-  assertEquals(await allOf(reader), pattern(100_000));
-  await writer.write(pattern(5000, 100_000));
-  await writer.close();
-  await assertFile(file.path, pattern(105_000));
-  assertEquals(descriptorsOf(file.path), 0);
 });
 
 testReaders("A range that ends before it starts is refused", 5000, async (read, file) => {
@@ -197,16 +184,6 @@ testReaders("skip() before the first read goes to any byte", SIZE, async (read) 
     assertEquals(stream.currentPos, position);
     assertEquals(await allOf(stream), pattern(SIZE - position, position));
   }
-});
-
-testReaders("skip() goes to the end of the range at most", SIZE, async (read) => {
-  const stream = read({ start: 1000, end: 5001 });
-  const reader = stream.getReader();
-  stream.skip(10);
-  assertEquals((await reader.read()).value, pattern(3991, 1010));
-  stream.skip(1);
-  assertEquals(stream.currentPos, 5001);
-  assertEquals((await reader.read()).done, true);
 });
 
 for (const byob of [false, true]) {
