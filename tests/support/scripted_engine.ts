@@ -1,35 +1,17 @@
-// An engine that holds every operation until the test ends it, for tests of the operations and their order. The kernel of
-// tests/simulator finds operations that must not be submitted.
+// An engine that holds every operation until the test ends it, for tests of operations that no real file system can be
+// made to show. An operation that ends is performed by the engine in use, on a real file.
 
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { BufferBudget } from "../../src/engine/buffer_budget.ts";
 import { Counters } from "../../src/engine/counters.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { Errno, O_DIRECT, O_RDWR } from "../../src/engine/linux.ts";
+import { AT_FDCWD, O_RDWR } from "../../src/engine/linux.ts";
 import type { Block, Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import { DISK, type FileSystem } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
 import { statNow } from "../../src/file/stat.ts";
-import { DescriptorTable } from "../simulator/kernel/descriptors.ts";
-import { DirectoryTree } from "../simulator/kernel/directory_tree.ts";
-import { descriptorsOf } from "../simulator/kernel/flight.ts";
-import { SimulatedMemory } from "../simulator/kernel/memory.ts";
-import type { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
-import { SystemCalls } from "../simulator/kernel/system_calls.ts";
-import { Random } from "../simulator/random.ts";
-
-const DISK_KIND = {
-  name: "disk",
-  deviceMajor: 254,
-  type: 0,
-  hasDirectIo: true,
-  memoryAlignment: 512,
-  alignment: 512,
-  saysAlignment: true,
-  uniqueMountId: false,
-  lacks: new Set<never>(),
-};
+import { engine as real } from "./engine.ts";
 
 export interface Held {
   readonly kind: OperationName;
@@ -50,10 +32,6 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/**
- * Implements {@linkcode Engine} by the simulator's system calls. No completion is ever delivered while the call that submitted
- * it is running.
- */
 export class ScriptedEngine implements Engine {
   readonly name = "scripted";
   readonly endsWithProcess = true;
@@ -62,30 +40,30 @@ export class ScriptedEngine implements Engine {
   /** Every operation that was submitted, for example "write 0+512". */
   readonly log: string[] = [];
   readonly #held: Held[] = [];
-  readonly #memory = new SimulatedMemory();
-  readonly #tree = new DirectoryTree();
-  readonly #descriptors = new DescriptorTable(false, Infinity);
-  readonly #calls: SystemCalls;
-
-  constructor() {
-    const machine = { kind: DISK_KIND, tree: this.#tree, mountId: 1n };
-    this.#calls = new SystemCalls(machine, this.#descriptors, new Random(1));
-  }
+  #blocks = 0;
 
   // ---- for tests --------------------------------------------------------------------------------------------------
 
   /** Opens a new file without a name. */
-  create(content?: Uint8Array): number {
-    const file = this.#tree.makeFile();
-    if (content) file.write(0, content);
-    return this.#descriptors.open(file, O_RDWR | O_DIRECT);
+  create(content: Uint8Array = new Uint8Array(0)): number {
+    const path = Deno.makeTempFileSync();
+    Deno.writeFileSync(path, content);
+    const open = { op: "open", directory: AT_FDCWD, name: path, flags: O_RDWR, mode: 0 } as const;
+    const fd = real.runNow(open);
+    Deno.removeSync(path);
+    return fd;
   }
 
-  /** The file behind a descriptor that is open. */
-  file(fd: number): SimulatedFile {
-    const description = this.#descriptors.get(fd);
-    if (!description) throw new AssertionError(`Descriptor ${fd} is closed`);
-    return description.node as SimulatedFile;
+  /** The file behind a descriptor, past the engine. */
+  file(fd: number) {
+    const path = `/proc/self/fd/${fd}`;
+    const truncate = (length: number) => void real.runNow({ op: "truncate", fd, length });
+    return {
+      size: Deno.statSync(path).size,
+      read: (from: number, to: number) => Deno.readFileSync(path).subarray(from, to),
+      truncate,
+      extend: truncate,
+    };
   }
 
   /** Operations that are held, in the order in which they were queued. */
@@ -104,14 +82,23 @@ export class ScriptedEngine implements Engine {
   }
 
   /** Completes an operation with `result`: all bytes by default, fewer bytes, or `-errno`. */
-  complete(operation: Held, result: number = operation.length): void {
-    const index = this.#held.indexOf(operation);
-    if (index < 0) throw new AssertionError(`Not in flight: ${describe(operation)}`);
+  complete(held: Held, result: number = held.length): void {
+    const index = this.#held.indexOf(held);
+    if (index < 0) throw new AssertionError(`Not in flight: ${describe(held)}`);
     this.#held.splice(index, 1);
-    const reached = this.#perform(operation.operation, result);
+    const { operation, completion } = held;
     this.counters.inFlight--;
-    this.counters.count(operation.operation, reached);
-    operation.completion.complete(reached);
+    completion.complete(result < 0 ? result : this.#perform(operation, result));
+  }
+
+  #perform(operation: Operation, bytes: number): number {
+    const { op } = operation;
+    if (op === "pause") return 0;
+    if (op === "read" || op === "write") return this.runNow({ ...operation, length: bytes });
+    const result = this.runNow(operation);
+    // The file system is none that this module knows.
+    if (op === "statfs") operation.memory.bytes.fill(0);
+    return result;
   }
 
   /** Awaits a promise, and ends operations in their order until it settles. */
@@ -119,19 +106,15 @@ export class ScriptedEngine implements Engine {
     let over = false;
     const settled = () => void (over = true);
     promise.then(settled, settled);
-    for (;;) {
-      await turn();
-      if (over) return await promise;
-      if (this.#held.length === 0) {
-        throw new AssertionError("A promise hangs; nothing is in flight");
-      }
-      this.complete(this.#held[0]!);
+    for (await turn(); !over; await turn()) {
+      if (!this.waitNow()) throw new AssertionError("A promise hangs; nothing is in flight");
     }
+    return await promise;
   }
 
   /** Ends operations until no more are submitted. */
   async drain(): Promise<void> {
-    for (await turn(); this.#held.length > 0; await turn()) this.complete(this.#held[0]!);
+    for (await turn(); this.waitNow();) await turn();
   }
 
   describePending(): string {
@@ -141,17 +124,13 @@ export class ScriptedEngine implements Engine {
   /** Throws if an operation is in flight, or memory was not released. */
   assertIdle(): void {
     if (this.#held.length > 0) throw new AssertionError(`In flight: ${this.describePending()}`);
-    if (this.#memory.blocks > 0) throw new AssertionError(`${this.#memory.blocks} blocks are held`);
+    if (this.#blocks > 0) throw new AssertionError(`${this.#blocks} blocks are held`);
   }
 
-  // ---- operations -------------------------------------------------------------------------------------------------
+  // ---- an engine --------------------------------------------------------------------------------------------------
 
   submit(operation: Operation, completion: Completion): void {
-    const position = operation.op === "copyRange"
-      ? operation.targetPosition
-      : "position" in operation
-      ? operation.position
-      : 0;
+    const position = "position" in operation ? operation.position : 0;
     const length = "length" in operation ? operation.length : 0;
     const held: Held = { kind: operation.op, position, length, operation, completion };
     this.#held.push(held);
@@ -159,9 +138,7 @@ export class ScriptedEngine implements Engine {
     this.counters.inFlight++;
   }
 
-  flush(): void {
-    this.counters.submissions++;
-  }
+  flush(): void {}
 
   /** Ends the operation that was submitted first. */
   waitNow(): boolean {
@@ -171,37 +148,7 @@ export class ScriptedEngine implements Engine {
   }
 
   runNow(operation: Operation): number {
-    if (operation.op === "open") return this.#openNow(operation.cached);
-    return this.#perform(operation, "length" in operation ? operation.length : 0);
-  }
-
-  /** Performs an operation, with at most `result` bytes or with the error that it is, and returns the result. */
-  #perform(operation: Operation, result: number): number {
-    const descriptions = descriptorsOf(operation).map((fd) => this.#descriptors.get(fd));
-    const node = descriptions[0]?.node;
-    const most = Math.max(0, result);
-    const flight = {
-      number: 0,
-      operation,
-      completion: { complete() {} },
-      descriptions,
-      file: undefined,
-      target: undefined,
-      // Read now, so that memory that was released too early is noticed.
-      bytes: operation.op === "write"
-        ? operation.memory.bytes.slice(operation.offset, operation.offset + most)
-        : undefined,
-      syncPoint: { changes: node?.isDirectory === false ? node.changes : 0, journaled: 0 },
-      result: undefined,
-    };
-    return this.#calls.perform(flight, { errno: Math.max(0, -result), most });
-  }
-
-  // ---- the rest of an engine --------------------------------------------------------------------------------------
-
-  /** Opens the working directory. No path is cached: every directory is looked up by an operation, which can be held. */
-  #openNow(cached = false): number {
-    return cached ? -Errno.EAGAIN : this.create();
+    return real.runNow(operation);
   }
 
   setThreaded(): void {}
@@ -219,11 +166,13 @@ export class ScriptedEngine implements Engine {
   }
 
   acquire(size: number): Block {
-    return this.#memory.acquire(size);
+    this.#blocks++;
+    return real.acquire(size);
   }
 
   release(block: Block): void {
-    this.#memory.release(block);
+    this.#blocks--;
+    real.release(block);
   }
 }
 
@@ -236,11 +185,11 @@ export interface ScriptedOptions {
   readonly fileSystem?: Partial<FileSystem>;
 }
 
+/** Opens a new file in blocks of 512 bytes. */
 export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine; file: OpenFile } {
-  const { content = new Uint8Array(0) } = options;
+  const { content, direct = true, requiresDirect = false, fileSystem } = options;
   const engine = new ScriptedEngine();
-  const fd = engine.create(content);
-  const handle = { engine, fd, path: "scripted" };
+  const handle = { engine, fd: engine.create(content), path: "scripted" };
   const file = new OpenFile({
     ...handle,
     name: undefined,
@@ -248,12 +197,12 @@ export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine
       read: true,
       write: true,
       append: false,
-      direct: options.requiresDirect ? "require" : "prefer",
+      direct: requiresDirect ? "require" : "prefer",
     },
-    facts: statNow(handle),
-    fileSystem: { ...DISK, ...options.fileSystem },
-    direct: options.direct ?? true,
-    ownsSize: content.length === 0,
+    facts: { ...statNow(handle), directMemory: 512, directOffset: 512, blockSize: 512 },
+    fileSystem: { ...DISK, ...fileSystem },
+    direct,
+    ownsSize: !content,
   });
   return { engine, file };
 }
