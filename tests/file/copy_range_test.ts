@@ -220,6 +220,24 @@ testCopy("by hand cuts off nothing that another program appends", async (from, d
   await assertFile(to.path, joined(overlaid(copied, pattern(4096), 0), filled(300, 7)));
 });
 
+testCopy("keeps what others append behind it, and the end where others cut", async (from, dir) => {
+  await using to = await DmaFile.create(dir.file("to"));
+  {
+    using _copying = byHand();
+    using _reading = fail("read", Errno.EIO);
+    await assertRejects(() => from.copyRangeTo(to, 0, 100, 1 << 20), Error, "(os error 5): read");
+  }
+  await Deno.writeFile(to.path, pattern(300), { append: true });
+  await new DmaStreamWriter(to, { closeFile: false }).close();
+  await assertFile(to.path, pattern(300));
+  await to.writeAt(pattern(20_480), 0);
+  for (const length of [4000, 0]) {
+    await Deno.truncate(to.path, length);
+    await from.copyRangeTo(to, 5000, 975, 5000);
+    await assertFile(to.path, overlaid(pattern(length), pattern(975, 5000), 5000));
+  }
+});
+
 testCopy("keeps what is written while it looks for the end of a target", async (from, dir) => {
   const to = await DmaFile.create(dir.file("to"));
   await to.writeAt(pattern(20_480), 0);
