@@ -15,7 +15,7 @@ export type Architecture = typeof architectures[number];
 export const parts: Readonly<Record<string, string>> = {
   memory: "maps memory that is aligned, zeroed and given back",
   calls:
-    "refuses what is no number of bytes and no place, goes on after signals, and reads structures where they are; libc is found",
+    "refuses what is no number of bytes and no place, and goes on after signals; libc is found",
   prepare: "prepares entries until the submission queue is full, round its end",
   reap:
     "reaps pairs of user data and result, round the end of the queue, and what the kernel holds back",

@@ -1,10 +1,15 @@
-// dma_prepare and dma_reap on a ring in plain memory, where every word that the kernel shares is this
-// test's own: so they are tried where the emulator has no io_uring, and in states that a kernel is seldom in.
+// dma_prepare and dma_reap. First on a ring in plain memory, where every word that the kernel shares is this test's own: so
+// they are tried where the emulator has no io_uring, and in states that a kernel is seldom in. Then on a ring of this kernel,
+// through the system's liburing.
 
 #include "check.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define SUBMISSIONS 8u
 #define COMPLETIONS 16u
@@ -48,50 +53,40 @@ static int32_t prepare_write(uint32_t user_data) {
 static void check_fields(void) {
   reset(0);
   // Every number at its widest, and no two alike.
-  double address = 140737488351232.0, offset = MAX_EXACT - 0x7ffff000u;
-  EQUAL(shim.prepare(&fake.ring, IORING_OP_WRITE_FIXED, IOSQE_ASYNC | IOSQE_IO_LINK, 2147483646, address,
-                   0x7ffff000u, offset, 0x87654321u, 65534, 0xfedcba98u),
+  struct io_uring_sqe expected = {
+      .opcode = IORING_OP_WRITE_FIXED,
+      .flags = IOSQE_ASYNC | IOSQE_IO_LINK,
+      .fd = 2147483646,
+      .addr = 140737488351232ull,
+      .len = 0x7ffff000u,
+      .off = 9007199254740991ull - 0x7ffff000ull,
+      .rw_flags = (int)0x87654321u,
+      .buf_index = 65534,
+      .user_data = 0xfedcba98u,
+  };
+  EQUAL(shim.prepare(&fake.ring, expected.opcode, expected.flags, expected.fd, (double)expected.addr, expected.len,
+                     (double)expected.off, 0x87654321u, expected.buf_index, 0xfedcba98u),
         0);
-  EQUAL(fake.ring.sq.sqe_tail, 1);
-  struct io_uring_sqe expected;
-  memset(&expected, 0, sizeof expected);
-  expected.opcode = IORING_OP_WRITE_FIXED;
-  expected.flags = IOSQE_ASYNC | IOSQE_IO_LINK;
-  expected.fd = 2147483646;
-  expected.addr = 140737488351232ull;
-  expected.len = 0x7ffff000u;
-  expected.off = 9007199254740991ull - 0x7ffff000ull;
-  expected.rw_flags = (int)0x87654321u;
-  expected.buf_index = 65534;
-  expected.user_data = 0xfedcba98u;
   EQUAL(memcmp(&fake.sqes[0], &expected, sizeof expected), 0);
-  EQUAL(fake.sqes[0].user_data, 0xfedcba98u);
-
   // A descriptor that stands for the working directory, as *at calls have it.
   EQUAL(shim.prepare(&fake.ring, IORING_OP_OPENAT, 0, -100, 4096, 0666, 0, 02000000, 0, 1), 0);
   EQUAL(fake.sqes[1].fd, -100);
-  EQUAL(fake.sqes[1].len, 0666);
-  EQUAL(fake.sqes[1].open_flags, 02000000);
   // The kernel's part is not written to.
-  EQUAL(fake.sq_head, 0);
-  EQUAL(fake.sq_flags, 0);
+  EQUAL(fake.sq_head + fake.sq_flags, 0);
 }
 
 static void check_full(unsigned start) {
   reset(start);
   for (unsigned at = 0; at < SUBMISSIONS; at++) EQUAL(prepare_write(at), 0);
-  EQUAL(fake.ring.sq.sqe_tail, start + SUBMISSIONS);
   for (int twice = 0; twice < 2; twice++) EQUAL(prepare_write(99), -EBUSY);
   EQUAL(fake.ring.sq.sqe_tail, start + SUBMISSIONS);
-  for (unsigned at = 0; at < SUBMISSIONS; at++) {
-    EQUAL(fake.sqes[(start + at) % SUBMISSIONS].user_data, at);
-  }
   // The kernel takes three: as many can be prepared, in their place, and no more.
   fake.sq_head += 3;
   for (unsigned at = 0; at < 3; at++) EQUAL(prepare_write(100 + at), 0);
   EQUAL(prepare_write(99), -EBUSY);
-  for (unsigned at = 0; at < 3; at++) EQUAL(fake.sqes[(start + at) % SUBMISSIONS].user_data, 100 + at);
-  EQUAL(fake.sqes[(start + 3) % SUBMISSIONS].user_data, 3);
+  for (unsigned at = 0; at < SUBMISSIONS; at++) {
+    EQUAL(fake.sqes[(start + at) % SUBMISSIONS].user_data, at < 3 ? 100 + at : at);
+  }
 }
 
 static int32_t prepare(uint32_t opcode, uint32_t flags, double address, uint32_t length, double offset) {
@@ -101,27 +96,13 @@ static int32_t prepare(uint32_t opcode, uint32_t flags, double address, uint32_t
 void test_prepare(void) {
   check_fields();
   check_full(0);
-  check_full(5);
   check_full(0xfffffffcu);
-
+  // dma_call shows which numbers are refused. What is refused takes no entry, and writes to none.
   reset(0);
-  FOR_EACH(at, no_number) {
-    EQUAL(prepare(IORING_OP_WRITE, 0, no_number[at], 512, 0), -EINVAL);
-    EQUAL(prepare(IORING_OP_WRITE, 0, 4096, 512, no_number[at]), -EINVAL);
-    EQUAL(prepare(IORING_OP_FSYNC, 0, no_number[at], 0, 0), -EINVAL);
-    EQUAL(prepare(IORING_OP_FSYNC, 0, 0, 0, no_number[at]), -EINVAL);
-  }
-  FOR_EACH(at, movers) {
-    EQUAL(prepare(movers[at], 0, 0, 512, 0), -EINVAL);
-    EQUAL(prepare(movers[at], 0, 4096, 0, 0), -EINVAL);
-    EQUAL(prepare(movers[at], 0, 4096, 0x7ffff001u, 0), -EINVAL);
-    EQUAL(prepare(movers[at], 0, 4096, 0xffffffffu, 0), -EINVAL);
-    EQUAL(prepare(movers[at], 0, 4096, 512, MAX_EXACT - 511), -EINVAL);
-  }
-  EQUAL(prepare(256, 0, 4096, 512, 0), -EINVAL);
+  EQUAL(prepare(IORING_OP_WRITE, 0, 0, 512, 0), -EINVAL);
+  EQUAL(prepare(IORING_OP_WRITE, 0, 4096, 512, NAN), -EINVAL);
   EQUAL(prepare(IORING_OP_WRITE + 256, 0, 4096, 512, 0), -EINVAL);
   EQUAL(prepare(IORING_OP_WRITE, 256, 4096, 512, 0), -EINVAL);
-  // What is refused takes no entry, and writes to none.
   EQUAL(fake.ring.sq.sqe_tail, 0);
   unsigned char untouched[sizeof fake.sqes];
   memset(untouched, 0xee, sizeof untouched);
@@ -144,24 +125,17 @@ static void check_reap(unsigned start) {
   int32_t out[2 * COMPLETIONS + 2];
   memset(out, 0x5a, sizeof out);
   EQUAL(shim.reap(&fake.ring, out, COMPLETIONS), 0);
-  EQUAL(out[0], 0x5a5a5a5a);
   complete(1, 4096);
   complete(0xfffffffeu, -EIO);
   complete(0x7fffffff, 0);
+  EQUAL(shim.reap(&fake.ring, out, 0), 0);
   // Two of three, and nothing behind them is written.
   EQUAL(shim.reap(&fake.ring, out, 2), 2);
-  EQUAL(out[0], 1);
-  EQUAL(out[1], 4096);
-  EQUAL((uint32_t)out[2], 0xfffffffeu);
-  EQUAL(out[3], -EIO);
-  EQUAL(out[4], 0x5a5a5a5a);
-  EQUAL(fake.cq_head, start + 2);
-  EQUAL(shim.reap(&fake.ring, out, 0), 0);
+  const int32_t expected[] = {1, 4096, -2, -EIO, 0x5a5a5a5a};
+  EQUAL(memcmp(out, expected, sizeof expected), 0);
   EQUAL(fake.cq_head, start + 2);
   EQUAL(shim.reap(&fake.ring, out, COMPLETIONS), 1);
   EQUAL(out[0], 0x7fffffff);
-  EQUAL(out[1], 0);
-  EQUAL(fake.cq_head, fake.cq_tail);
   // A full queue, which goes round its end.
   for (unsigned at = 0; at < COMPLETIONS; at++) complete(1000 + at, (int32_t)at - 8);
   EQUAL(shim.reap(&fake.ring, out, COMPLETIONS), COMPLETIONS);
@@ -192,12 +166,105 @@ static void check_held(unsigned flags, unsigned *cq_flags) {
 }
 
 void test_reap(void) {
-  check_reap(0);
   check_reap(7);
-  check_reap(0xfffffffeu);
   check_reap(0xfffffff0u);
   check_held(IORING_SQ_CQ_OVERFLOW, &fake.cq_flags);
   check_held(IORING_SQ_TASKRUN, &fake.cq_flags);
   // Kernels before 5.8 have no flags there.
   check_held(IORING_SQ_CQ_OVERFLOW | IORING_SQ_NEED_WAKEUP, NULL);
+}
+
+// ---- a ring of this kernel ---------------------------------------------------------------------------------------
+
+#define ENTRIES 8
+
+static int (*init)(unsigned entries, struct io_uring *ring, unsigned flags);
+static int (*submit)(struct io_uring *ring);
+static void (*finish)(struct io_uring *ring);
+static struct io_uring ring;
+static int pipes[2];
+
+// Submits an operation that ends when the pipe has a byte.
+static void submit_poll(void) {
+  int32_t out[2];
+  EQUAL(shim.prepare(&ring, IORING_OP_POLL_ADD, 0, pipes[0], 0, 0, 0, POLLIN, 0, 7), 0);
+  EQUAL(submit(&ring), 1);
+  EQUAL(shim.reap(&ring, out, 1), 0);
+}
+
+static void put_byte(void) { CHECK(write(pipes[1], "x", 1) == 1); }
+
+static void take_byte(void) {
+  char byte;
+  int32_t out[2];
+  EQUAL(shim.reap(&ring, out, 1), 1);
+  EQUAL(out[0], 7);
+  EQUAL(read(pipes[0], &byte, 1), 1);
+}
+
+// It ends with the time, or with a completion.
+static void check_wait(void) {
+  submit_poll();
+  int32_t waited = shim.call(CALL_WAIT_RING, -1, AT(&ring), 20, 0, 0);
+  CHECK(waited == -ETIME || waited == 0);
+  put_byte();
+  EQUAL(shim.call(CALL_WAIT_RING, -1, AT(&ring), 5000, 0, 0), 0);
+  take_byte();
+}
+
+static void check_overflow(void) {
+  int32_t out[2 * 4 * ENTRIES];
+  uint32_t total = 0, got = 0;
+  // The completion queue has twice the entries; what comes after them the kernel keeps to itself.
+  for (int round = 0; round < 4; round++) {
+    for (int at = 0; at < ENTRIES; at++) {
+      EQUAL(shim.prepare(&ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, total++), 0);
+    }
+    EQUAL(submit(&ring), ENTRIES);
+  }
+  for (int tries = 0; tries < 2000 && got < total; tries++) {
+    got += (uint32_t)shim.reap(&ring, out + 2 * got, total - got);
+    if (got < total) usleep(1000);
+  }
+  EQUAL(got, total);
+  for (unsigned at = 0; at < total; at++) EQUAL(out[2 * at], at);
+}
+
+// With deferred task work the kernel signals that there is work, and again when the work posts its completion. On x86_64
+// the second signal, within the request for it, is muted.
+static void check_mute(void) {
+  int (*watch)(struct io_uring *, int) = of_liburing("io_uring_register_eventfd");
+  int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  EQUAL(watch(&ring, fd), 0);
+  uint64_t signals = 0;
+  for (int round = 0; round < 3; round++) {
+    submit_poll();
+    put_byte();
+    EQUAL(read(fd, &signals, sizeof signals), sizeof signals);
+    take_byte();
+#if defined(__x86_64__)
+    EQUAL(read(fd, &signals, sizeof signals), -1);
+#else
+    EQUAL(read(fd, &signals, sizeof signals), sizeof signals);
+#endif
+  }
+  close(fd);
+}
+
+void test_ring(void) {
+  init = of_liburing("io_uring_queue_init");
+  submit = of_liburing("io_uring_submit");
+  finish = of_liburing("io_uring_queue_exit");
+  int result = init(ENTRIES, &ring, 0);
+  if (result == -EPERM || result == -ENOSYS) skip("io_uring is forbidden here");
+  if (!EQUAL(result, 0)) return;
+  if (pipe2(pipes, O_CLOEXEC)) give_up("pipe2");
+  check_wait();
+  check_overflow();
+  finish(&ring);
+  // Kernels before 6.1 have no such ring.
+  const unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  if (init(ENTRIES, &ring, flags) == -EINVAL) return;
+  check_mute();
+  finish(&ring);
 }

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 struct shim shim;
-const char *shim_path;
 const char *directory;
 int emulated;
 
@@ -69,8 +68,8 @@ static const struct {
     {"ring", test_ring},     {"ring-end", test_ring_end}, {"thread-end", test_thread_end},
 };
 
-static void load(void) {
-  void *library = dlopen(shim_path, RTLD_NOW | RTLD_LOCAL);
+static void load(const char *path) {
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 #define LOAD(name) \
   if (!library || !(shim.name = dlsym(library, "dma_" #name))) give_up(dlerror())
   LOAD(abi);
@@ -85,6 +84,33 @@ static void load(void) {
   dlclose(library);
 }
 
+// The numbers of this processor's headers that TypeScript has written down, as JSON.
+static void print_constants(void) {
+#define SHOW(name) printf("\"%s\": %lld,\n", #name, (long long)(name))
+  printf("{\n");
+  SHOW(O_RDONLY);
+  SHOW(O_WRONLY);
+  SHOW(O_RDWR);
+  SHOW(O_CREAT);
+  SHOW(O_EXCL);
+  SHOW(O_APPEND);
+  SHOW(O_NONBLOCK);
+  SHOW(O_CLOEXEC);
+  SHOW(O_PATH);
+  SHOW(O_NOFOLLOW);
+  SHOW(O_DIRECT);
+  SHOW(O_DIRECTORY);
+  SHOW(O_TMPFILE);
+  printf("\"errors\": {");
+#if defined(__GLIBC__)
+  for (int number = 1; number < 134; number++) {
+    const char *name = strerrorname_np(number);
+    if (name) printf("%s\"%d\": \"%s\"", number > 1 ? ", " : "", number, name);
+  }
+#endif
+  printf("}\n}\n");
+}
+
 int main(int count, char **arguments) {
   if (count > 1 && strcmp(arguments[1], "constants") == 0) {
     print_constants();
@@ -94,10 +120,9 @@ int main(int count, char **arguments) {
     fprintf(stderr, "usage: self_test SHIM DIRECTORY PART [emulated]\n       self_test constants\n");
     return 2;
   }
-  shim_path = arguments[1];
   directory = arguments[2];
   emulated = count > 4 && strcmp(arguments[4], "emulated") == 0;
-  load();
+  load(arguments[1]);
   for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
     if (strcmp(parts[part].name, arguments[3])) continue;
     parts[part].run();

@@ -84,12 +84,8 @@ static void without_ring(void) {
   double first = list(4096), second = list(1 << 20), other = shim.map(4096, 0), mine = AT(resources);
   own(pipes[0]);
   on_thread_exit();
-  CHECK(!is_open(pipes[0]));
-  CHECK(is_open(pipes[1]));
-  CHECK(!mapped(first));
-  CHECK(!mapped(second));
-  CHECK(!mapped(mine));
-  CHECK(mapped(other));
+  CHECK(!is_open(pipes[0]) && is_open(pipes[1]));
+  CHECK(!mapped(first) && !mapped(second) && !mapped(mine) && mapped(other));
   shim.unmap(other, 4096);
 }
 
@@ -123,11 +119,9 @@ static void with_late_calls(void) {
   own(pipes[0]);
   resources->calls = 2;
   on_thread_exit();
-  CHECK(!mapped(memory));
-  CHECK(!is_open(pipes[0]));
+  CHECK(!mapped(memory) && !is_open(pipes[0]));
   // They find that there is nothing left, and do nothing.
-  CHECK(mapped(AT(resources)));
-  CHECK(!mapped(AT(resources) + RESOURCES_BYTES - 1));
+  CHECK(mapped(AT(resources)) && !mapped(AT(resources) + RESOURCES_BYTES - 1));
   EQUAL(open_zero(), -ECANCELED);
   // The number of the descriptor belongs to another file now, which stays open.
   EQUAL(dup(pipes[1]), pipes[0]);
@@ -142,8 +136,7 @@ static void with_a_stuck_call(void) {
   own(pipes[0]);
   pthread_t waiter = start_waiting(&pipes[0]);
   on_thread_exit();
-  CHECK(mapped(memory));
-  CHECK(is_open(pipes[0]));
+  CHECK(mapped(memory) && is_open(pipes[0]));
   put_byte('z');
   pthread_join(waiter, NULL);
   shim.unmap(memory, 4096);
@@ -156,33 +149,25 @@ static void with_a_parked_call(void) {
   own(notifier);
   pthread_t waiter = start_waiting(&notifier);
   on_thread_exit();
-  CHECK(!mapped(memory));
-  CHECK(!is_open(notifier));
+  CHECK(!mapped(memory) && !is_open(notifier));
   pthread_join(waiter, NULL);
 }
 
-static void opening(void) {
-  resources->calls = 1;
-  int fd = open_zero();
-  EQUAL(resources->calls, 0);
-  CHECK(is_open(fd));
-  on_thread_exit();
-  CHECK(!is_open(fd));
-}
-
-static void closing(void) {
+static void opening_and_closing(void) {
   EQUAL(shim.call(CALL_IS_MAIN_THREAD, -1, 0, 0, 0, 0), 0);
-  int fd = dup(pipes[1]);
+  int opened, fd = dup(pipes[1]);
   own(fd);
-  resources->calls = 1;
+  resources->calls = 2;
   resources->results[1021] = 7;
   EQUAL(call(1021, IORING_OP_CLOSE, fd, 0, 0, 0), 0);
   EQUAL(resources->results[1021], 0);
   CHECK(!is_open(fd));
   // Its number belongs to another file now, which stays open.
   EQUAL(dup(pipes[1]), fd);
+  CHECK(is_open(opened = open_zero()));
+  EQUAL(resources->calls, 0);
   on_thread_exit();
-  CHECK(is_open(fd));
+  CHECK(!is_open(opened) && is_open(fd));
   close(fd);
 }
 
@@ -212,11 +197,9 @@ static void with_a_ring(void) {
   CHECK(is_open(next));
   pthread_t sender = start(send_later, NULL);
   on_thread_exit();
-  CHECK(!is_open(fd));
-  CHECK(!mapped(memory));
-  CHECK(!mapped(AT(ring)));
   // What the ring opened was closed, too.
-  CHECK(!is_open(next));
+  CHECK(!is_open(fd) && !is_open(next));
+  CHECK(!mapped(memory) && !mapped(AT(ring)));
   char byte;
   pthread_join(sender, NULL);
   fcntl(pipes[0], F_SETFL, O_NONBLOCK);
@@ -230,8 +213,7 @@ static void with_a_stuck_ring(void) {
   EQUAL(shim.prepare(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 1), 0);
   EQUAL(submit(ring), 1);
   on_thread_exit();
-  CHECK(is_open(ring->ring_fd));
-  CHECK(mapped(memory));
+  CHECK(is_open(ring->ring_fd) && mapped(memory));
   // What was in flight may come now, and has its memory.
   put_byte('y');
   int32_t out[2];
@@ -253,7 +235,7 @@ void test_thread_end(void) {
   shim.unmap(kept, 4096);
   shim.unmap(AT(resources), RESOURCES_BYTES);
   void (*const cases[])(void) = {without_ring, with_a_call, with_late_calls, with_a_stuck_call,
-                                 with_a_parked_call, opening, closing};
+                                 with_a_parked_call, opening_and_closing};
   FOR_EACH(at, cases) on_a_thread(cases[at]);
 }
 

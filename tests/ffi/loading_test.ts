@@ -1,0 +1,135 @@
+// How the libraries are loaded: those that the environment names, and the shim, which is a file in the cache folder if the
+// kernel refuses to load code from memory. Without liburing: faults/restricted_test.ts.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { namesIn } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
+import { testOnce } from "../support/once.ts";
+import { tool } from "../faults/tools.ts";
+import { FreshUser, type UserRan } from "../docs/fresh_user.ts";
+import { hasProgram } from "../setup/command.ts";
+
+const wrong: [variable: string, path: string, why: string][] = [
+  ["DMA_SHIM", "/nonexistent.so", "/nonexistent.so: cannot open shared object file"],
+  ["DMA_SHIM", "libm.so.6", "dma_"],
+  ["DMA_LIBURING", "libm.so.6", "io_uring_"],
+];
+
+testOnce("A library that the environment names and that cannot be loaded is reported", async () => {
+  const open = `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`;
+  for (const [variable, path, why] of wrong) {
+    const { output } = await runChild(open, { env: { DMA_ENGINE: "io_uring", [variable]: path } });
+    assertStringIncludes(output, `Cannot load ${path}, which ${variable} names (`);
+    assertStringIncludes(output, why);
+    assert(!output.includes("Could not open library"), output);
+  }
+});
+
+testOnce("The shim loads where its descriptor was that of another library", async () => {
+  const libc = new URL("../../ffi/library.ts", import.meta.url).href;
+  const { output } = await runChild(`
+    const { openLibc } = await import("${libc}");
+    const symbols = openLibc({
+      open: { parameters: ["buffer", "i32"], result: "i32" },
+      close: { parameters: ["i32"], result: "i32" },
+    });
+    const [library] = /\\/\\S+\\/libm\\.so\\S*/.exec(Deno.readTextFileSync("/proc/self/maps"));
+    const fd = symbols.open(new TextEncoder().encode(library + "\\0"), 0);
+    Deno.dlopen("/proc/self/fd/" + fd, { cos: { parameters: ["f64"], result: "f64" } });
+    symbols.close(fd);
+    await report(() => dma.DmaFile.temp().then((file) => file.close()));`);
+  assertEquals(output, "ok undefined");
+});
+
+// ---- the cache folder ---------------------------------------------------------------------------------------------
+
+const url = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
+const program = `
+  import { DmaFile } from ${url};
+  const file = await DmaFile.create(Deno.args[0]);
+  await ReadableStream.from([new Uint8Array(100_000)]).pipeTo(file.writable);
+  console.log((await Deno.stat(Deno.args[0])).size);
+`;
+
+const EACCES = 13;
+
+/** Runs the program with these variables, with other flags than `-A` or for another file if given. */
+type Run = (env: Record<string, string>, flags?: string[], name?: string) => Promise<UserRan>;
+
+/** Registers a test without files in memory. */
+function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<void>): void {
+  testInOneDirectory(name, async (dir) => {
+    const user = await FreshUser.in(dir.path);
+    await user.program("main.js", program);
+    const home = dir.file("home");
+    await Deno.mkdir(home);
+    const wrapper = await tool("secc");
+    await fn((env, flags = ["-A"], name = "file") => {
+      const args = ["run", "--no-prompt", ...flags, "main.js", `${user.data}/${name}`];
+      return user.run(wrapper, ["memfd", String(EACCES), Deno.execPath(), ...args], { env });
+    }, home);
+  }, { bothEngines: false, ignore: !hasProgram("gcc") });
+}
+
+function assertWorks({ code, output, error }: UserRan): void {
+  assertEquals([code, output], [0, "100000"], error);
+}
+
+testWithoutMemfd("The cache folder has the file for a moment", async (run, home) => {
+  const folder = `${home}/.cache/denodma`;
+  // Processes that start at once share the folder, and later ones find it.
+  for (const names of [["a", "b", "c"], ["d"]]) {
+    for (const ran of await Promise.all(names.map((name) => run({ HOME: home }, ["-A"], name)))) {
+      assertWorks(ran);
+    }
+    assertEquals(await namesIn(folder), []);
+    assertEquals((await Deno.stat(folder)).mode! & 0o777, 0o700);
+  }
+  // XDG_CACHE_HOME comes before HOME, unless it is relative.
+  await Deno.remove(`${home}/.cache`, { recursive: true });
+  assertWorks(await run({ HOME: home, XDG_CACHE_HOME: `${home}/elsewhere` }));
+  assertEquals(await namesIn(home), ["elsewhere"]);
+  assertWorks(await run({ HOME: home, XDG_CACHE_HOME: "relative" }));
+  assertEquals(await namesIn(home), [".cache", "elsewhere"]);
+});
+
+testWithoutMemfd("A cache folder that others may change is not used", async (run, home) => {
+  const folder = `${home}/.cache/denodma`;
+  const changes = [
+    () => Deno.chmod(folder, 0o777),
+    () => Deno.chmod(folder, 0o770),
+    async () => {
+      await Deno.rename(folder, `${folder}-elsewhere`);
+      await Deno.symlink(`${folder}-elsewhere`, folder);
+    },
+  ];
+  if (Deno.uid() === 0) changes.push(() => Deno.chown(folder, 65_534, 65_534));
+  for (const change of changes) {
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.chmod(folder, 0o700);
+    await change();
+    const { code, error } = await run({ HOME: home });
+    assertEquals(code, 1);
+    assertStringIncludes(error, `${folder} is a link, belongs to another user, or others`);
+    await Deno.remove(`${home}/.cache`, { recursive: true });
+  }
+});
+
+testWithoutMemfd("Without a writable folder the error has both reasons", async (run) => {
+  const unread = "neither XDG_CACHE_HOME nor HOME can be read";
+  const withoutEnv = ["--allow-ffi", "--allow-read", "--allow-write"];
+  for (
+    const [running, reason] of [
+      [run({}), unread],
+      [run({ HOME: "/proc/home" }), "No such file or directory"],
+      [run({ HOME: "/nowhere" }, withoutEnv), unread],
+    ] as const
+  ) {
+    const { code, error } = await running;
+    assertEquals(code, 1);
+    const both = "Cannot load the shim: neither from memory (memfd_create failed) nor from a file";
+    assertStringIncludes(error, both);
+    assertStringIncludes(error, reason);
+  }
+});
