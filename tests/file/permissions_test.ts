@@ -39,9 +39,6 @@ function testFolders(name: string, fn: (folders: Folders) => Promise<void>): voi
 /** Flags that allow one folder only. */
 const only = (folder: string) => [`--allow-read=${folder}`, `--allow-write=${folder}`];
 
-const notCapable = (access: string, path: string) =>
-  `NotCapable: Requires ${access} access to "${path}", run again with the --allow-${access} flag`;
-
 const NO_WRITE = "NotCapable: Requires write access";
 
 /** Throws unless there are as many lines as starts, and each begins so. */
@@ -49,27 +46,6 @@ function assertLines(lines: string[], starts: string[]): void {
   const seen = lines.map((line, index) => line.slice(0, starts[index]?.length));
   assertEquals(seen, starts, lines.join("\n"));
 }
-
-testFolders("With --allow-ffi alone no file is opened or made", async ({ run, secret }) => {
-  const lines = await run(
-    `const fresh = outside + "/fresh";
-    await report(() => DmaFile.open(secret));
-    await report(() => DmaFile.open(secret, { write: true, read: false }));
-    await report(() => DmaFile.open(secret, { write: true, truncate: true }));
-    await report(() => DmaFile.create(secret));
-    await report(() => DmaFile.create(fresh));
-    await report(() => DmaFile.create(fresh, { atomic: true }));
-    await report(() => DmaFile.open(fresh, { write: true, createNew: true }));
-    await report(() => DmaFile.temp({ dir: outside }));
-    await report(() => Deno.open(secret));
-    await report(() => Deno.open(secret, { write: true }));`,
-    [],
-  );
-  // Deno's own messages.
-  assertEquals(lines.slice(0, 2), lines.splice(-2));
-  assertEquals(lines.slice(0, 2), [notCapable("read", secret), notCapable("write", secret)]);
-  assertLines(lines, Array(8).fill("NotCapable: Requires "));
-});
 
 testInOneDirectory("Without permissions the module is imported, and opens nothing", async (dir) => {
   const code = `console.log(dma.engineInfo().engine);
@@ -147,7 +123,7 @@ testFolders("Writing needs only --allow-write, and reading only --allow-read", a
   assertLines(read, ["ok 10", "BadResource:", "BadResource:", NO_WRITE, NO_WRITE, NO_WRITE]);
 });
 
-testFolders("A folder that is allowed lets nothing else through", async (folders) => {
+testFolders("A folder that is allowed, or none, lets nothing else through", async (folders) => {
   const { run, dir, inside, outside, secret } = folders;
   await Deno.symlink(secret, `${inside}/link`);
   await Deno.symlink(outside, `${inside}/folder`);
@@ -170,8 +146,7 @@ testFolders("A folder that is allowed lets nothing else through", async (folders
     `${inside}/../fresh`,
     `/proc/self/cwd/secret`,
   ];
-  const lines = await run(
-    `for (const path of paths) {
+  const code = `for (const path of paths) {
       const dir = path.slice(0, path.lastIndexOf("/"));
       const ways = {
         read: () => DmaFile.open(path),
@@ -192,22 +167,26 @@ testFolders("A folder that is allowed lets nothing else through", async (folders
           (error) => console.log(error.name, name, path, error.message.split(",")[0]),
         );
       }
-    }`,
-    only(inside),
-    { cwd: outside, values: { paths } },
-  );
-  assertEquals(lines.length, paths.length * 8 - 6, lines.join("\n"));
-  for (const line of lines) {
-    // createNew fails for an existing file before its real path is checked, and a dangling link does not exist.
-    assert(/^(NotCapable|NotFound|AlreadyExists|TypeError) /.test(line), line);
-    const mayDiffer = /dangling|fresh/.test(line) || / createNew /.test(line);
-    assert(mayDiffer || line.startsWith("NotCapable "), line);
-  }
-  // The error names the path that is needed.
-  const real = `read access to "${Deno.realPathSync(outside)}/secret"`;
-  for (const link of ["link", "relative", "folder/secret", "twice/secret"]) {
-    const path = `${inside}/${link}`;
-    assert(lines.includes(`NotCapable read ${path} Requires ${real}`), lines.join("\n"));
+    }
+    for (const { open } of [DmaFile, Deno]) await report(() => open(secret));
+    for (const { open } of [DmaFile, Deno]) await report(() => open(secret, { read: false, write: true }));`;
+  for (const flags of [only(inside), []]) {
+    const lines = await run(code, flags, { cwd: outside, values: { paths } });
+    const [read, denosRead, write, denosWrite] = lines.splice(-4);
+    assertEquals([read, write], [denosRead, denosWrite]);
+    assertEquals(lines.length, paths.length * 8 - 6, lines.join("\n"));
+    for (const line of lines) {
+      // createNew fails for an existing file before its real path is checked, and a dangling link does not exist.
+      assert(/^(NotCapable|NotFound|AlreadyExists|TypeError) /.test(line), line);
+      const mayDiffer = flags.length > 0 && /dangling|fresh| createNew /.test(line);
+      assert(mayDiffer || line.startsWith("NotCapable "), line);
+    }
+    // The error names the path that is needed.
+    const real = `read access to "${Deno.realPathSync(outside)}/secret"`;
+    for (const link of flags.length > 0 ? ["link", "relative", "folder/secret"] : []) {
+      const path = `${inside}/${link}`;
+      assert(lines.includes(`NotCapable read ${path} Requires ${real}`), lines.join("\n"));
+    }
   }
   await assertNoFile(dir.file("fresh"));
   assertEquals(await namesIn(dir.path), ["inside", "outside"]);
