@@ -2,7 +2,7 @@
 import { DmaFile } from "../mod.ts";
 import { isNoCow } from "./descriptor.ts";
 import { describe } from "./output.ts";
-import { type BrokenPromise, brokenPromises } from "./promise_probe.ts";
+import { type BrokenPromise, brokenPromises, content, isContent } from "./promise_probe.ts";
 import { ScratchDirectory, scratchPath } from "./scratch_directory.ts";
 import { isServed, type Mount, mountOf } from "./system_facts.ts";
 
@@ -71,14 +71,11 @@ async function tryDirectory(path: string, result: DirectProbe): Promise<void> {
     await using file = await DmaFile.create(name);
     await learn(file, name, result);
     const buffer = file.allocBuffer(file.alignUp(PROBE_BYTES));
-    for (let at = 0; at < buffer.length; at += 65_536) {
-      crypto.getRandomValues(buffer.bytes.subarray(at, at + 65_536));
-    }
-    const expected = buffer.bytes.slice();
+    const { length } = buffer;
+    buffer.bytes.set(content(length));
     await file.writeAt(buffer, 0);
     await file.sync();
-    const actual = await file.readAt(0, expected.length);
-    if (actual.length !== expected.length || actual.some((byte, at) => byte !== expected[at])) {
+    if (!isContent(await file.readAt(0, length), length)) {
       throw new Error("What was read back differs from what was written");
     }
     result.broken = await brokenPromises(name, result.mount !== null && isServed(result.mount));

@@ -5,8 +5,9 @@ import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import { bench, type BenchOptions } from "./bench.ts";
 import { completion, SHELLS } from "./completion.ts";
 import { doctor, type DoctorOptions } from "./doctor.ts";
-import { EXIT_IO_ERROR, EXIT_OK, EXIT_USAGE } from "./exit_codes.ts";
+import { EXIT_OK, EXIT_USAGE } from "./exit_codes.ts";
 import { helpText } from "./help_text.ts";
+import { endEarly } from "./interruption.ts";
 import {
   benchSize,
   bufferSize,
@@ -17,7 +18,7 @@ import {
   size,
   writeBehind,
 } from "./option_values.ts";
-import { describe, note, print, warn } from "./output.ts";
+import { note, print, warn } from "./output.ts";
 import { resolveDestination } from "./destination.ts";
 import { type OutputOptions, writeOut } from "./standard_output.ts";
 import { type Source, sourceOf, standardInput } from "./source.ts";
@@ -268,8 +269,6 @@ export async function main(args: string[]): Promise<number> {
       // Requested help and version are no error. A bare `dma` shows the help, but is an error of usage.
       return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
     }
-    // A pipe closed by its reader, such as `head`, needs no message: the exit code is enough.
-    if (!(error instanceof Deno.errors.BrokenPipe)) note(describe(error));
-    return EXIT_IO_ERROR;
+    return endEarly(error);
   }
 }

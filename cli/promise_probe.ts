@@ -15,13 +15,14 @@ const A_SECOND_LATER_MS = 1100;
 const OTHER_SERVER = "another directory: the fault is in the file system or its server";
 
 /** The content of a test file. Each byte depends on its position. */
-function content(length: number): Uint8Array<ArrayBuffer> {
+export function content(length: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length }, (_, index) => 1 + index % 251);
 }
 
-function isContent(bytes: Uint8Array, start: number, length: number): boolean {
-  return bytes.length === length &&
-    bytes.every((byte, index) => byte === 1 + (start + index) % 251);
+/** Whether these are the bytes of {@linkcode content} from `start` to its end at `length`. */
+export function isContent(bytes: Uint8Array, length: number, start = 0): boolean {
+  const expected = content(length).subarray(start);
+  return bytes.length === expected.length && bytes.every((byte, at) => byte === expected[at]);
 }
 
 async function write(name: string, atomic: boolean): Promise<void> {
@@ -41,7 +42,7 @@ const checks: readonly {
     remedy: OTHER_SERVER,
     holds: async (name) => {
       await write(name, false);
-      return isContent(await Deno.readFile(name), 0, LENGTH);
+      return isContent(await Deno.readFile(name), LENGTH);
     },
   },
   {
@@ -52,7 +53,7 @@ const checks: readonly {
       await using file = await DmaFile.open(name);
       const last = await file.readAt(LENGTH - 1000, 65_536);
       const none = await file.readAt(LENGTH, 65_536);
-      return isContent(last, LENGTH - 1000, 1000) && none.length === 0;
+      return isContent(last, LENGTH, LENGTH - 1000) && none.length === 0;
     },
   },
   {
@@ -61,7 +62,7 @@ const checks: readonly {
     holds: async (name, patient) => {
       await write(name, true);
       if (patient) await new Promise((resolve) => setTimeout(resolve, A_SECOND_LATER_MS));
-      return isContent(await Deno.readFile(name).catch(() => new Uint8Array()), 0, LENGTH);
+      return isContent(await Deno.readFile(name).catch(() => new Uint8Array()), LENGTH);
     },
   },
 ];

@@ -10,7 +10,7 @@ export interface Circumstance {
   /** Whether the destination is a directory to write in. */
   directory?: boolean;
   /** Whether the destination is an atomic file, which needs permissions for its directory. */
-  atomic?: boolean;
+  atomic?: boolean | undefined;
   /** Whether the source is open: then the error is about the destination unless it names the source. */
   sourceOpen: boolean;
 }
@@ -143,21 +143,10 @@ const ANYWHERE: Record<string, string> = {
   ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
 };
 
-/** Codes by number, for errors without a code: those of the command line and of Deno's streams. */
-const CODES: Record<string, string> = {
-  2: "ENOENT",
-  5: "EIO",
-  13: "EACCES",
-  20: "ENOTDIR",
-  21: "EISDIR",
-  28: "ENOSPC",
-};
-
+/** The symbol of the error number. Deno's own errors have one too. */
 function codeOf(error: unknown): string | null {
-  if (!(error instanceof Error)) return null;
-  if ("code" in error && typeof error.code === "string") return error.code;
-  const [, number = ""] = /\(os error (\d+)\)/.exec(error.message) ?? [];
-  return CODES[number] ?? null;
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : null;
 }
 
 function isMissing(path: string): boolean {

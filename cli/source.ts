@@ -36,7 +36,7 @@ export interface Source {
 }
 
 /** A source that can only be read from beginning to end. */
-export class StreamSource implements Source {
+class StreamSource implements Source {
   readonly info: FileFacts | undefined;
   readonly #readable: ByteStream;
 
@@ -161,7 +161,9 @@ export async function sourceOf(path: string, direct: DirectMode = "prefer"): Pro
 
 function refuseDirectory(info: FileFacts, op: string, path: string): void {
   if (!info.isDirectory) return;
-  throw new Deno.errors.IsADirectory(`Is a directory (os error 21): ${op} '${path}'`);
+  // The words of the C library would need --allow-ffi.
+  const error = new Deno.errors.IsADirectory(`Is a directory (os error 21): ${op} '${path}'`);
+  throw Object.assign(error, { code: "EISDIR" });
 }
 
 /** The number of bytes, if the source is a file with a length: files of /proc report the size 0 and are not empty. */

@@ -7,19 +7,19 @@ import { type ErrorFacts, errorFacts } from "./remedies.ts";
 import type { TransferOptions } from "./transfer_options.ts";
 import { formatCount, formatPace, formatSize } from "./units.ts";
 
-/** The state of a transfer at its end. */
+/** How far a transfer has come. */
 export interface Outcome {
   /** The path of the file, as it was given. */
   readonly dest: string;
   readonly options: TransferOptions;
   /** Absent if the file was never opened and so has not changed. */
-  readonly destination: Destination | undefined;
+  destination: Destination | undefined;
   /** Whether the file was closed with everything that was accepted, durable unless `--no-sync`. */
-  readonly isKept: boolean;
+  isKept: boolean;
   /** From the opening of the file to its close, without the verification. */
-  readonly seconds: number;
+  seconds: number;
   /** The duration of the verification; absent if there was none or it failed. */
-  readonly verifySeconds: number | undefined;
+  verifySeconds: number | undefined;
 }
 
 /** The cause of an early end. */
