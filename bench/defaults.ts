@@ -8,6 +8,7 @@
 
 import { parseArgs } from "node:util";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, engineInfo } from "../mod.ts";
+import { markdownTable } from "./harness/markdown.ts";
 import { median } from "./harness/statistics.ts";
 import { warmStream } from "./programs/measure.mjs";
 import { makeWorkDirectory, mountFileSystems, takeDown } from "../tests/setup/file_systems.ts";
@@ -71,9 +72,6 @@ async function run(directory: string, { writers, options }: Setting): Promise<nu
 
 async function measure(directories: Map<string, string>): Promise<void> {
   const names = [...directories.keys()];
-  console.log(
-    `\n| setting | ${names.join(" | ")} |\n| --- | ${names.map(() => "--:").join(" | ")} |`,
-  );
   const rates = new Map<string, number[]>();
   for (let round = 0; round <= rounds; round++) {
     for (const [label, directory] of directories) {
@@ -86,10 +84,11 @@ async function measure(directories: Map<string, string>): Promise<void> {
       }
     }
   }
-  for (const { name } of settings()) {
-    const cells = names.map((label) => median(rates.get(`${name}\n${label}`)!).toFixed(0));
-    console.log(`| ${name} | ${cells.join(" | ")} |`);
-  }
+  const rows = settings().map(({ name }) => [
+    name,
+    ...names.map((label) => median(rates.get(`${name}\n${label}`)!).toFixed(0)),
+  ]);
+  console.log(`\n${markdownTable(["setting", ...names], rows)}`);
   console.log(
     `\nMiB/s, ${size / MIB} MiB in all, medians of ${rounds}; ${Deno.inspect(engineInfo())}`,
   );

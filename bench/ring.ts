@@ -9,6 +9,7 @@ import { type Pairs, programsOf } from "./contestants/programs.ts";
 import type { Contestant, Group } from "./harness/contestant.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
 import { machineFacts } from "./harness/machine.ts";
+import { factLines, markdownTable } from "./harness/markdown.ts";
 import { parseOptions } from "./harness/options.ts";
 import { RATE_UNITS, type Result } from "./harness/result.ts";
 import { courseIn, runRounds } from "./harness/rounds.ts";
@@ -81,12 +82,10 @@ const jobs = [...results.keys()];
 const unit = (job: string) => RATE_UNITS[JOBS[job]![0]];
 console.log(`Medians of ${rounds} alternating rounds; in brackets the ratio to the first line, pair
 by pair, and CPU seconds a GiB with the start of Deno.\n`);
-for (const [name, value] of Object.entries(await machineFacts(course.directory, ONLY_DENO))) {
-  console.log(`- ${name}: ${value}`);
-}
-console.log(`\n| | ${jobs.map((job) => `${job}, ${unit(job)}`).join(" | ")} |`);
-console.log(`|---|${jobs.map(() => "--:").join("|")}|`);
-for (const [variant, [name]] of VARIANTS.entries()) {
-  const cells = jobs.map((job) => cell(results.get(job)![variant]!, results.get(job)![0]!));
-  console.log(`| ${name} | ${cells.join(" | ")} |`);
-}
+for (const line of factLines(await machineFacts(course.directory, ONLY_DENO))) console.log(line);
+const heads = ["", ...jobs.map((job) => `${job}, ${unit(job)}`)];
+const rows = VARIANTS.map(([name], variant) => [
+  name,
+  ...jobs.map((job) => cell(results.get(job)![variant]!, results.get(job)![0]!)),
+]);
+console.log(`\n${markdownTable(heads, rows)}`);

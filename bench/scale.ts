@@ -11,8 +11,7 @@ import { runMeasured, tryCommand } from "./harness/measured_process.ts";
 import { parseOptions } from "./harness/options.ts";
 import { writeResults } from "./harness/result.ts";
 import { type Course, courseIn, runRounds } from "./harness/rounds.ts";
-import type { Point, Series } from "./harness/scale_chart.ts";
-import { scaleMarkdown } from "./harness/scale_table.ts";
+import { scaleMarkdown, type Series } from "./harness/table.ts";
 import { ONLY_DENO } from "./harness/tools.ts";
 import { GIB, showBytes } from "./harness/units.ts";
 
@@ -39,7 +38,7 @@ async function freeBytes(directory: string): Promise<number> {
   return Number(shown?.split("\n").at(-1) ?? 0);
 }
 
-async function manyWriters(course: Course): Promise<Point[]> {
+async function manyWriters(course: Course): Promise<Series["points"]> {
   const results = await runRounds(WRITERS.flatMap(writersAtOnce), course, rounds, say);
   return results.map((result) => ({ x: result.samples[0]!.count, result }));
 }
@@ -49,8 +48,8 @@ async function growingFile(
   contestants: readonly Contestant[],
   course: Course,
   prepare: (course: Course) => Promise<void>,
-): Promise<Point[]> {
-  const points: Point[] = [];
+): Promise<Series["points"]> {
+  const points: Series["points"][number][] = [];
   for (const gibibytes of GIBIBYTES) {
     const size = gibibytes * GIB;
     if (size > options.most) break;
@@ -94,14 +93,4 @@ if (wanted("read")) {
   series.push({ title: "Reading one cold file", axis: "GiB", points });
 }
 
-const base = await writeResults(name, { machine, series }, scaleMarkdown(series, machine, rounds));
-
-// The chart needs a library from npm. The table does not.
-const drawing = new URL("./harness/scale_chart.ts", import.meta.url).href;
-try {
-  const { scaleChart }: typeof import("./harness/scale_chart.ts") = await import(drawing);
-  await Deno.writeTextFile(`${base}.svg`, await scaleChart(series, machine));
-  say(`Written: ${base}.svg`);
-} catch (error) {
-  say(`Skipped, charts: ${error instanceof Error ? error.message : error}`);
-}
+await writeResults(name, { machine, series }, scaleMarkdown(series, machine, rounds));

@@ -1,6 +1,7 @@
 // The goals of this module beside the measurements.
 
 import type { Report, Result } from "./result.ts";
+import { markdownTable } from "./markdown.ts";
 import { showNumber } from "./units.ts";
 
 /** Figures by the name of the contestant. */
@@ -122,14 +123,8 @@ export function goalsTable(report: Report): string | undefined {
       : "–";
     const reached = value >= (least ?? -Infinity) && value <= (most ?? Infinity);
     const verdict = asked === "–" ? "–" : reached ? "yes" : "**no**";
-    return [`| ${text} | ${asked} | ${showNumber(value)} | ${verdict} |`];
+    return [[text, asked, showNumber(value), verdict]];
   });
   if (rows.length === 0) return undefined;
-  return [
-    "## Goals",
-    "",
-    "| | asked | measured | reached |",
-    "|---|--:|--:|---|",
-    ...rows,
-  ].join("\n");
+  return `## Goals\n\n${markdownTable(["", "asked", "measured", "reached"], rows)}`;
 }

@@ -1,10 +1,12 @@
-// A report as Markdown: one table for each group, with the settings of each peer beside its figure.
+// Reports as Markdown: one table for each group or experiment, with the settings of each peer beside its figure.
 
 import type { Group } from "./contestant.ts";
+import type { MachineFacts } from "./machine.ts";
 import { RATE_UNITS, type Report, type Result } from "./result.ts";
 import { goalsTable } from "./goals.ts";
+import { factLines, markdownTable } from "./markdown.ts";
 import { median } from "./statistics.ts";
-import { showBytes, showNumber } from "./units.ts";
+import { MIB, showBytes, showNumber } from "./units.ts";
 
 /** The title of each group. */
 export const TITLES: Readonly<Record<Group, string>> = {
@@ -27,8 +29,23 @@ const GROUPS = Object.keys(TITLES) as Group[];
 
 const dash = "–";
 
-function cell(value: number | undefined, show: (value: number) => string = showNumber): string {
-  return value === undefined || Number.isNaN(value) ? dash : show(value);
+/** A number in a cell; a dash if there is none. */
+function cell(value: number | undefined): string {
+  return value === undefined || Number.isNaN(value) ? dash : showNumber(value);
+}
+
+/** The heads and the cells of the columns that every report has at its end. */
+const COST_HEADS = ["peak RSS, MiB", "timer late p50 / p99 / max, ms"];
+
+function costCells({ peakMemory, delay }: Result): string[] {
+  return [
+    cell(peakMemory && Math.round(peakMemory / MIB)),
+    delay ? [delay.p50, delay.p99, delay.max].map(showNumber).join(" / ") : dash,
+  ];
+}
+
+function rateCell({ rate, range }: Result): string {
+  return `${cell(rate)} (${range.map(showNumber).join("–")})`;
 }
 
 /** Bytes in the page cache, as a share of the file. */
@@ -39,20 +56,17 @@ function cachedShare(result: Result): string {
   return bytes > 0 ? `${Math.round(result.cached / bytes * 100)} %` : showBytes(result.cached);
 }
 
-function row(result: Result, first: Result): string {
-  const { group, label, settings, rate, range, wall, cpuPerGib, peakMemory, delay } = result;
+function row(result: Result, first: Result): string[] {
+  const { group, label, settings, rate, wall, cpuPerGib } = result;
   const cpu = COUNTED.has(group) ? cpuPerOperation(result) : result.cpu;
   return [
     label,
     settings,
-    `${cell(rate)} (${range.map(showNumber).join("–")})`,
-    cell(rate / first.rate),
-    cell(wall),
-    cell(cpuPerGib ?? cpu),
+    rateCell(result),
+    ...[rate / first.rate, wall, cpuPerGib ?? cpu].map(cell),
     cachedShare(result),
-    cell(peakMemory, (bytes) => showNumber(Math.round(bytes / 1024 / 1024))),
-    delay ? [delay.p50, delay.p99, delay.max].map(showNumber).join(" / ") : dash,
-  ].join(" | ");
+    ...costCells(result),
+  ];
 }
 
 /** Microseconds of CPU time for one operation, the start of the process included. */
@@ -63,34 +77,18 @@ function cpuPerOperation({ cpu, samples }: Result): number {
 function table(group: Group, results: readonly Result[]): string {
   const perGib = results.some(({ cpuPerGib }) => cpuPerGib !== undefined);
   const cpu = perGib ? "CPU s/GiB" : COUNTED.has(group) ? "CPU µs/operation" : "CPU s";
-  const heads = [
-    "",
-    "settings",
-    RATE_UNITS[group],
-    "ratio",
-    "process s",
-    cpu,
-    "page cache left",
-    "peak RSS, MiB",
-    "timer late p50 / p99 / max, ms",
-  ];
-  return [
-    `## ${TITLES[group]}`,
-    "",
-    `| ${heads.join(" | ")} |`,
-    `|${heads.map((_, index) => index < 2 ? "---" : "--:").join("|")}|`,
-    ...results.map((result) => `| ${row(result, results[0]!)} |`),
-  ].join("\n");
+  const heads = ["", "settings", RATE_UNITS[group], "ratio", "process s", cpu, "page cache left"];
+  const rows = results.map((result) => row(result, results[0]!));
+  return `## ${TITLES[group]}\n\n${markdownTable([...heads, ...COST_HEADS], rows, 2)}`;
 }
 
-/** The whole report. */
+/** A whole comparison. */
 export function markdown(report: Report): string {
   const { machine, size, rounds, results } = report;
   const elsewhere = median(
     results.flatMap(({ samples }) => samples.map((sample) => sample.elsewhere)),
   );
   const goals = goalsTable(report);
-  const facts = Object.entries(machine).map(([name, value]) => `- ${name}: ${value}`);
   const tables = GROUPS.map((group) =>
     [group, results.filter((each) => each.group === group)] as const
   )
@@ -99,7 +97,7 @@ export function markdown(report: Report): string {
   return [
     `# Comparison: ${showBytes(size)}, medians of ${rounds} alternating rounds`,
     "",
-    ...facts,
+    ...factLines(machine),
     `- busy with other things meanwhile: ${showNumber(elsewhere)} cores (median)`,
     "",
     "The rate counts from before the open to after the close, with the data durable, and stands before its",
@@ -107,6 +105,38 @@ export function markdown(report: Report): string {
     "measured: [README](../README.md).",
     "",
     ...(goals ? [goals, ""] : []),
+    tables.join("\n\n"),
+    "",
+  ].join("\n");
+}
+
+/** One experiment with growing scale, and its measurements. */
+export interface Series {
+  readonly title: string;
+  /** The quantity that grows, with its unit. */
+  readonly axis: string;
+  readonly points: readonly { readonly x: number; readonly result: Result }[];
+}
+
+/** All experiments with growing scale. */
+export function scaleMarkdown(
+  series: readonly Series[],
+  machine: MachineFacts,
+  rounds: number,
+): string {
+  const tables = series.map(({ title, axis, points }) => {
+    const rows = points.map(({ x, result }) => [
+      `${result.label}, ${result.settings}`,
+      ...[showNumber(x), rateCell(result), cell(result.cpuPerGib), ...costCells(result)],
+    ]);
+    const heads = ["", axis, "MiB/s", "CPU s/GiB", ...COST_HEADS];
+    return `## ${title}\n\n${markdownTable(heads, rows)}`;
+  });
+  return [
+    `# Scale: medians of ${rounds} alternating rounds; one from 16 GiB on`,
+    "",
+    ...factLines(machine),
+    "",
     tables.join("\n\n"),
     "",
   ].join("\n");
