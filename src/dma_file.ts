@@ -1340,7 +1340,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   constructor(file: DmaFile, options?: DmaStreamReaderOptions) {
     const openFile = openFileOf("file", file, "read from");
     openFile.assertReadable();
-    const checked = readerOptions(options, openFile.alignment);
+    const checked = readerOptions(options, openFile);
     const { bufferSize, readAhead } = checked;
     const source = new ReaderSource(openFile, checked);
     super({

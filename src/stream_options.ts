@@ -2,6 +2,7 @@
 
 import { alignUp } from "./align.ts";
 import { flagOption, integer, integerOption, readOptions } from "./arguments.ts";
+import { UNLIMITED } from "./engine/buffer_budget.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import type { ReaderOptions } from "./reader/source.ts";
 import type { WriterOptions } from "./writer/write_queue.ts";
@@ -154,7 +155,7 @@ const WRITER_OPTIONS = {
 /** The checked options of a writer. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
-  { alignment, appends, path }: OpenFile,
+  { alignment, appends, engine, path }: OpenFile,
 ): WriterOptions {
   const { bufferSize, writeBehind, position, ...given } = readOptions(options, WRITER_OPTIONS);
   if (appends && position !== undefined) {
@@ -169,7 +170,7 @@ export function writerOptions(
     ...given,
     bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_BUFFER_SIZE), alignment),
     writeBehind: Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
-    sharesMemory: bufferSize === undefined && writeBehind === undefined,
+    budget: bufferSize === undefined && writeBehind === undefined ? engine.budget : UNLIMITED,
     position: position ?? 0,
     ...appends ? APPENDING : {},
   };
@@ -190,7 +191,7 @@ const READER_OPTIONS = {
 /** The checked options of a reader. */
 export function readerOptions(
   options: DmaStreamReaderOptions | undefined,
-  alignment: number,
+  { alignment, engine }: OpenFile,
 ): ReaderOptions {
   const { bufferSize, readAhead, start, end, closeFile } = readOptions(options, READER_OPTIONS);
   if (end < start) {
@@ -202,6 +203,6 @@ export function readerOptions(
     bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_READ_BUFFER_SIZE), alignment),
     readAhead: readAhead ?? DEFAULT_READ_AHEAD,
     closeFile,
-    sharesMemory: bufferSize === undefined && readAhead === undefined,
+    budget: bufferSize === undefined && readAhead === undefined ? engine.budget : UNLIMITED,
   };
 }

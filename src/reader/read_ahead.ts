@@ -6,7 +6,7 @@
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
-import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
+import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Block } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
@@ -21,8 +21,8 @@ export interface ReadAheadOptions {
   readonly bufferSize: number;
   /** Buffers in flight or ready, besides the current one. With 0 reads start only on demand. */
   readonly readAhead: number;
-  /** Whether the reader uses smaller and fewer buffers while there are many streams. */
-  readonly sharesMemory: boolean;
+  /** The budget of the buffers. It is shared unless their size or number was set. */
+  readonly budget: BufferBudget;
 }
 
 /** One buffer, and the read that fills it. */
@@ -44,8 +44,6 @@ function isLast({ transfer }: Read): boolean {
 export class ReadAhead {
   readonly #file: OpenFile;
   readonly #options: ReadAheadOptions;
-  /** The shared budget of the buffers, unless their size or number was set. */
-  readonly #budget: BufferBudget;
   #position: number;
   /** The aligned position of the next read. */
   #next: number;
@@ -60,11 +58,9 @@ export class ReadAhead {
   #knownSize: number | undefined;
 
   constructor(file: OpenFile, options: ReadAheadOptions) {
-    const { start, end, sharesMemory } = options;
     this.#file = file;
     this.#options = options;
-    this.#position = Math.min(start, end);
-    this.#budget = sharesMemory ? file.engine.budget : UNLIMITED;
+    this.#position = Math.min(options.start, options.end);
     this.#next = alignDown(this.#position, file.alignment);
   }
 
@@ -74,7 +70,7 @@ export class ReadAhead {
   }
 
   /** Buffers that exist. */
-  get buffers(): number {
+  get #buffers(): number {
     return this.#queue.length + this.#unwanted;
   }
 
@@ -135,7 +131,7 @@ export class ReadAhead {
     const isWhole = this.#position === read.position && end <= this.#options.end;
     if (!isWhole || read.length % blockSize !== 0) return undefined;
     this.#queue.shift();
-    this.#budget.giveBack(read.length);
+    this.#options.budget.giveBack(read.length);
     this.#position = end;
     this.#fillAhead();
     return read;
@@ -183,11 +179,10 @@ export class ReadAhead {
   /** Starts reads until `wanted` are in flight or ready. */
   #fill(wanted: number): void {
     const { engine, alignment, descriptor } = this.#file;
-    const { bufferSize, end, readAhead } = this.#options;
-    const budget = this.#budget;
+    const { budget, bufferSize, end, readAhead } = this.#options;
     let started = false;
     // Buffers that the kernel still uses after a skip count too, so that memory stays bounded.
-    const hasRoom = () => this.buffers <= (budget.crowded ? 0 : readAhead);
+    const hasRoom = () => this.#buffers <= (budget.crowded ? 0 : readAhead);
     while (
       this.#queue.length < wanted && hasRoom() && this.#next < end &&
       !this.#stopped && !this.#queue.some(isLast)
@@ -202,7 +197,7 @@ export class ReadAhead {
       const wholeSize = budget.sizeNow(bufferSize, alignment);
       const length = Math.min(wholeSize, Math.max(left, alignment));
       const block = engine.acquire(length);
-      assert(this.buffers <= readAhead, "one buffer is being delivered, the others are ahead");
+      assert(this.#buffers <= readAhead, "one buffer is being delivered, the others are ahead");
       budget.take(length);
       this.#next += length;
       this.#start(block, position, length);
@@ -236,7 +231,7 @@ export class ReadAhead {
 
   #free({ block, length }: Read): void {
     this.#file.engine.release(block);
-    this.#budget.giveBack(length);
+    this.#options.budget.giveBack(length);
   }
 
   /** Drops the first `count` reads. Their buffers are released at once, or when the reads have ended. */

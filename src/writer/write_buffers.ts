@@ -3,7 +3,6 @@
 import { alignDown, alignUp } from "../align.ts";
 import { lengthOfBytes } from "../arguments.ts";
 import { assert } from "../assert.ts";
-import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue, WriterOptions } from "./write_queue.ts";
@@ -16,8 +15,6 @@ export class WriteBuffers {
   readonly #file: OpenFile;
   readonly #options: WriterOptions;
   readonly #queue: WriteQueue;
-  /** The shared budget of the buffers, unless their size or number was set. */
-  readonly #budget: BufferBudget;
   /** The buffer that is being filled. */
   #block: Block | undefined;
   /** The size of the current buffer, or of the last one. */
@@ -33,7 +30,6 @@ export class WriteBuffers {
     this.#file = file;
     this.#options = options;
     this.#queue = queue;
-    this.#budget = options.sharesMemory ? file.engine.budget : UNLIMITED;
     this.#base = alignDown(start, file.blockSize);
     this.#fill = start - this.#base;
     this.#head = new Uint8Array(this.#fill);
@@ -50,12 +46,12 @@ export class WriteBuffers {
 
   /** Whether a buffer may be allocated. If the budget is spent, there is one at a time. */
   get #hasSpare(): boolean {
-    return this.#queue.size <= (this.#budget.crowded ? 0 : this.#options.writeBehind);
+    return this.#queue.size <= (this.#options.budget.crowded ? 0 : this.#options.writeBehind);
   }
 
   /** The size of the next buffer in bytes. */
   get #wholeSize(): number {
-    return this.#budget.sizeNow(this.#options.bufferSize, this.#file.blockSize);
+    return this.#options.budget.sizeNow(this.#options.bufferSize, this.#file.blockSize);
   }
 
   get #nextCapacity(): number {
@@ -126,7 +122,7 @@ export class WriteBuffers {
     const block = this.#file.engine.acquire(capacity);
     block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head);
     this.drop();
-    this.#budget.take(capacity);
+    this.#options.budget.take(capacity);
     this.#capacity = capacity;
     return this.#block = block;
   }
@@ -158,9 +154,9 @@ export class WriteBuffers {
     const position = this.#base;
     const dataEnd = position + length;
     this.#base = dataEnd;
-    this.#budget.take(length);
+    this.#options.budget.take(length);
     const released = () => {
-      this.#budget.giveBack(length);
+      this.#options.budget.giveBack(length);
       release?.();
     };
     this.#queue.add({ memory, offset: 0, length, position, dataEnd, release: released });
@@ -168,7 +164,7 @@ export class WriteBuffers {
 
   #release(block: Block, capacity: number): void {
     this.#file.engine.release(block);
-    this.#budget.giveBack(capacity);
+    this.#options.budget.giveBack(capacity);
   }
 
   drop(): void {

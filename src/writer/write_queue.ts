@@ -2,6 +2,7 @@
 // contiguous prefix of the file.
 
 import { assert } from "../assert.ts";
+import type { BufferBudget } from "../engine/buffer_budget.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
 import type { TransferRange } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
@@ -29,8 +30,8 @@ export interface WriterOptions {
   readonly bufferSize: number;
   /** The maximum number of writes in flight. */
   readonly writeBehind: number;
-  /** Whether the writer uses smaller and fewer buffers while there are many streams. */
-  readonly sharesMemory: boolean;
+  /** The budget of the buffers. It is shared unless their size or number was set. */
+  readonly budget: BufferBudget;
   /** Whether the end of file may be moved ahead. */
   readonly preallocate: boolean;
   /** The expected length, or 0. */

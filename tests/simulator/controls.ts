@@ -71,16 +71,16 @@ takes a read that ends early for the end of the file
 replaces the first error by the last
   writer/writer.ts: if (this.failure || this.closed) return; →
 has one buffer too many
-  writer/write_buffers.ts: (this.#budget.crowded ? 0 : this.#options.writeBehind); → (this.#budget.crowded ? 0 : this.#options.writeBehind + 1);
+  writer/write_buffers.ts: (this.#options.budget.crowded ? 0 : this.#options.writeBehind); → (this.#options.budget.crowded ? 0 : this.#options.writeBehind + 1);
   writer/write_buffers.ts: this.#queue.size <= writeBehind, → this.#queue.size <= writeBehind + 1,
 does not give back what streams share
-  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#budget.giveBack(capacity); → this.#file.engine.release(block);
+  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#options.budget.giveBack(capacity); → this.#file.engine.release(block);
 has one write too many in flight
   writer/write_queue.ts: this.#inFlight >= this.#writeBehind → this.#inFlight > this.#writeBehind
 gives a buffer back before it is written
   writer/write_buffers.ts: const release = () => this.#release(memory, capacity); → const release = () => {}; this.#release(memory, capacity);
 loses a buffer that is written
-  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#budget.giveBack(capacity); → this.#budget.giveBack(capacity);
+  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#options.budget.giveBack(capacity); → this.#options.budget.giveBack(capacity);
 starts a buffer without what is written of its first block
   writer/write_buffers.ts: block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#block) block.bytes.set(this.#block.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content

@@ -2,6 +2,7 @@
 // A scripted engine has such a server, because no file system of the kernel is one. The simulator has its failures.
 
 import { assertEquals } from "@std/assert";
+import { UNLIMITED } from "../../src/engine/buffer_budget.ts";
 import { truncateTo } from "../../src/file/cut.ts";
 import { Writer } from "../../src/writer/writer.ts";
 import { openScripted, turn } from "../support/scripted_engine.ts";
@@ -33,7 +34,7 @@ function make(bufferSize: number) {
   const writer = new Writer(file, {
     bufferSize,
     writeBehind: 2,
-    sharesMemory: false,
+    budget: UNLIMITED,
     position: 0,
     append: false,
     sizeHint: 0,
