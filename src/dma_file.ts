@@ -1341,7 +1341,6 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     const openFile = openFileOf("file", file, "read from");
     openFile.assertReadable();
     const checked = readerOptions(options, openFile);
-    const { bufferSize, readAhead } = checked;
     const source = new ReaderSource(openFile, checked);
     super({
       type: "bytes",
@@ -1350,8 +1349,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
       cancel: () => source.finish(),
     }, { highWaterMark: 0 });
     this.file = file;
-    this.bufferSize = bufferSize;
-    this.readAhead = readAhead;
+    this.bufferSize = checked.bufferSize;
+    this.readAhead = checked.readAhead;
     this.#source = source;
     // The file may have other users. A close would also publish an atomic one.
     whenDropped(this, source.ended, () => void source.finish(false).catch(() => {}));

@@ -45,9 +45,7 @@ export function toNodeWritable(
   if (!(writer instanceof DmaStreamWriter)) {
     throw wrongObject("writer", writer, "DmaStreamWriter", "write to");
   }
-  const stream = new WriterWritable(writer);
-  flushThrough(writer, stream);
-  return stream;
+  return new WriterWritable(writer);
 }
 
 /** The stream that {@linkcode toNodeWritable} returns. */
@@ -62,6 +60,7 @@ class WriterWritable extends Writable implements Upstream {
     super({ highWaterMark: writer.bufferSize });
     this.#writer = writer;
     this.#lock = writer.getWriter();
+    flushThrough(writer, this);
     // A failure of the disk destroys the stream, even while nothing is written to it.
     this.#lock.closed.catch((reason) => this.destroy(asError(reason)));
   }
