@@ -255,10 +255,10 @@ export class OpenFile {
    * blocks, and another program may remove the name at any moment.
    */
   get #closesQuickly(): boolean {
-    const { direct, durability, engine, fd, fileSystem: { inMemory, mayWriteAtClose } } = this;
-    // Direct I/O leaves no pages to write.
-    const mayHavePages = durability.unsynced && !direct && !inMemory;
-    if (mayHavePages || mayWriteAtClose || !engine.isLocal(fd)) return false;
+    const { direct, engine, fd, fileSystem: { inMemory, mayWriteAtClose } } = this;
+    // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.
+    const mayHaveReserved = this.#request.write && !direct && !inMemory;
+    if (mayHaveReserved || mayWriteAtClose || !engine.isLocal(fd)) return false;
     const facts = attempt(() => statNow(this.descriptor));
     return !(facts instanceof Error) && facts.links > 0 && facts.size <= SMALL_FILE;
   }

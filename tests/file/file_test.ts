@@ -223,7 +223,7 @@ testInEachDirectory("A thread closes what may wait for the disk, and nothing els
     },
     "one written past the page cache": () => written("prefer"),
   };
-  (isInMemory ? quick : onThread)["one with pages to write"] = () => written("off");
+  (isInMemory ? quick : onThread)["one written through the page cache"] = () => written("off");
   for (const [cases, calls] of [[onThread, 1], [quick, 0]] as const) {
     for (const [name, open] of Object.entries(cases)) {
       const file = await open();
