@@ -1,7 +1,6 @@
 // DmaStreamReader as a ReadableStream: every way to consume it yields the bytes of the file, with few reads, and skip().
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { Readable } from "node:stream";
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
@@ -47,10 +46,6 @@ const consumers: Record<string, (stream: DmaStreamReader) => Promise<Uint8Array>
     const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
     await using server = Deno.serve(options, () => new Response(stream));
     return await (await fetch(`http://127.0.0.1:${server.addr.port}/`)).bytes();
-  },
-  "a Readable of Node.js": async (stream) => {
-    // deno-lint-ignore no-explicit-any
-    return joined(...await Array.fromAsync(Readable.fromWeb(stream as any)));
   },
   "both branches of a tee": async (stream) => {
     const [one, two] = await Promise.all(stream.tee().map(allOf));

@@ -91,14 +91,13 @@ export function hold<Name extends OperationName>(
   { only = () => true, results = false }: HoldOptions<Name> = {},
 ): Held {
   const waiting: (() => void)[] = [];
+  let holds = true;
+  const wait = (go: () => void) => holds ? void waiting.push(go) : go();
   const interposed = interpose(name, ({ operation, completion, pass }) => {
     if (!only(operation)) pass();
-    else if (!results) waiting.push(pass);
-    else {
-      pass({}, { complete: (result) => void waiting.push(() => completion.complete(result)) });
-    }
+    else if (!results) wait(pass);
+    else pass({}, { complete: (result) => wait(() => completion.complete(result)) });
   });
-  let holds = true;
   const letGo = () => {
     if (!holds) return;
     holds = false;

@@ -88,20 +88,13 @@ export function assertRejects<E extends Error>(
 ): Promise<E>;
 export async function assertRejects(
   fn: () => PromiseLike<unknown>,
-  ...wanted: Wanted
+  ...[first, ...others]: Wanted
 ): Promise<unknown> {
-  let promise: PromiseLike<unknown>;
-  try {
-    promise = fn();
-  } catch (error) {
-    return fail(`The function threw at once: ${show(error)}`);
-  }
-  try {
-    await promise;
-  } catch (error) {
-    return judge(error, wanted);
-  }
-  return fail(`The function did not reject${wanted.map((each) => ` ${show(each)}`).join(":")}`);
+  const outcome = await fn().then(() => undefined, (error) => ({ error }));
+  const settled = () => {
+    if (outcome) throw outcome.error;
+  };
+  return assertThrows(settled, first as ErrorType, ...others as string[]);
 }
 
 type Wanted =

@@ -10,9 +10,8 @@ import { testInOneDirectory } from "../support/dirs.ts";
 const MIB = 1 << 20;
 const SIZE = 512 * MIB;
 
-/** What may be resident beside what the same program has that throws the stream away: buffers, and some room. */
-const BUFFERS_KIB = 5 * 1024;
-const ROOM_KIB = 32 * 1024;
+/** Less than the stream: buffers, and what Deno takes. */
+const MOST_RESIDENT_KIB = 320 * 1024;
 
 const noise = crypto.getRandomValues(new Uint8Array(4096));
 
@@ -27,18 +26,9 @@ function* blocks(): Generator<Uint8Array<ArrayBuffer>> {
   }
 }
 
-/** Has a process receive the blocks and store them at `path`, if any. Resolves to its most resident memory, in KiB. */
-async function receive(url: string, path?: string): Promise<number> {
-  const { code, output } = await runChild(
-    `const { body } = await fetch(url);
-    if (path) await body.pipeTo(new dma.DmaStreamWriter(await dma.DmaFile.create(path)));
-    else await body.pipeTo(new WritableStream());
-    console.log(/VmHWM:\\s+(\\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))[1]);`,
-    { values: { url, path: path ?? "" } },
-  );
-  assertEquals(code, 0, output);
-  return Number(output);
-}
+const receive = `const { body } = await fetch(url);
+  await body.pipeTo(new dma.DmaStreamWriter(await dma.DmaFile.create(path)));
+  console.log(/VmHWM:\\s+(\\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))[1]);`;
 
 const name = `${SIZE / MIB} MiB from another process arrive whole, in constant memory`;
 
@@ -47,13 +37,9 @@ testInOneDirectory(name, async (dir) => {
   const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
   await using server = Deno.serve(options, () => new Response(ReadableStream.from(blocks())));
   const url = `http://127.0.0.1:${server.addr.port}/`;
-  // How much garbage either process has at its worst moment is chance: one pair that fits is enough.
-  let beside = Infinity;
-  for (let attempt = 0; attempt < 3 && beside > BUFFERS_KIB + ROOM_KIB; attempt++) {
-    const thrownAway = await receive(url);
-    beside = await receive(url, path) - thrownAway;
-  }
-  assert(beside <= BUFFERS_KIB + ROOM_KIB, `${beside} KiB more than without a file`);
+  const { code, output } = await runChild(receive, { values: { url, path } });
+  assertEquals(code, 0, output);
+  assert(Number(output) <= MOST_RESIDENT_KIB, `${output} KiB were resident`);
   const file = await DmaFile.open(path);
   if (file.direct) assertEquals(await cachedBytes(path), 0);
   const reader = file.readable.getReader({ mode: "byob" });
