@@ -51,20 +51,6 @@ function make(bufferSize: number) {
   return { engine, file, writer, write, end };
 }
 
-testEarly("a flush waits for one sync of the server", 1024, async (parts) => {
-  const { engine, writer, write, end } = parts;
-  for (const durable of [false, true]) {
-    write();
-    const before = writer.flushedPosition;
-    const flushed = writer.flush(false, durable);
-    await turn();
-    await end("write");
-    assertEquals(writer.flushedPosition, before);
-    assertEquals(await engine.drive(flushed), before + 1024);
-  }
-  assertEquals(engine.log, ["write 0+1024", "sync", "write 1024+1024", "sync"]);
-});
-
 testEarly("no write is in flight during the sync of a server", 1024, async (parts) => {
   const { engine, writer, write, end } = parts;
   write();

@@ -6,37 +6,12 @@ import { type DmaError, DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
 import { pause } from "../setup/command.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
-import { assertClosed, create, createOver, narrow, small, testWriter } from "./create.ts";
-
-/** Throws unless every call rejects with this very error, and nothing is held any more. */
-async function assertDead(stream: DmaStreamWriter, error: unknown): Promise<void> {
-  await assertSticky(stream, error);
-  await stream.abort();
-  const { blocks } = engine.pool;
-  const { inFlight } = engine.counters;
-  const descriptors = descriptorsOf(stream.file.path);
-  assertEquals({ blocks, descriptors, inFlight }, { blocks: 0, descriptors: 0, inFlight: 0 });
-}
-
-testDirectAndCached("A failed sync is final, and is not tried again", async (dir) => {
-  // A file that was there: nothing but its own sync is asked for.
-  const stream = await createOver(dir.file("file"), new Uint8Array(0), { bufferSize: 4096 });
-  await stream.write(pattern(10_000));
-  let error: unknown;
-  {
-    using syncs = fail("sync", Errno.EIO);
-    error = await assertRejects(() => stream.sync(), Error, "(os error 5): sync");
-    await assertRejects(() => stream.close());
-    assertEquals(syncs.count, 1);
-  }
-  await assertDead(stream, error);
-  await assertFile(dir.file("file"), pattern(8192));
-});
+import { assertClosed, create, narrow, small, testWriter } from "./create.ts";
 
 const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };
 
@@ -210,7 +185,8 @@ testDirectAndCached(
       await stream.file.close();
       await assertClosed(stream, pattern(flushed));
       const error = await assertRejects(() => stream.write(pattern(1)), Deno.errors.BadResource);
-      await assertDead(stream, error);
+      await assertSticky(stream, error);
+      assertEquals([engine.pool.blocks, engine.counters.inFlight], [0, 0]);
     }
     for (const options of [{ closeFile: true }, { closeFile: false }, narrow]) {
       for (const locked of [false, true]) {

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { engines } from "../faults/machine.ts";
-import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
+import { assertFile, filled, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
@@ -112,17 +112,6 @@ function twice(program: Program, first = "", second = "Deno.exit();"): Program[]
 }
 
 testPrograms(
-  "A program that ends loses nothing that is behind other bytes",
-  ...twice({
-    before: filled(5001, 1),
-    code: `const file = await dma.DmaFile.open(path, { write: true });
-    const writer = new dma.DmaStreamWriter(file, { append: true, closeFile: false });
-    writer.getWriter().write(chunk);`,
-    after: joined(filled(5001, 1), filled(100_000, 7)),
-  }),
-);
-
-testPrograms(
   "Atomic files that nobody closed vanish with the program",
   ...twice({
     before: filled(10, 1),
@@ -145,17 +134,6 @@ testPrograms(
     await writer.close();`,
     after: filled(10, 1),
   },
-);
-
-testPrograms(
-  "A program that ends in the middle of a close has the whole file",
-  ...[0, 1, 2, 5].map((turns) => ({
-    code: `const writer = await create(path);
-    await write(writer);
-    writer.close();
-    for (let turn = 0; turn < ${turns}; turn++) await pause(1);
-    Deno.exit();`,
-  })),
 );
 
 testPrograms("A program that handles an error continues", {

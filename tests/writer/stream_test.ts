@@ -59,22 +59,6 @@ testWriter("pipeThrough and Response bodies end in a file", {}, async (stream) =
   await assertClosed(stream, bytes);
 });
 
-testWriter("A source that fails has the file cut to what is flushed", small, async (stream) => {
-  const broken = new Error("The source is broken");
-  const source = ReadableStream.from((async function* () {
-    yield pattern(100_001);
-    await stream.flushAligned();
-    throw broken;
-  })());
-  assertStrictEquals(await assertRejects(() => source.pipeTo(stream)), broken);
-  assertEquals(stream.currentFlushedPos, 98_304);
-  await assertClosed(stream, pattern(98_304));
-  assertEquals(engine.pool.blocks, 0);
-  for (const work of [() => stream.close(), () => stream.write(pattern(1)), () => stream.sync()]) {
-    assertStrictEquals(await assertRejects(work), broken);
-  }
-});
-
 testWriter("A pipe of something else than bytes fails", {}, async (stream) => {
   let cancelled: unknown;
   const source = new ReadableStream({
