@@ -230,6 +230,26 @@ testDirectAndCached("A tail is made durable by its own write, once the rest is",
   }
 });
 
+testWriter("A tail is not durable by itself if the file changed", {}, async (stream) => {
+  await stream.write(pattern(100));
+  await stream.sync({ tail: true });
+  const unit = stream.file.alignUp(1);
+  using syncs = interpose("sync", ({ pass }) => pass());
+  using _ = interpose("write", ({ pass, completion, index }) => {
+    if (index > 0) return pass();
+    // Another write of the program ends first.
+    const complete = async (result: number) => {
+      await stream.file.writeAt(pattern(unit), unit * 8);
+      completion.complete(result);
+    };
+    pass({}, { complete });
+  });
+  await stream.write(pattern(100, 100));
+  await stream.sync({ tail: true });
+  assertEquals(syncs.count, 1);
+  await stream.close();
+});
+
 // ---- flushSync ------------------------------------------------------------------------------------------------
 
 testWriter("flushSync() writes what was accepted, at once", small, async (writer, path) => {
