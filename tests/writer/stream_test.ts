@@ -171,12 +171,3 @@ testDirectAndCached("The owner of a transferred writer learns of its end", async
 export const asTextWriter = (writer: DmaStreamWriter): WritableStream<string> => writer;
 // @ts-expect-error A reader gives bytes.
 export const asTextReader = (reader: DmaStreamReader): ReadableStream<string> => reader;
-
-export const asSink = (
-  writer: DmaStreamWriter,
-): WritableStream<BufferSource> & WritableStream<Uint8Array> => writer;
-export const asSource = (reader: DmaStreamReader): ReadableStream<Uint8Array> => reader;
-export const ends = (bytes: ReadableStream<Uint8Array>, blob: Blob, writer: DmaStreamWriter) => [
-  () => bytes.pipeTo(writer),
-  () => blob.stream().pipeTo(writer),
-];

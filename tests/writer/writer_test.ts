@@ -8,7 +8,6 @@ import {
   DmaStreamWriter,
   type DmaStreamWriterOptions,
 } from "../../mod.ts";
-import { eventLoopTurn } from "../../src/engine/event_loop.ts";
 import { joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
@@ -123,20 +122,6 @@ testDirectAndCached(
 );
 
 // ---- positions ------------------------------------------------------------------------------------------------
-
-testDirectAndCached("Nothing is flushed before the program has waited", async (dir) => {
-  await using file = await DmaFile.create(dir.file("file"));
-  // Else a write may wait for the turn of the event loop that the tests before this one have made due.
-  await eventLoopTurn();
-  // A call on a thread may have ended by the time that it is first looked at.
-  for (let round = 0; round < 3000; round++) {
-    const writer = new DmaStreamWriter(file, { ...small, closeFile: false, syncOnClose: false });
-    if (writer.currentFlushedPos === 0) await writer.write(pattern(5000));
-    assertEquals(positions(writer), [5000, 0], `round ${round}`);
-    await writer.abort();
-    await file.truncate();
-  }
-}, { where: ({ fileSystem }) => fileSystem === "tmpfs" });
 
 testDirectAndCached("nextPos is where each of many concurrent writes ends up", async (dir) => {
   const path = dir.file("log");
