@@ -39,7 +39,7 @@ function boot(kernel: string, directory: string, signal: AbortSignal): Promise<s
 
 /** A copy by the whole module, which really went through the ring and past the page cache. */
 const copied = new RegExp(
-  `^${MARK} copy\n.*"engine":"io_uring","direct":true.*\n${MARK} copied$`,
+  `^${MARK} copy\n.*copied on aarch64 by io_uring, direct: true\n${MARK} copied$`,
   "m",
 );
 
