@@ -2,14 +2,7 @@
 // tested in a separate process.
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import {
-  configure,
-  DmaFile,
-  type EngineInfo,
-  engineInfo,
-  type IoStats,
-  ioStats,
-} from "../../mod.ts";
+import { configure, DmaFile, engineInfo, type IoStats, ioStats } from "../../mod.ts";
 import { filled, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
@@ -25,11 +18,11 @@ async function growth(work: () => Promise<unknown>): Promise<IoStats> {
   return grown;
 }
 
-/** The lines that a child prints by `say`. Its `info` opens a first file and returns `engineInfo()`. */
+/** The values that a child prints by `say`. Its `info` opens a first file and returns `engineInfo()`. */
 // deno-lint-ignore no-explicit-any
-async function said(code: string, env: Record<string, string> = {}): Promise<any[][]> {
+async function said(code: string, env: Record<string, string> = {}): Promise<any[]> {
   const prelude = `
-    const say = (...things) => console.log(JSON.stringify(things));
+    const say = (thing) => console.log(JSON.stringify(thing));
     const info = async () => {
       await (await dma.DmaFile.temp()).close();
       return dma.engineInfo();
@@ -43,34 +36,38 @@ async function said(code: string, env: Record<string, string> = {}): Promise<any
 
 testDirectAndCached("ioStats() counts operations and bytes", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
-  assertEquals(file.engine, engineInfo().engine!);
   const block = file.alignment.offset;
-  /** The numbers of reads, writes, syncs and other operations, and the bytes in both directions. */
-  const counted = async (work: () => Promise<unknown>) => {
-    const { reads, writes, syncs, otherOperations, bytesRead, bytesWritten } = await growth(work);
-    return [reads, writes, syncs, otherOperations, bytesRead, bytesWritten];
+  const work: Record<string, [work: () => Promise<unknown>, counts: Partial<IoStats>]> = {
+    "a write": [() => file.writeAt(filled(2 * block, 1), 0), {
+      writes: 1,
+      bytesWritten: 2 * block,
+    }],
+    "a read": [() => file.readAt(0, 500), { reads: 1, bytesRead: block }],
+    "an aligned read": [() => file.readAtAligned(0, 2 * block), { reads: 1, bytesRead: 2 * block }],
+    "a read past the end": [() => file.readAt(1 << 20, 100), { reads: 1, otherOperations: 1 }],
+    "syncs": [() => file.sync().then(() => file.syncData()), { syncs: 2 }],
+    "other operations": [async () => {
+      await file.truncate(5000);
+      await file.preallocate(10_000);
+      await file.size();
+    }, { otherOperations: 3 }],
+    "a file that is missing": [
+      () => DmaFile.open(dir.file("missing")).catch(() => {}),
+      { failed: 1, otherOperations: 1 },
+    ],
+    "what is refused without an operation": [
+      () => file.writeAt(filled(1, 1), 0).catch(() => {}),
+      {},
+    ],
   };
-  const writing = () => file.writeAt(filled(2 * block, 1), 0);
-  assertEquals(await counted(writing), [0, 1, 0, 0, 0, 2 * block]);
-  assertEquals(await counted(() => file.readAt(0, 500)), [1, 0, 0, 0, block, 0]);
-  assertEquals(await counted(() => file.readAtAligned(0, 2 * block)), [1, 0, 0, 0, 2 * block, 0]);
-  const syncing = () => file.sync().then(() => file.syncData());
-  assertEquals(await counted(syncing), [0, 0, 2, 0, 0, 0]);
-  const shaping = async () => {
-    await file.truncate(5000);
-    await file.preallocate(10_000);
-    await file.size();
-  };
-  assertEquals(await counted(shaping), [0, 0, 0, 3, 0, 0]);
-  assertEquals(await counted(() => file.readAt(1 << 20, 100)), [1, 0, 0, 1, 0, 0]);
-  const opened = await growth(async () => await (await DmaFile.open(file.path)).close());
-  assert(opened.otherOperations >= 2);
-  assertEquals([opened.reads, opened.bytesRead, opened.failed], [0, 0, 0]);
-  const missing = await growth(() => DmaFile.open(dir.file("missing")).catch(() => {}));
-  assertEquals([missing.failed, missing.reads], [1, 0]);
-  // What is refused without an operation is not counted.
-  const refused = await growth(() => file.writeAt(new Uint8Array(1), 0).catch(() => {}));
-  assertEquals([refused.failed, refused.writes, refused.otherOperations], [0, 0, 0]);
+  for (const [what, [each, counts]] of Object.entries(work)) {
+    const { reads, writes, syncs, otherOperations, bytesRead, bytesWritten, failed } = await growth(
+      each,
+    );
+    const none = { reads: 0, writes: 0, syncs: 0, otherOperations: 0, failed: 0 };
+    const counted = { reads, writes, syncs, otherOperations, bytesRead, bytesWritten, failed };
+    assertEquals(counted, { ...none, bytesRead: 0, bytesWritten: 0, ...counts }, what);
+  }
 });
 
 testDirectAndCached("ioStats() shows what is in flight and what memory is used", async (dir) => {
@@ -101,11 +98,29 @@ testDirectAndCached("ioStats() shows what is in flight and what memory is used",
   assertEquals(ioStats(), expected);
 });
 
+testDirectAndCached("Each Worker has an engine and counters of its own", async (dir) => {
+  await Deno.writeFile(dir.file("file"), pattern(5000));
+  const program = `
+    import { DmaFile, engineInfo, ioStats } from "${new URL("../../mod.ts", import.meta.url)}";
+    const before = [engineInfo().engine, ioStats().reads];
+    const file = await DmaFile.open(${JSON.stringify(dir.file("file"))});
+    await file.readAt(0, 10);
+    await file.close();
+    postMessage([...before, ioStats().reads]);`;
+  const url = `data:text/javascript,${encodeURIComponent(program)}`;
+  const { reads } = ioStats();
+  const worker = new Worker(url, { type: "module" });
+  const found = await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
+  worker.terminate();
+  assertEquals([found, ioStats().reads], [[null, 0, 1], reads]);
+});
+
 // ---- engineInfo() ----------------------------------------------------------------------------------------------
 
-Deno.test("engineInfo() returns the engine in use and the reason", () => {
+testInOneDirectory("engineInfo() returns the engine in use and the reason", async (dir) => {
   const info = engineInfo();
-  assertEquals(info.engine, engine.name as typeof info.engine);
+  await using file = await DmaFile.create(dir.file("file"));
+  assertEquals([info.engine, file.engine], [engine.name, engine.name] as typeof info.engine[]);
   assertMatch(info.kernel, /^\d+\.\d+/);
   assertMatch(info.reason, /\w+ \w+/);
   assert(info.maxInFlight > 0);
@@ -120,9 +135,9 @@ Deno.test("engineInfo() returns the engine in use and the reason", () => {
 });
 
 Deno.test("Nothing is chosen and counted before the first file is opened", async () => {
-  const [[before, stats], [after]] = await said(`
-    say(dma.engineInfo(), dma.ioStats());
-    say((await info()).engine);`) as [[EngineInfo, IoStats], [string]];
+  const [before, stats, after] = await said(
+    "say(dma.engineInfo()); say(dma.ioStats()); say((await info()).engine);",
+  );
   assertEquals(before.engine, null);
   assertEquals(before.reason, "not chosen before the first file is opened");
   assertEquals(Object.keys(stats), Object.keys(ioStats()));
@@ -132,30 +147,34 @@ Deno.test("Nothing is chosen and counted before the first file is opened", async
 
 // ---- configure() -----------------------------------------------------------------------------------------------
 
-Deno.test("configure() chooses the engine and its size, and the last one counts", async () => {
-  const choose = async (options: unknown) =>
-    (await said(`
-      dma.configure({ engine: "io_uring" });
+Deno.test("configure() and DMA_ENGINE choose the engine, its size and its memory", async () => {
+  const choose = async (options: unknown, fromEnvironment = "") =>
+    (await said(
+      `dma.configure({ engine: "io_uring" });
       dma.configure({ engine: "auto", ...${JSON.stringify(options)} });
-      say(await info());`))[0]![0] as EngineInfo;
-  const { reason, ...threads } = await choose({ engine: "threads", threads: 3 });
+      await info().then(say, ({ message }) => say(message));`,
+      { DMA_ENGINE: fromEnvironment },
+    ))[0];
+  const threads = await choose({ engine: "threads", threads: 3 });
   assertEquals([threads.engine, threads.maxInFlight], ["threads", 3]);
-  assertEquals(reason, "set by configure");
-  if (engine.name !== "io_uring") return;
-  const small = await choose({ engine: "io_uring", ringEntries: 9 });
-  assertEquals([small.engine, small.ringEntries, small.maxInFlight], ["io_uring", 16, 32]);
-  assertEquals((await choose({})).ringEntries, 256);
-});
-
-Deno.test("configure() limits the memory of writers", async () => {
-  const most = async (bufferBudget: number) =>
+  assertEquals(threads.reason, "set by configure");
+  const wrong = 'Invalid DMA_ENGINE "thread": it must be "auto", "io_uring" or "threads"';
+  assertEquals(await choose({}, "thread"), wrong);
+  const { engine: named, reason } = await choose({}, "threads");
+  assertEquals([named, reason], ["threads", "set by DMA_ENGINE"]);
+  const used = async (bufferBudget: number) =>
     (await said(`
-    dma.configure({ bufferBudget: ${bufferBudget} });
-    const writer = new dma.DmaStreamWriter(await dma.DmaFile.temp());
-    await writer.write(new Uint8Array(300_000));
-    say(dma.ioStats().poolBytesUsed);
-    await writer.abort();`))[0]![0];
-  assertEquals([await most(0), await most(8 << 20)], [256 << 10, 1 << 20]);
+      dma.configure({ bufferBudget: ${bufferBudget} });
+      const writer = new dma.DmaStreamWriter(await dma.DmaFile.temp());
+      await writer.write(new Uint8Array(300_000));
+      say(dma.ioStats().poolBytesUsed);
+      await writer.abort();`))[0];
+  assertEquals([await used(0), await used(8 << 20)], [256 << 10, 1 << 20]);
+  if (engine.name !== "io_uring") return;
+  const small = await choose({ engine: "io_uring", ringEntries: 9 }, "threads");
+  assertEquals([small.engine, small.reason], ["io_uring", "set by configure"]);
+  assertEquals([small.ringEntries, small.maxInFlight], [16, 32]);
+  assertEquals((await choose({})).ringEntries, 256);
 });
 
 Deno.test("configure() names a wrong argument, and changes nothing", async () => {
@@ -181,54 +200,18 @@ Deno.test("configure() names a wrong argument, and changes nothing", async () =>
   assertMatch(output, new RegExp(`^RangeError: Invalid threads 0.*\n${busy}${busy}threads 2$`));
 });
 
-Deno.test("DMA_ENGINE decides where the program does not", async () => {
-  const chosen = async (engine: string, fromEnvironment: string) =>
-    (await said(
-      `
-    dma.configure({ engine: ${JSON.stringify(engine)} });
-    await info().then(({ engine, reason }) => say(engine, reason), ({ message }) => say(message));`,
-      { DMA_ENGINE: fromEnvironment },
-    ))[0];
-  const wrong = 'Invalid DMA_ENGINE "thread": it must be "auto", "io_uring" or "threads"';
-  assertEquals(await chosen("auto", "thread"), [wrong]);
-  assertEquals(await chosen("auto", "threads"), ["threads", "set by DMA_ENGINE"]);
-  if (engine.name !== "io_uring") return;
-  assertEquals(await chosen("io_uring", "threads"), ["io_uring", "set by configure"]);
-});
-
 testDirectAndCached("Operations beyond the room of the engine wait", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(1 << 20));
   const options = { engine: engine.name, ringEntries: 8, threads: 2 };
-  const [[reads, full, found, after]] = await said(`
+  const [{ reads, queueFull, inFlight }, found] = await said(`
       dma.configure(${JSON.stringify(options)});
       const file = await dma.DmaFile.open(${JSON.stringify(dir.file("file"))});
-      const before = dma.ioStats();
       const results = await Promise.all(Array.from({ length: 200 }, (_, index) =>
         file.readAt(index * 5000, 5)));
-      const now = dma.ioStats();
       await file.close();
-      say(now.reads - before.reads, now.queueFull - before.queueFull,
-        results.map((bytes) => [...bytes]), dma.ioStats().inFlight);`) as [
-    [number, number, number[][], number],
-  ];
-  assertEquals([reads, after], [200, 0]);
-  assert(full >= 100, `${full} operations waited`);
+      say(dma.ioStats());
+      say(results.map((bytes) => [...bytes]));`);
+  assertEquals([reads, inFlight], [200, 0]);
+  assert(queueFull >= 100, `${queueFull} operations waited`);
   assertEquals(found, Array.from({ length: 200 }, (_, index) => [...pattern(5, index * 5000)]));
-});
-
-testDirectAndCached("Each Worker has an engine and counters of its own", async (dir) => {
-  await Deno.writeFile(dir.file("file"), pattern(5000));
-  const program = `
-    import { DmaFile, engineInfo, ioStats } from "${new URL("../../mod.ts", import.meta.url)}";
-    const before = [engineInfo().engine, ioStats().reads];
-    const file = await DmaFile.open(${JSON.stringify(dir.file("file"))});
-    await file.readAt(0, 10);
-    await file.close();
-    postMessage([...before, ioStats().reads]);`;
-  const url = `data:text/javascript,${encodeURIComponent(program)}`;
-  const { reads } = ioStats();
-  const worker = new Worker(url, { type: "module" });
-  const found = await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
-  worker.terminate();
-  assertEquals([found, ioStats().reads], [[null, 0, 1], reads]);
 });
