@@ -58,29 +58,26 @@ for (const [name, program, command, endsWithProcess] of programs) {
   });
 }
 
-testInOneDirectory(
-  "Where the isolate may end first, the caller's memory is copied",
-  async (dir) => {
-    await using file = await DmaFile.create(dir.file("file"));
-    const copied: boolean[] = [];
-    const note = ({ pass }: { pass: () => void }) => {
-      copied.push(ioStats().poolBuffers > 0);
-      pass();
-    };
-    using _reads = interpose("read", note);
-    using _writes = interpose("write", note);
-    const work = async () => {
-      const buffer = file.allocBuffer(8192);
-      await file.writeAt(buffer, 0);
-      await file.readInto(buffer, 0);
-    };
-    // The control: an isolate that ends with the process copies nothing.
-    await work();
-    Object.assign(engine, { endsWithProcess: false });
-    await work().finally(() => Object.assign(engine, { endsWithProcess: true }));
-    assertEquals(copied, [false, false, true, true]);
-  },
-);
+testInOneDirectory("Memory is copied where the isolate may end first", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const copied: boolean[] = [];
+  const note = ({ pass }: { pass: () => void }) => {
+    copied.push(ioStats().poolBuffers > 0);
+    pass();
+  };
+  using _reads = interpose("read", note);
+  using _writes = interpose("write", note);
+  const work = async () => {
+    const buffer = file.allocBuffer(8192);
+    await file.writeAt(buffer, 0);
+    await file.readInto(buffer, 0);
+  };
+  // The control: an isolate that ends with the process copies nothing.
+  await work();
+  Object.assign(engine, { endsWithProcess: false });
+  await work().finally(() => Object.assign(engine, { endsWithProcess: true }));
+  assertEquals(copied, [false, false, true, true]);
+});
 
 // ---- objects of another isolate, or another copy ---------------------------------------------------------------------
 

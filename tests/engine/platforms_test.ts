@@ -61,57 +61,49 @@ const firstUses = `
   }`;
 
 for (const platform of others) {
-  testInOneDirectory(
-    `On ${platform} the import works, and an open names the platform`,
-    async (dir) => {
-      const expected = ["null 0", ...Array(6).fill(`true ${refusal(platform)}`)].join("\n");
-      const libraries = { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" };
-      for (const env of [{}, libraries, { DMA_ENGINE: "threads" }, { DMA_ENGINE: "io_uring" }]) {
-        // Without any permission nothing but memory can be touched.
-        const flags = [await disguise(dir, platform)];
-        if (Object.keys(env).length > 0) flags.push("-A");
-        const { code, output } = await runChild(firstUses, { flags, env, cwd: dir.path });
-        assertEquals([code, output], [0, expected]);
-      }
-      assertEquals(await namesIn(dir.path), ["disguise.js"]);
-    },
-    { bothEngines: false },
-  );
+  testInOneDirectory(`On ${platform} an import works, an open names it`, async (dir) => {
+    const expected = ["null 0", ...Array(6).fill(`true ${refusal(platform)}`)].join("\n");
+    const libraries = { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" };
+    for (const env of [{}, libraries, { DMA_ENGINE: "threads" }, { DMA_ENGINE: "io_uring" }]) {
+      // Without any permission nothing but memory can be touched.
+      const flags = [await disguise(dir, platform)];
+      if (Object.keys(env).length > 0) flags.push("-A");
+      const { code, output } = await runChild(firstUses, { flags, env, cwd: dir.path });
+      assertEquals([code, output], [0, expected]);
+    }
+    assertEquals(await namesIn(dir.path), ["disguise.js"]);
+  }, { bothEngines: false });
 }
 
-testInOneDirectory(
-  "On another platform the command line prints one line, touches nothing",
-  async (dir) => {
-    const platform = "windows x86_64";
-    const message = refusal(platform);
-    const disguised = await disguise(dir, platform);
-    const runCli = async (...args: string[]) => {
-      const flags = ["-A", "--quiet", "--no-check", disguised];
-      const options = { env: { NO_COLOR: "1" }, cwd: dir.path };
-      const ran = await run(Deno.execPath(), ["run", ...flags, cli, ...args], options);
-      assertEquals(await namesIn(dir.path), ["disguise.js"]);
-      return { code: ran.code, stdout: ran.stdout.trimEnd(), stderr: ran.stderr.trimEnd() };
-    };
-    for (
-      const args of [
-        ["write", "--atomic", "--quiet", "dest"],
-        ["copy", "disguise.js", "dest"],
-        ["read", "disguise.js"],
-        ["bench"],
-      ]
-    ) assertEquals(await runCli(...args), { code: 1, stdout: "", stderr: `dma: ${message}` });
-    // Wrong arguments are reported on every platform.
-    assertEquals((await runCli("write")).code, 2);
-    const { code, stdout } = await runCli("doctor");
-    const [verdict, empty, deno, ...rest] = stdout.split("\n");
-    assertEquals([code, verdict, empty], [1, `Does not work: ${message}`, ""]);
-    assertMatch(deno!, /^ok {2}Deno +\d/);
-    assertEquals(rest, [`!!  Platform      ${platform}`]);
-    const json = JSON.parse((await runCli("doctor", "--json")).stdout);
-    assertEquals([json.works, json.platform, json.platformError], [false, platform, message]);
-  },
-  { bothEngines: false },
-);
+testInOneDirectory("On another platform the command line prints one line", async (dir) => {
+  const platform = "windows x86_64";
+  const message = refusal(platform);
+  const disguised = await disguise(dir, platform);
+  const runCli = async (...args: string[]) => {
+    const flags = ["-A", "--quiet", "--no-check", disguised];
+    const options = { env: { NO_COLOR: "1" }, cwd: dir.path };
+    const ran = await run(Deno.execPath(), ["run", ...flags, cli, ...args], options);
+    assertEquals(await namesIn(dir.path), ["disguise.js"]);
+    return { code: ran.code, stdout: ran.stdout.trimEnd(), stderr: ran.stderr.trimEnd() };
+  };
+  for (
+    const args of [
+      ["write", "--atomic", "--quiet", "dest"],
+      ["copy", "disguise.js", "dest"],
+      ["read", "disguise.js"],
+      ["bench"],
+    ]
+  ) assertEquals(await runCli(...args), { code: 1, stdout: "", stderr: `dma: ${message}` });
+  // Wrong arguments are reported on every platform.
+  assertEquals((await runCli("write")).code, 2);
+  const { code, stdout } = await runCli("doctor");
+  const [verdict, empty, deno, ...rest] = stdout.split("\n");
+  assertEquals([code, verdict, empty], [1, `Does not work: ${message}`, ""]);
+  assertMatch(deno!, /^ok {2}Deno +\d/);
+  assertEquals(rest, [`!!  Platform      ${platform}`]);
+  const json = JSON.parse((await runCli("doctor", "--json")).stdout);
+  assertEquals([json.works, json.platform, json.platformError], [false, platform, message]);
+}, { bothEngines: false });
 
 /** Imports the module in a Deno that reports `version`, and opens a file. */
 async function importIn(version: string): Promise<{ code: number; output: string }> {

@@ -92,28 +92,24 @@ function checkErrors(errors: Record<string, string>): void {
 const processors = { x86_64: ["X86-64", "0x1000"], aarch64: ["AArch64", "0x10000"] } as const;
 
 for (const architecture of architectures) {
-  testOnce(
-    `The embedded shim is for its processor, and needs nothing else: ${architecture}`,
-    async () => {
-      const path = await Deno.makeTempFile({ prefix: "dma-shim-" });
-      await Deno.writeFile(path, await embeddedShim(architecture));
-      const elf = await runOrThrow("readelf", ["-hldW", "--dyn-syms", path]);
-      await Deno.remove(path);
-      const [machine, alignment] = processors[architecture];
-      assertMatch(elf, new RegExp(`Type: +DYN [^]*Machine: .*${machine}\n`));
-      // Where memory may not be written and executed at once, a segment or stack with both would be refused.
-      const segments = [...elf.matchAll(/^ +(LOAD|INTERP|GNU_STACK) .* (R[W ][E ]) +(\S+)$/gm)];
-      assertEquals(segments.map(([, type, flags, aligned]) => [type, flags, aligned]), [
-        ["LOAD", "R E", alignment],
-        ["LOAD", "RW ", alignment],
-        ["GNU_STACK", "RW ", "0x10"],
-      ]);
-      assertMatch(elf, /\(FLAGS_1\) .*NODELETE/);
-      // It needs no library, and no symbol of a loaded one.
-      assertEquals(elf.match(/\((NEEDED|TEXTREL)\)| UND \S+$/gm), null);
-    },
-    { ignore: !hasProgram("readelf") },
-  );
+  testOnce(`The embedded shim needs nothing else: ${architecture}`, async () => {
+    const path = await Deno.makeTempFile({ prefix: "dma-shim-" });
+    await Deno.writeFile(path, await embeddedShim(architecture));
+    const elf = await runOrThrow("readelf", ["-hldW", "--dyn-syms", path]);
+    await Deno.remove(path);
+    const [machine, alignment] = processors[architecture];
+    assertMatch(elf, new RegExp(`Type: +DYN [^]*Machine: .*${machine}\n`));
+    // Where memory may not be written and executed at once, a segment or stack with both would be refused.
+    const segments = [...elf.matchAll(/^ +(LOAD|INTERP|GNU_STACK) .* (R[W ][E ]) +(\S+)$/gm)];
+    assertEquals(segments.map(([, type, flags, aligned]) => [type, flags, aligned]), [
+      ["LOAD", "R E", alignment],
+      ["LOAD", "RW ", alignment],
+      ["GNU_STACK", "RW ", "0x10"],
+    ]);
+    assertMatch(elf, /\(FLAGS_1\) .*NODELETE/);
+    // It needs no library, and no symbol of a loaded one.
+    assertEquals(elf.match(/\((NEEDED|TEXTREL)\)| UND \S+$/gm), null);
+  }, { ignore: !hasProgram("readelf") });
 
   const reason = await incomparable(architecture);
   const why = reason === undefined ? "" : ` (${reason})`;

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
-import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -32,78 +32,66 @@ testInEachDirectory("readAt gives any range, and what of it is before the end", 
   }
 });
 
-testInEachDirectory("readAtAligned gives aligned ranges, shorter at the end", async (dir) => {
-  await using file = await openPattern(dir.file("aligned"), 10_000);
+testInEachDirectory("readAtAligned and readInto give aligned ranges", async (dir) => {
+  await using file = await openPattern(dir.file("aligned"), SIZE);
   const { offset } = file.alignment;
-  for (const [position, length] of [[0, 2], [1, 1], [0, 100], [99, 1], [0, 0]] as const) {
-    const [from, most] = [position * offset, length * offset];
-    const there = Math.max(0, Math.min(most, 10_000 - from));
-    assertEquals(await file.readAtAligned(from, most), pattern(there, from));
+  const buffer = file.allocBuffer(2 * offset);
+  for (const block of [0, 1, 4, 0, 99, 2 ** 30]) {
+    const position = block * offset;
+    const expected = pattern(Math.max(0, Math.min(2 * offset, SIZE - position)), position);
+    assertEquals(await file.readAtAligned(position, 2 * offset), expected);
+    // The buffer is hidden meanwhile.
+    const before = buffer.bytes;
+    const reading = file.readInto(buffer, position);
+    assertEquals([before.length, buffer.bytes.length], [0, 0]);
+    await assertRejects(() => file.readInto(buffer, 0), TypeError, "in use");
+    assertEquals(await reading, expected.length);
+    assertEquals(buffer.bytes.subarray(0, expected.length), expected);
+    assertEquals(before.length, 0);
   }
-  for (const [position, length] of [[1, offset], [0, 1], [offset + 1, 0]] as const) {
-    const read = () => file.readAtAligned(position, length);
-    await assertRejects(read, RangeError, `multiple of ${offset}`);
-  }
+  assertEquals(await file.readAtAligned(0, 0), nothing);
 });
 
-testDirectAndCached(
-  "readInto fills one buffer repeatedly, which is hidden meanwhile",
-  async (dir) => {
-    await using file = await openPattern(dir.file("file"), SIZE);
-    const buffer = file.allocBuffer(8192);
-    for (const position of [0, 8192, 4096, 16_384, 24_576, 2 ** 40]) {
-      const before = buffer.bytes;
-      const there = Math.max(0, Math.min(8192, SIZE - position));
-      const reading = file.readInto(buffer, position);
-      assertEquals([before.length, buffer.bytes.length], [0, 0]);
-      await assertRejects(() => file.readInto(buffer, 0), TypeError, "in use");
-      assertEquals(await reading, there);
-      assertEquals([before.length, buffer.bytes.subarray(0, there)], [0, pattern(there, position)]);
-    }
-    // What is wrong keeps the buffer.
-    const says = `a multiple of ${file.alignment.offset}`;
-    await assertRejects(() => file.readInto(buffer, 1), RangeError, says);
-    await assertRejects(() => file.readInto(buffer, -4096), RangeError, "position");
-    const bytes = new Uint8Array(4096) as unknown as DmaBuffer;
-    await assertRejects(() => file.readInto(bytes, 0), TypeError, "buffer must be a DmaBuffer");
-    await using written = await DmaFile.open(file.path, { read: false, write: true });
-    await assertRejects(() => written.readInto(buffer, 0), Error, "opened without read");
-    assertEquals(buffer.bytes.length, 8192);
-  },
-);
+testInEachDirectory("writeAt writes a DmaBuffer and a Uint8Array alike", async (dir) => {
+  await using one = await DmaFile.create(dir.file("one"));
+  const buffer = one.allocBuffer(8192);
+  buffer.bytes.set(pattern(8192));
+  assertEquals(await one.writeAt(buffer, 0), 8192);
+  assertEquals(await one.writeAt(nothing, 4096), 0);
+  // Memory that is not aligned, in more than one piece.
+  const odd = joined(new Uint8Array(4097), pattern(7 * (1 << 20) + 4096, 8192));
+  assertEquals(await one.writeAt(odd.subarray(4097), 8192), odd.length - 4097);
+  await assertFile(one.path, pattern(odd.length + 4095));
+  // The same buffer again, into another file.
+  await using two = await DmaFile.create(dir.file("two"));
+  await two.writeAt(buffer, 8192);
+  assertEquals(await two.readAt(0, 20_000), joined(new Uint8Array(8192), pattern(8192)));
+});
 
-testInEachDirectory(
-  "writeAt writes a DmaBuffer and a Uint8Array of any length alike",
-  async (dir) => {
-    await using one = await DmaFile.create(dir.file("one"));
-    const buffer = one.allocBuffer(8192);
-    buffer.bytes.set(pattern(8192));
-    assertEquals(await one.writeAt(buffer, 0), 8192);
-    assertEquals(await one.writeAt(nothing, 4096), 0);
-    // Memory that is not aligned, in more than one piece.
-    const odd = joined(new Uint8Array(4097), pattern(7 * (1 << 20) + 4096, 8192));
-    assertEquals(await one.writeAt(odd.subarray(4097), 8192), odd.length - 4097);
-    await assertFile(one.path, pattern(odd.length + 4095));
-    // The same buffer again, into another file.
-    await using two = await DmaFile.create(dir.file("two"));
-    await two.writeAt(buffer, 8192);
-    assertEquals(await two.readAt(0, 20_000), joined(new Uint8Array(8192), pattern(8192)));
-  },
-);
-
-testInEachDirectory("writeAt rejects what is not aligned, and writes nothing", async (dir) => {
+testInEachDirectory("What is not aligned is rejected, and changes nothing", async (dir) => {
   await using file = await openPattern(dir.file("checked"), 10_000, { write: true });
+  await using writeOnly = await DmaFile.open(file.path, { read: false, write: true });
   const { offset } = file.alignment;
   const buffer = file.allocBuffer(offset);
-  const multiple = `multiple of ${offset}`;
-  await assertRejects(() => file.writeAt(buffer, 1), RangeError, multiple);
-  await assertRejects(() => file.writeAt(buffer, offset - 1), RangeError, multiple);
-  await assertRejects(() => file.writeAt(filled(offset + 1, 1), 0), RangeError, multiple);
-  await assertRejects(() => file.writeAt(filled(1, 1), 0), RangeError, "data.length 1");
   const last = file.alignDown(Number.MAX_SAFE_INTEGER);
-  await assertRejects(() => file.writeAt(buffer, last), RangeError, "position + length");
+  const multiple = `multiple of ${offset}`;
   const memory = new ArrayBuffer(4096) as unknown as Uint8Array;
-  await assertRejects(() => file.writeAt(memory, 0), TypeError, "data");
+  const bytes = new Uint8Array(4096) as unknown as DmaBuffer;
+  const cases: [() => Promise<unknown>, typeof TypeError, string][] = [
+    [() => file.readAtAligned(1, offset), RangeError, multiple],
+    [() => file.readAtAligned(0, 1), RangeError, multiple],
+    [() => file.readAtAligned(offset + 1, 0), RangeError, multiple],
+    [() => file.readInto(buffer, 1), RangeError, multiple],
+    [() => file.readInto(buffer, -4096), RangeError, "position"],
+    [() => file.readInto(bytes, 0), TypeError, "buffer must be a DmaBuffer"],
+    [() => writeOnly.readInto(buffer, 0), BadResource, "opened without read"],
+    [() => file.writeAt(buffer, offset - 1), RangeError, multiple],
+    [() => file.writeAt(filled(offset + 1, 1), 0), RangeError, multiple],
+    [() => file.writeAt(filled(1, 1), 0), RangeError, "data.length 1"],
+    [() => file.writeAt(buffer, last), RangeError, "position + length"],
+    [() => file.writeAt(memory, 0), TypeError, "data"],
+  ];
+  for (const [call, type, message] of cases) await assertRejects(call, type, message);
   // None of them has consumed the buffer.
   assertEquals(buffer.bytes.length, offset);
   await assertFile(file.path, pattern(10_000));
