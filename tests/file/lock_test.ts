@@ -1,10 +1,10 @@
-// DmaFile.lock, tryLock and unlock: advisory locks, against other descriptors and other processes.
+// DmaFile.lock, tryLock and unlock: advisory locks, against other descriptors.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
-import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { fail } from "../support/interpose.ts";
 import { untilCollected } from "../support/collected.ts";
@@ -12,7 +12,6 @@ import { collectGarbage } from "../support/leaks.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
-const module = new URL("../../mod.ts", import.meta.url).href;
 
 /** Registers a test of two descriptors of one file. The first may write. */
 function testLock(name: string, fn: (one: DmaFile, other: DmaFile) => Promise<void>): void {
@@ -102,25 +101,6 @@ testLock("lock() waits until its signal is aborted, or its file closed", async (
   const closed = assertRejects(() => other.lock(true, { signal }), BadResource, "lock '");
   await other.close();
   await closed;
-});
-
-testLock("A process that is killed gives its lock back", async (file) => {
-  const code = `
-    import { DmaFile } from ${JSON.stringify(module)};
-    const file = await DmaFile.open(${JSON.stringify(file.path)});
-    await file.lock(true);
-    console.log("locked");
-    setInterval(() => file.size(), 1000);`;
-  const args = ["eval", "--no-config", "--no-lock", "--quiet", code];
-  await using child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
-  const output = child.stdout.getReader();
-  assertEquals(new TextDecoder().decode((await output.read()).value), "locked\n");
-  assertEquals(await file.tryLock(), false);
-  const waiting = file.lock(true);
-  child.kill("SIGKILL");
-  await waiting;
-  await eventually(() => file.tryLock(true));
-  await output.cancel();
 });
 
 testDirectAndCached("A lock is given back by the time that close() resolves", async (dir) => {

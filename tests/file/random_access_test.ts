@@ -146,28 +146,30 @@ testInEachDirectory("Every operation rejects after close, and names the file", a
   const file = await openPattern(dir.file("closed"), 5000, { write: true });
   const buffer = file.allocBuffer(4096);
   await file.close();
-  const operations: Record<string, (() => Promise<unknown>)[]> = {
-    read: [
-      () => file.readAt(0, 0),
-      () => file.readAtAligned(0, 4096),
-      () => file.readInto(buffer, 0),
-    ],
-    write: [() => file.writeAt(buffer, 0), () => file.writeAt(nothing, 0)],
-    stat: [() => file.size(), () => file.stat()],
-    truncate: [() => file.truncate()],
-    allocate: [() => file.preallocate(4096), () => file.deallocate(0, 4096)],
-    sync: [() => file.sync(), () => file.syncData()],
-    rename: [() => file.rename(dir.file("other"))],
-    remove: [() => file.remove()],
-    lock: [() => file.lock(), () => file.tryLock(true)],
-    unlock: [() => file.unlock()],
+  const { path } = file;
+  const calls: Record<string, unknown[]> = {
+    "read readAt": [0, 0],
+    "read readAtAligned": [0, 4096],
+    "read readInto": [buffer, 0],
+    "write writeAt": [buffer, 0],
+    "stat size": [],
+    "stat stat": [],
+    "truncate truncate": [],
+    "allocate preallocate": [4096],
+    "allocate deallocate": [0, 4096],
+    "sync sync": [],
+    "sync syncData": [],
+    "rename rename": [dir.file("other")],
+    "remove remove": [],
+    "lock lock": [],
+    "lock tryLock": [true],
+    "unlock unlock": [],
   };
-  for (const [op, works] of Object.entries(operations)) {
-    for (const work of works) {
-      const { message } = await assertRejects(work, BadResource);
-      const what = `${op} '${file.path}': the file is closed`;
-      assertEquals(message, `Bad file descriptor (os error 9): ${what}`);
-    }
+  for (const [name, given] of Object.entries(calls)) {
+    const [op, method] = name.split(" ");
+    const call = () => Reflect.get(file, method!).apply(file, given);
+    const { message } = await assertRejects(call, BadResource);
+    assertEquals(message, `Bad file descriptor (os error 9): ${op} '${path}': the file is closed`);
   }
   assertEquals(buffer.bytes.length, 4096);
   await assertFile(dir.file("closed"), pattern(5000));

@@ -187,32 +187,26 @@ testReadMany("fails only the ranges that cannot be read", async (file) => {
 testReadMany("fails for what is wrong with its input when its turn comes", async (file) => {
   const cases: [wrong: () => unknown, message: string][] = [
     [() => 5, "Invalid range 5: it must have position and length"],
-    [() => ({ position: 0, length: "1" }), 'Invalid length "1"'],
     [() => range(2 ** 53 - 1, 1), "Invalid position + length"],
     [() => JSON.parse("boom"), "boom"],
   ];
-  let closed = 0;
   for (const [wrong, message] of cases) {
+    let closed = false;
     const input = function* () {
       try {
         yield* [range(0, 10), range(8192, 10)];
         yield* [wrong() as ByteRange, range(0, 10)];
       } finally {
-        closed++;
+        closed = true;
       }
     };
-    const waiter = async function* () {
-      yield* input();
-    };
-    for (const each of [input(), waiter()]) {
-      const results = start(file, each);
-      await assertNext(results, 0);
-      await assertNext(results, 8192);
-      await assertRejects(() => results.next(), Error, message);
-      await assertDone(results);
-    }
+    const results = start(file, input());
+    await assertNext(results, 0);
+    await assertNext(results, 8192);
+    await assertRejects(() => results.next(), Error, message);
+    await assertDone(results);
+    assert(closed);
   }
-  assertEquals(closed, 2 * cases.length);
 });
 
 testReadMany("fails when its file is closed", async (file) => {
