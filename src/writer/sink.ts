@@ -135,6 +135,7 @@ export class WriterSink {
     // A pipe reports the failure to its caller.
     if (this.stream?.deref()?.locked && !this.hasLock) this.#report();
     await ended;
+    // The chunk that has failed waits too: it is added after the failure.
     for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;
     this.#controller?.deref()?.error(reason);
