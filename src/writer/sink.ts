@@ -288,8 +288,10 @@ export class WriterSink {
 
   /** Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure. */
   async abort(abort: () => Promise<void>): Promise<void> {
-    forgetFailure(this.writer.file);
-    if (this.writer.failure) await this.writer.ended;
+    if (this.writer.failure) {
+      this.#report();
+      await this.writer.ended;
+    }
     await abort();
   }
 
