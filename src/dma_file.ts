@@ -316,7 +316,7 @@ export class DmaFile implements AsyncDisposable {
    * Allocates a zeroed buffer for {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length`
    * rounded up to the offset alignment.
    *
-   * @param length the minimum length in bytes, 1 or more
+   * @param length the minimum length in bytes, from 1 to 2,147,418,112
    * @example Fill a buffer and write it
    * ```ts
    * import { DmaFile } from "@denodma/dma";
