@@ -130,13 +130,13 @@ export function useEngine(): Engine {
   if (substitute) return substitute;
   if (!chosen) {
     chosen = choose();
-    listenForEnd(chosen.engine);
+    listenForEnd();
   }
   return chosen.engine;
 }
 
 /** Finishes open files and releases all resources when the program ends. */
-function listenForEnd({ endsWithProcess }: Engine): void {
+function listenForEnd(): void {
   if (listens) return;
   listens = true;
   /** Whether `unload` has released an engine. */
@@ -161,13 +161,14 @@ function listenForEnd({ endsWithProcess }: Engine): void {
     discardNamesNow();
     return deadline;
   };
-  // A worker of node:worker_threads whose event loop has run empty gets only this event.
-  if (!endsWithProcess) globalThis.process.on("exit", endNow);
+  // A worker of node:worker_threads, which has no `self`, gets only this event when its event loop has run empty.
+  // Elsewhere the process object is not loaded: without /proc Deno would panic.
+  if (!("self" in globalThis)) globalThis.process.on("exit", endNow);
   addEventListener("unload", () => {
     const deadline = endNow();
     // With `--watch` the program restarts on the same thread, so this is the last chance to release the engine. Otherwise
     // later listeners may still write.
-    if (!chosen || endsWithProcess) return;
+    if (!chosen || chosen.engine.endsWithProcess) return;
     isReleased = true;
     chosen.engine.dispose(deadline);
     leaveOpenFiles();
