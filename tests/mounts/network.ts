@@ -3,20 +3,19 @@
 // The machine's first disk is this machine's, read-only.
 //
 //   deno task test:network                    all of them, on both engines
-//   deno task test:network NFS --rates        these, with MiB/s
+//   deno task test:network NFS                these
 //   deno task test:network linux-image-….deb  with another kernel: a package, or the packages that it comes in
 
 import { fileURLToPath } from "node:url";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import { exists, hasProgram, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
+import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
 import { installDebianPackages } from "../setup/packages.ts";
 import { eventually } from "../support/descriptors.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
-import { Programs } from "./programs.ts";
-import { ROOM } from "./servers.ts";
+import { ROOM, Script } from "./servers.ts";
 import { DELAY_MS } from "./try_servers.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
@@ -113,55 +112,38 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 export TMPDIR=/srv DENO_DIR=${directory}/cache
 for each in loop nfs nfsd cifs virtiofs ceph virtio_net sch_netem; do modprobe $each; done
 cd ${root}; echo "# Linux $(uname -r)"
-${Deno.execPath()} run -A --no-check tests/mounts/network_guest.ts ${words}
+${Deno.execPath()} run -A --no-check tests/mounts/network_servers.ts ${words}
 echo "${END} $?"; sync; busybox poweroff -f
 `;
 }
 
-/** Directories of this machine that the other one shares, and the servers that share them. */
-class Shares implements AsyncDisposable {
-  #slow: FaultFileSystem | undefined;
-  readonly #programs = new Programs();
-  readonly args: string[] = [];
-
-  constructor(readonly directory: string) {}
-
-  async start(): Promise<void> {
-    const share = `${this.directory}/share`;
-    for (const name of [shared.large, shared.small]) {
-      await Deno.mkdir(`${share}/${name}`, { recursive: true });
-    }
-    const size = ["-o", `size=${ROOM}`];
-    await runOrThrow("mount", ["-t", "tmpfs", ...size, "small", `${share}/${shared.small}`]);
-    const slow = `${share}/${shared.slow}`;
-    await Deno.mkdir(slow);
-    await Deno.mkdir(`${this.directory}/faults`);
-    this.#slow = await FaultFileSystem.open(`${this.directory}/faults`, ["cached"]);
-    await runOrThrow("mount", ["--bind", this.#slow.path, slow]);
-    for (const operation of ["open", "read", "write", "fsync"]) {
-      await this.#slow.fault(`${operation} delay ${DELAY_MS}`);
-    }
-    for (const tag of tags.nine) this.args.push(...nine(tag, share));
-    for (const tag of tags.virtio) await this.#startVirtio(tag, share);
+/** Directories that this machine shares until the stack is disposed. Resolves to the options of the emulator. */
+async function share(directory: string, stack: AsyncDisposableStack): Promise<string[]> {
+  const path = `${directory}/share`;
+  for (const name of Object.values(shared)) {
+    await Deno.mkdir(`${path}/${name}`, { recursive: true });
   }
-
-  async #startVirtio(tag: string, path: string): Promise<void> {
-    const socket = `${this.directory}/${tag}`;
-    const program = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"].find(hasProgram);
-    if (program === undefined) return say("There is no virtiofsd");
-    const args = [`--socket-path=${socket}`, "-o", `source=${path}`, "-o", "sandbox=chroot"];
-    this.#programs.start(program, ...args);
+  const small = `${path}/${shared.small}`;
+  await runOrThrow("mount", ["-t", "tmpfs", "-o", `size=${ROOM}`, "small", small]);
+  await Deno.mkdir(`${directory}/faults`);
+  const slow = stack.use(await FaultFileSystem.open(`${directory}/faults`, ["cached"]));
+  await runOrThrow("mount", ["--bind", slow.path, `${path}/${shared.slow}`]);
+  stack.defer(async () => void await run("umount", [`${path}/${shared.slow}`]));
+  for (const operation of ["open", "read", "write", "fsync"]) {
+    await slow.fault(`${operation} delay ${DELAY_MS}`);
+  }
+  const options = tags.nine.flatMap((tag) => nine(tag, path));
+  const virtiofsd = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"].find(hasProgram);
+  if (virtiofsd === undefined) say("There is no virtiofsd");
+  for (const tag of virtiofsd ? tags.virtio : []) {
+    const socket = `${directory}/${tag}`;
+    const script = `exec ${virtiofsd} --socket-path=${socket} -o source=${path} -o sandbox=chroot`;
+    stack.use(new Script(script, {}));
     await eventually(() => exists(socket), "virtiofsd listens");
-    this.args.push("-chardev", `socket,id=${tag},path=${socket}`);
-    this.args.push("-device", `vhost-user-fs-pci,chardev=${tag},tag=${tag}`);
+    options.push("-chardev", `socket,id=${tag},path=${socket}`);
+    options.push("-device", `vhost-user-fs-pci,chardev=${tag},tag=${tag}`);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // They end with the machine, if there was one.
-    await this.#programs[Symbol.asyncDispose]();
-    await run("umount", [`${this.directory}/share/${shared.slow}`]);
-    await this.#slow?.[Symbol.asyncDispose]();
-  }
+  return options;
 }
 
 /** The options with which the emulator shares a directory by 9p. */
@@ -171,20 +153,20 @@ function nine(tag: string, path: string, ...more: string[]): string[] {
   return ["-fsdev", `local,id=${tag},path=${path},${options}`, "-device", device];
 }
 
-/** The Ceph cluster that the machine mounts, at a separate address. */
-async function startCluster(directory: string, programs: Programs): Promise<void> {
+/** Starts the Ceph cluster that the machine mounts, at a separate address. */
+async function startCluster(directory: string, stack: AsyncDisposableStack): Promise<void> {
   const work = `${directory}/ceph`;
   await Deno.mkdir(work);
   await runOrThrow("ip", ["addr", "replace", `${onHost.address}/32`, "dev", "lo"]);
-  await startCeph({ work, start: programs.start, port: programs.port }, onHost.address);
+  stack.use(new Script(`${startCeph(onHost.address)}\ntouch $work/ready`, { work }));
+  while (!exists(`${work}/ready`)) await pause(500);
 }
 
 async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   const kernelPackages = Deno.args.filter((arg) => arg.endsWith(".deb"));
   const args = Deno.args.filter((arg) => !kernelPackages.includes(arg));
-  const words = args.filter((arg) => !arg.startsWith("--")).map((arg) => arg.toLowerCase());
-  const wantsCeph = words.length === 0 ||
-    words.some((word) => onHost.name.toLowerCase().includes(word));
+  const wantsCeph = args.length === 0 ||
+    args.some((arg) => onHost.name.toLowerCase().includes(arg.toLowerCase()));
   const needed = ["cpio", "qemu-system-x86", "gcc", "libc6-dev", "xz-utils"];
   await installDebianPackages([...needed, ...wantsCeph ? cephPackages : []], signal);
   say("Fetching Debian's kernel and servers");
@@ -202,10 +184,9 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   await disk.truncate(DISK_BYTES);
   await runOrThrow("mkfs.ext4", ["-qF", `${directory}/disk`], { signal });
 
-  await using shares = new Shares(directory);
-  await shares.start();
-  await using programs = new Programs();
-  if (wantsCeph) await startCluster(directory, programs);
+  await using stack = new AsyncDisposableStack();
+  const shares = await share(directory, stack);
+  if (wantsCeph) await startCluster(directory, stack);
   const output = await runAndShow(EMULATOR, [
     // A nested KVM that cannot run a kernel of Debian's hangs, so this is emulated.
     ...["-machine", "q35,accel=tcg,memory-backend=memory", "-cpu", "max", "-smp", "2"],
@@ -215,7 +196,7 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
     ...["-drive", `file=${directory}/disk,if=virtio,format=raw`],
     ...nine("host", "/", "readonly=on"),
     ...nine("layer", layer, "readonly=on"),
-    ...shares.args,
+    ...shares,
   ], signal);
   return output.includes(`${END} 0`);
 }

@@ -1,7 +1,7 @@
 // Checks of the promises that depend on the file system. Each has a separate directory.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type DmaCreateOptions, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { assert, assertEquals } from "@std/assert";
+import { type DmaCreateOptions, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import {
   assertFile,
@@ -12,6 +12,7 @@ import {
   overlaid,
   pattern,
 } from "../support/bytes.ts";
+import { allOf } from "../support/patterned.ts";
 
 /** An odd length of several buffers. */
 const LENGTH = 2_490_081;
@@ -24,7 +25,7 @@ async function writeAll(writer: DmaStreamWriter, bytes: Uint8Array<ArrayBuffer>)
   for (const chunk of chunksOf(bytes, CHUNK)) await writer.write(chunk);
 }
 
-async function writeAndClose(
+export async function writeAndClose(
   writer: DmaStreamWriter,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<void> {
@@ -38,11 +39,6 @@ async function writeFile(
   options: DmaCreateOptions = {},
 ): Promise<void> {
   await writeAndClose((await DmaFile.create(path, options)).writable, bytes);
-}
-
-async function readAll(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  const file = await DmaFile.open(path);
-  return joined(...await Array.fromAsync(new DmaStreamReader(file)));
 }
 
 /** NFS and servers with libfuse keep a removed file that is open under a hidden name, until shortly after it is closed. */
@@ -63,7 +59,7 @@ export const streamPromises: Readonly<Record<string, Check>> = {
       const path = `${directory}/${length}`;
       await writeFile(path, pattern(length));
       await assertFile(path, pattern(length), "By Deno.readFile");
-      assertEquals(await readAll(path), pattern(length));
+      assertEquals(await allOf((await DmaFile.open(path)).readable), pattern(length));
     }
   },
 
@@ -173,6 +169,13 @@ export const filePromises: Readonly<Record<string, Check>> = {
     await assertFile(path, pattern(5000));
   },
 
+  "preallocate() reserves, or rejects": async (directory) => {
+    await using file = await DmaFile.create(`${directory}/file`);
+    const failure = await file.preallocate(100_001).then(() => undefined, ({ code }) => code);
+    assert(failure === undefined || failure === "EOPNOTSUPP", failure);
+    assertEquals(await file.size(), failure ? 0 : 100_001);
+  },
+
   "copyRangeTo() copies odd ranges": async (directory) => {
     await Deno.writeFile(`${directory}/from`, pattern(400_001));
     await using from = await DmaFile.open(`${directory}/from`);
@@ -235,35 +238,3 @@ export const filePromises: Readonly<Record<string, Check>> = {
     assertEquals(await other.tryLock(), true);
   },
 };
-
-/** The expected result of a full disk. */
-export interface FullDisk {
-  /** The errors that may report it. */
-  readonly codes: readonly string[];
-  /** Whether the server answers a write only when it is done, so that the flushed position is right. */
-  readonly flushes: boolean;
-  /** The check. */
-  readonly direct?: "prefer" | "off";
-}
-
-/** A full disk is reported, and all bytes below the flushed position are in the file. `room` exceeds the free space. */
-export async function fillDisk(
-  directory: string,
-  room: number,
-  { codes, flushes, direct = "prefer" }: FullDisk,
-): Promise<void> {
-  const path = `${directory}/full`;
-  const created = await DmaFile.create(path, { direct });
-  const writer = new DmaStreamWriter(created, { closeFile: false });
-  const { file } = writer;
-  const filled = () => writeAndClose(writer, pattern(room));
-  const error = await assertRejects(filled, Error) as Error & { code?: string };
-  assert(codes.includes(error.code!), `${error.code}: ${error.message}`);
-  const flushed = writer.currentFlushedPos;
-  await file.close().catch(() => {});
-  if (!flushes) return await Deno.remove(path);
-  const bytes = await Deno.readFile(path);
-  assert(bytes.length >= flushed, `${flushed} bytes are flushed, and ${bytes.length} there`);
-  assertEquals(bytes.subarray(0, flushed), pattern(flushed));
-  await Deno.remove(path);
-}

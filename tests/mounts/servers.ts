@@ -1,25 +1,151 @@
-// FUSE servers of Debian that mount in a second or two: their start and their end.
+// Servers of file systems: how each is started, and those of the suite, which Debian packages and which mount in a second
+// or two.
 
-import { hasProgram, pause, runOrThrow, searchPath } from "../setup/command.ts";
-import { isMounted, unmount } from "../setup/mounts.ts";
-import type { FullDisk } from "./promises.ts";
+import { hasProgram, pause, run, runOrThrow, searchPath } from "../setup/command.ts";
+import { isMounted, mountsBelow, unmount } from "../setup/mounts.ts";
 
-/** The approximate size of each in bytes. */
+/** The approximate size of a small disk in bytes. */
 export const ROOM = 24 << 20;
 
-/** The server of a file system. */
+/** A file system and its server. Scripts are those of bash. */
 export interface Server {
   readonly name: string;
-  readonly programs: readonly string[];
-  /** The options: each list is one mount. */
-  readonly options: readonly (readonly string[])[];
+  /** The programs without which the suite skips it. */
+  readonly programs?: readonly string[];
+  /** Packages that are installed. */
+  readonly debian?: readonly string[];
+  readonly python?: readonly string[];
+  /** Each list is a mount with these options. */
+  readonly options?: readonly (readonly string[])[];
   /**
-   * A shell script that serves in the foreground, with the options as its arguments. `$disk` is an empty directory on a disk of
-   * {@linkcode ROOM} bytes, `$work` one for everything else, and `$mount` where to mount. It ends where the kernel serves.
+   * Starts it, with the options as its arguments: in the foreground by `exec`, or in the background. `$disk` is an empty
+   * directory on a disk of {@linkcode ROOM} bytes, `$work` one for everything else, `$mount` where to mount, and `$bin` has
+   * the Python programs. `$mount-small` may have little room, and `$mount-second` the same files through another client:
+   * these are mounted before `$mount`.
    */
   readonly script: string;
-  /** The errors that may report a full disk. */
+  /** Cleans up after the unmount. */
+  readonly down?: string;
+  /** Prints the version. */
+  readonly version?: string;
+  /** Delays every request by `$1` milliseconds, and prints the directory in which that is so. */
+  readonly slow?: string;
+  /** The errors that may report a full disk; none if that is not tested. @default {["ENOSPC", "EDQUOT"]} */
   readonly fullCodes?: readonly string[];
+  /** Whether files are only written from start to end. */
+  readonly onlyStreams?: true;
+  /** Parts of the names of promises that are known to be broken, as in docs/file_systems.md. */
+  readonly breaks?: readonly string[];
+}
+
+/**
+ * Every program of a script ends with it, at last by force. `port` waits until a port answers, and `mounted` until a
+ * directory is mounted.
+ */
+const PRELUDE = `
+  stop() {
+    kill $(jobs -p)
+    for tried in {1..40}; do [ -z "$(jobs -pr)" ] && return; sleep 0.1; done
+    kill -KILL $(jobs -pr)
+  }
+  trap stop EXIT; trap exit TERM
+  port() { until (: </dev/tcp/\${2:-127.0.0.1}/$1) 2>/dev/null; do sleep 0.2; done; }
+  mounted() { until mountpoint -q $1; do sleep 0.2; done; }
+`;
+
+/** A script that runs until it is disposed. */
+export class Script implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  ended = false;
+
+  constructor(script: string, env: Record<string, string>, args: readonly string[] = []) {
+    this.#child = new Deno.Command("bash", {
+      args: ["-ec", `${PRELUDE}${script}\nwait`, "bash", ...args],
+      env: { ...env, PATH: searchPath },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    this.#child.status.then(() => this.ended = true);
+  }
+
+  /** The processes that it has started, and itself; none if it has ended. */
+  get processes(): number[] {
+    const found = this.ended ? [] : [this.#child.pid];
+    for (const pid of found) {
+      try {
+        const started = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
+        found.push(...started.split(" ").filter(Boolean).map(Number));
+      } catch {
+        // It has ended.
+      }
+    }
+    return found;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const kill = (signal: Deno.Signal) => this.ended || this.#child.kill(signal);
+    kill("SIGTERM");
+    const timer = setTimeout(kill, 5000, "SIGKILL");
+    await this.#child.status;
+    clearTimeout(timer);
+  }
+}
+
+/** A mounted file system. */
+export class Mounted implements AsyncDisposable {
+  private constructor(
+    readonly server: Server,
+    readonly directory: string,
+    readonly script: Script,
+    readonly env: Record<string, string>,
+  ) {}
+
+  /** Mounts one below the directory, which must be empty, with one of its lists of options. */
+  static async start(
+    server: Server,
+    directory: string,
+    options: readonly string[] = [],
+    bin = "",
+  ): Promise<Mounted> {
+    const env: Record<string, string> = { bin };
+    for (const name of ["disk", "work", "mount"]) {
+      await Deno.mkdir(env[name] = `${directory}/${name}`, { recursive: true });
+    }
+    await runOrThrow("mount", ["-t", "tmpfs", "-o", `size=${ROOM}`, "tmpfs", env["disk"]!]);
+    const script = new Script(server.script, env, options);
+    const mounted = new Mounted(server, directory, script, env);
+    for (let tried = 0; tried < 1200 && !isMounted(mounted.path) && !script.ended; tried++) {
+      await pause(25);
+    }
+    if (isMounted(mounted.path)) return mounted;
+    await mounted[Symbol.asyncDispose]();
+    throw new Error(`${server.name} does not mount`);
+  }
+
+  get path(): string {
+    return `${this.directory}/mount`;
+  }
+
+  /** Runs a script of the server. Resolves to its output. */
+  async run(script: string, ...args: string[]): Promise<string> {
+    const { stdout, output } = await run("bash", ["-c", script, "bash", ...args], {
+      env: this.env,
+    });
+    return stdout.trim() || output;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const mounts = mountsBelow(this.directory);
+    for (const path of mounts.filter((path) => path.startsWith(this.path))) await unmount(path);
+    if (this.server.down) await this.run(this.server.down);
+    await this.script[Symbol.asyncDispose]();
+    for (const path of mountsBelow(this.directory)) await unmount(path);
+  }
+}
+
+export function missingPrograms({ programs = [] }: Server): readonly string[] {
+  return programs.filter((program) => !hasProgram(program));
 }
 
 /** The SFTP server, which is in no search path. */
@@ -33,7 +159,18 @@ const IMAGE = `truncate -s ${ROOM} $disk/image`;
 const LAYERS = "lowerdir=$disk/lower,upperdir=$disk/upper,workdir=$disk/work";
 const MAKE_LAYERS = "mkdir $disk/lower $disk/upper $disk/work";
 
+/** Without a cache it writes files from start to end only. */
+export const rclone: Server = {
+  name: "rclone",
+  programs: ["rclone"],
+  options: [["--vfs-cache-mode", "writes"]],
+  script: 'exec rclone mount --config /dev/null --cache-dir $work/cache "$@" $disk $mount',
+  fullCodes: [],
+  onlyStreams: true,
+};
+
 export const servers: readonly Server[] = [
+  rclone,
   {
     name: "bindfs",
     programs: ["bindfs"],
@@ -85,81 +222,21 @@ export const servers: readonly Server[] = [
   {
     name: "fuse-overlayfs",
     programs: ["fuse-overlayfs"],
-    options: [[]],
     script: `${MAKE_LAYERS}; exec fuse-overlayfs -f -o ${LAYERS} $mount`,
   },
   {
     name: "ntfs-3g",
     programs: ["ntfs-3g", "mkntfs"],
-    options: [[]],
     script: `${IMAGE}; mkntfs -q -F -f $disk/image; exec ntfs-3g -o no_detach $disk/image $mount`,
   },
+  // The kernel's.
   {
     name: "overlay",
-    programs: ["mount"],
-    options: [[]],
     script: `${MAKE_LAYERS}; mount -t overlay overlay -o ${LAYERS} $mount`,
   },
+  {
+    name: "ramfs",
+    script: "mount -t ramfs ramfs $mount",
+    fullCodes: [],
+  },
 ];
-
-/** The expected result of a full disk on a server. */
-export function fullDisk({ fullCodes = ["ENOSPC", "EDQUOT"] }: Server): FullDisk {
-  return { codes: fullCodes, flushes: true };
-}
-
-export function missingPrograms({ programs }: Server): readonly string[] {
-  return programs.filter((program) => !hasProgram(program));
-}
-
-export class Mounted implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  #ended = false;
-
-  private constructor(
-    readonly path: string,
-    readonly disk: string,
-    child: Deno.ChildProcess,
-  ) {
-    this.#child = child;
-    child.status.then(() => this.#ended = true);
-  }
-
-  /** Mounts one below an empty directory. */
-  static async start(
-    { script }: Server,
-    options: readonly string[],
-    directory: string,
-  ): Promise<Mounted> {
-    const [disk, work, mount] = ["disk", "work", "mount"].map((name) => `${directory}/${name}`);
-    for (const path of [disk, work, mount]) await Deno.mkdir(path!);
-    await runOrThrow("mount", ["-t", "tmpfs", "-o", `size=${ROOM}`, "tmpfs", disk!]);
-    const child = new Deno.Command("sh", {
-      args: ["-ec", script, "sh", ...options],
-      env: { PATH: searchPath, disk: disk!, work: work!, mount: mount! },
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    const mounted = new Mounted(mount!, disk!, child);
-    for (let tried = 0; tried < 400 && !isMounted(mount!) && !mounted.#ended; tried++) {
-      await pause(25);
-    }
-    if (isMounted(mount!)) return mounted;
-    await mounted[Symbol.asyncDispose]();
-    throw new Error(`Nothing is mounted at ${mount}`);
-  }
-
-  /** The server; undefined for the kernel. */
-  get process(): Deno.ChildProcess | undefined {
-    return this.#ended ? undefined : this.#child;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await unmount(this.path);
-    // Most end by themselves when they are unmounted.
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5000);
-    await this.#child.status;
-    clearTimeout(timer);
-    await unmount(this.disk);
-  }
-}

@@ -1,25 +1,24 @@
 // Runs programs for the setup of the tests, and checks whether they are installed.
 
-/** How a process ended, and what it said. */
+/** How a process ended, and its output. */
 export interface Ended {
   readonly success: boolean;
-  /** The exit code; -1 where the program could not be started. */
+  /** The exit code; -1 if the program could not be started. */
   readonly code: number;
   readonly signal: Deno.Signal | null;
   readonly stdout: string;
   readonly stderr: string;
+  /** Both outputs. */
+  readonly output: string;
   /** Standard output. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** The same, with its text on both outputs. */
-export interface CommandResult extends Ended {
-  readonly output: string;
-}
+export type CommandResult = Ended;
 
-function decoded({ stdout: bytes, stderr, ...rest }: Deno.CommandOutput): Ended {
-  const textOf = (output: Uint8Array) => new TextDecoder().decode(output);
-  return { ...rest, stdout: textOf(bytes), stderr: textOf(stderr), bytes };
+function decoded({ stdout: bytes, stderr: errors, ...rest }: Deno.CommandOutput): Ended {
+  const [stdout, stderr] = [bytes, errors].map((each) => new TextDecoder().decode(each));
+  return { ...rest, stdout: stdout!, stderr: stderr!, output: stdout! + stderr!, bytes };
 }
 
 /**
@@ -61,8 +60,7 @@ export async function run(
   program: string,
   args: readonly string[],
   options: RunOptions = {},
-): Promise<CommandResult> {
-  let ended: Ended;
+): Promise<Ended> {
   try {
     const output = await new Deno.Command(program, {
       ...options,
@@ -72,12 +70,11 @@ export async function run(
       stdout: "piped",
       stderr: "piped",
     }).output();
-    ended = decoded(output);
+    return decoded(output);
   } catch (error) {
-    const none = { stdout: "", bytes: new Uint8Array() };
-    ended = { success: false, code: -1, signal: null, stderr: String(error), ...none };
+    const none = { success: false, code: -1, signal: null, stdout: "", bytes: new Uint8Array() };
+    return { ...none, stderr: String(error), output: String(error) };
   }
-  return { ...ended, output: ended.stdout + ended.stderr };
 }
 
 /** Runs a program and resolves to its output. If the program fails, throws an error with its last line. */

@@ -3,7 +3,7 @@
 import { statfsSync } from "node:fs";
 import { exists, pause, run, runOrThrow, say } from "./command.ts";
 import { isWithin } from "../../cli/system_facts.ts";
-import { listMounts, mountOf, unmount } from "./mounts.ts";
+import { mountOf, mountsBelow, unmount } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
 
@@ -101,9 +101,9 @@ export async function mountFileSystems(
  * kernel, so it also works after an incomplete setup, and for mounts that tests have added.
  */
 export async function takeDown(directory: string): Promise<void> {
-  for (const mount of listMounts().reverse()) {
-    if (!isWithin(mount.mountPoint, directory) || await unmount(mount.mountPoint)) continue;
-    say(`${mount.mountPoint} is still in use: it is unmounted when its last user ends`);
+  for (const path of mountsBelow(directory)) {
+    if (await unmount(path)) continue;
+    say(`${path} is still in use: it is unmounted when its last user ends`);
   }
   await detachLoopDevices(directory);
   try {

@@ -1,6 +1,6 @@
 // The kernel's list of mounts, for the names of test directories and for unmounting.
 
-import { findMount, type Mount, mountsIn } from "../../cli/system_facts.ts";
+import { findMount, isWithin, type Mount, mountsIn } from "../../cli/system_facts.ts";
 import { pause, run } from "./command.ts";
 
 const mountinfo = () => Deno.readTextFileSync("/proc/self/mountinfo");
@@ -8,6 +8,12 @@ const mountinfo = () => Deno.readTextFileSync("/proc/self/mountinfo");
 /** Every mount of this process, in the order of mounting. */
 export function listMounts(): Mount[] {
   return mountsIn(mountinfo());
+}
+
+/** The mount points at or below a directory, the last one first. */
+export function mountsBelow(directory: string): string[] {
+  return listMounts().map(({ mountPoint }) => mountPoint)
+    .filter((path) => isWithin(path, directory)).reverse();
 }
 
 export function isMounted(path: string): boolean {

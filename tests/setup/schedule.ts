@@ -35,15 +35,11 @@ export async function runPasses(
   const atOnce = navigator.hardwareConcurrency > 1 ? Math.min(2, passes.length) : 1;
   const runSome = async () => {
     for (let pass = queue.shift(); pass; pass = queue.shift()) {
-      const output = new Output(atOnce > 1);
-      try {
-        const { passed, failed, skipped } = await runPass(pass, surroundings, output);
-        tally.passed += passed;
-        tally.failed += failed;
-        tally.skipped += skipped;
-      } finally {
-        output.end();
-      }
+      const collected: Uint8Array[] = [];
+      const show: Show = atOnce > 1 ? (output) => collected.push(output) : showNow;
+      const counts = await runPass(pass, surroundings, show)
+        .finally(() => collected.forEach(showNow));
+      for (const count of ["passed", "failed", "skipped"] as const) tally[count] += counts[count];
       surroundings.signal.throwIfAborted();
     }
   };
@@ -51,8 +47,10 @@ export async function runPasses(
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** Runs one pass. Resolves to the counts of Deno's last summary, or if there is none, to those of the tests that ended. */
-async function runPass(pass: Pass, surroundings: Surroundings, output: Output): Promise<Tally> {
+type Show = (output: Uint8Array) => unknown;
+
+/** Runs one pass. Resolves to the counts of Deno's last summary. Without a summary the pass counts as one failure. */
+async function runPass(pass: Pass, surroundings: Surroundings, show: Show): Promise<Tally> {
   const { root, importArguments, signal } = surroundings;
   let wrapper: string[] = [];
   let instead: Readonly<Record<string, string>> = {};
@@ -68,7 +66,8 @@ async function runPass(pass: Pass, surroundings: Surroundings, output: Output): 
   // `deno task check` checks the types. Here one wrong type would prevent all tests of the pass.
   const test = ["test", "-A", "--no-check", ...importArguments, ...pass.args];
   const command = [...wrapper, pass.deno ?? Deno.execPath(), ...test];
-  output.tell(`Pass ${pass.name}`);
+  const tell = (line: string) => show(new TextEncoder().encode(`# ${line}\n`));
+  tell(`Pass ${pass.name}`);
   const child = new Deno.Command("timeout", {
     // A test that blocks the event loop does not react to SIGTERM. In the foreground, what signals this group reaches it.
     args: ["--foreground", "--kill-after=5s", `${LONGEST_MINUTES}m`, ...command],
@@ -79,14 +78,11 @@ async function runPass(pass: Pass, surroundings: Surroundings, output: Output): 
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  const [{ ended, summary }, status] = await Promise.all([
-    showAndCount(child.stdout, output),
-    child.status,
-  ]);
-  const tally = summary ?? ended;
+  const [summary, status] = await Promise.all([showAndCount(child.stdout, show), child.status]);
+  const tally = summary ?? { passed: 0, failed: 0, skipped: 0 };
   if ((!status.success || !summary) && tally.failed === 0) {
     // timeout(1) ends with 124 if the time is over.
-    output.tell(`Pass ${pass.name} ended with ${status.signal ?? `exit code ${status.code}`}`);
+    tell(`Pass ${pass.name} ended with ${status.signal ?? `exit code ${status.code}`}`);
     tally.failed = 1;
   }
   return tally;
@@ -98,71 +94,34 @@ function colour(): Record<string, string> {
   return Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
 }
 
-interface Counted {
-  /** The tests that ended, counted one by one. */
-  readonly ended: Tally;
-  /** The summary of `deno test`, which comes last; undefined if the pass was stopped. */
-  summary: Tally | undefined;
-}
-
-/** Passes the output on, and counts the tests in it. */
-async function showAndCount(stream: ReadableStream<Uint8Array>, output: Output): Promise<Counted> {
-  const decoder = new TextDecoder();
-  const counted: Counted = { ended: { passed: 0, failed: 0, skipped: 0 }, summary: undefined };
-  let unread = "";
-  for await (const chunk of stream) {
-    output.show(chunk);
-    const lines = (unread + decoder.decode(chunk, { stream: true })).split("\n");
-    unread = lines.pop()!;
-    for (const line of lines) countLine(line, counted, output);
-  }
-  countLine(unread, counted, output);
-  return counted;
-}
-
-const ENDED = /^(.*) \.\.\. (ok|FAILED|ignored) /;
+const FAILED = /^(.*) \.\.\. FAILED /;
 const STEPS = String.raw`(?: \(\d+ steps?\))?`;
 const SUMMARY = new RegExp(
   String.raw`^(?:ok|FAILED) \| (\d+) passed${STEPS} \| (\d+) failed${STEPS}(?: \| (\d+) ignored)?`,
 );
 
-function countLine(coloured: string, counted: Counted, output: Output): void {
-  // deno-lint-ignore no-control-regex
-  const line = coloured.replace(/\x1b\[[0-9;]*m/g, "");
-  const [, test = "", how] = ENDED.exec(line) ?? [];
-  if (how === "ok") counted.ended.passed++;
-  else if (how === "FAILED") {
-    counted.ended.failed++;
-    output.failed(test);
-  } else if (how === "ignored") counted.ended.skipped++;
-  const summary = SUMMARY.exec(line);
-  if (!summary) return;
-  const [passed = 0, failed = 0, skipped = 0] = summary.slice(1).map((count) => Number(count ?? 0));
-  counted.summary = { passed, failed, skipped };
-}
-
-class Output {
-  readonly #collected: Uint8Array[] = [];
-
-  /** What is collected is shown at the end. */
-  constructor(readonly collects: boolean) {}
-
-  show(bytes: Uint8Array): void {
-    if (this.collects) this.#collected.push(bytes);
-    else showNow(bytes);
+/** Passes the output on. Resolves to the counts of the summary of `deno test`; undefined if the pass was stopped. */
+async function showAndCount(
+  stream: ReadableStream<Uint8Array>,
+  show: Show,
+): Promise<Tally | undefined> {
+  const decoder = new TextDecoder();
+  let tally: Tally | undefined;
+  let unread = "";
+  for await (const chunk of stream) {
+    show(chunk);
+    const lines = (unread + decoder.decode(chunk, { stream: true })).split("\n");
+    unread = lines.pop()!;
+    for (const coloured of lines) {
+      // deno-lint-ignore no-control-regex
+      const line = coloured.replace(/\x1b\[[0-9;]*m/g, "");
+      const [, test] = FAILED.exec(line) ?? [];
+      if (test !== undefined && show !== showNow) say(`Failed: ${test}`);
+      const counts = SUMMARY.exec(line)?.slice(1).map((count) => Number(count ?? 0));
+      if (counts) tally = { passed: counts[0]!, failed: counts[1]!, skipped: counts[2]! };
+    }
   }
-
-  tell(line: string): void {
-    this.show(new TextEncoder().encode(`# ${line}\n`));
-  }
-
-  failed(test: string): void {
-    if (this.collects) say(`Failed: ${test}`);
-  }
-
-  end(): void {
-    this.#collected.splice(0).forEach(showNow);
-  }
+  return tally;
 }
 
 function showNow(output: Uint8Array): void {
