@@ -5,7 +5,7 @@ import { run, runOrThrow } from "../setup/command.ts";
 import { kinds } from "../setup/file_systems.ts";
 import { unmount } from "../setup/mounts.ts";
 import { assertIdle } from "./failed_writer.ts";
-import { type FaultTestOptions, folderTest, whileUp } from "./machine.ts";
+import { folderTest, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
 export type FileSystem = keyof typeof kinds;
@@ -94,11 +94,6 @@ export class Disk implements AsyncDisposable {
   }
 }
 
-export interface DiskTestOptions extends FaultTestOptions {
-  /** @default {fileSystems} */
-  types?: readonly FileSystem[];
-}
-
 /**
  * Registers a test once for each type, on the smallest fresh file system over a sparse file. Afterwards nothing of this module
  * may be in use.
@@ -106,11 +101,11 @@ export interface DiskTestOptions extends FaultTestOptions {
 export function diskTest(
   name: string,
   fn: (disk: Disk) => Promise<void>,
-  { types = fileSystems, ...options }: DiskTestOptions = {},
+  needs: readonly string[] = [],
 ): void {
-  for (const type of types) {
-    const needs = ["root", "loop", type] as const;
-    folderTest(`${name} [${type}]`, { needs, ...options }, async (directory) => {
+  for (const type of fileSystems) {
+    const all = ["root", "loop", `mkfs.${type}`, ...needs];
+    folderTest(`${name} [${type}]`, all, async (directory) => {
       const image = `${directory}/image`;
       await Deno.writeFile(image, new Uint8Array());
       await Deno.truncate(image, kinds[type].least);
@@ -131,10 +126,8 @@ export function faultyDiskTest(
   name: string,
   type: FileSystem,
   fn: (disk: Disk, daemon: Daemon, directory: string) => Promise<void>,
-  options: FaultTestOptions = {},
 ): void {
-  const needs = ["root", "gcc", "loop", "fuse", type] as const;
-  folderTest(name, { needs, ...options }, async (directory) => {
+  folderTest(name, ["root", "gcc", "loop", "fuse", `mkfs.${type}`], async (directory) => {
     const memory = `${directory}/memory`;
     await Deno.mkdir(memory);
     await whileUp(await Daemon.start("vdisk", [memory, `${MEGABYTES}`]), async (daemon) => {

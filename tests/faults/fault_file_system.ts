@@ -39,7 +39,7 @@ export function serverTest(
   fn: (server: FaultFileSystem) => Promise<void>,
   flags: readonly string[] = [],
 ): void {
-  folderTest(name, { needs: ["root", "gcc", "fuse"] }, async (directory) => {
+  folderTest(name, ["root", "gcc", "fuse"], async (directory) => {
     await whileUp(await FaultFileSystem.open(directory, flags), fn);
   });
 }

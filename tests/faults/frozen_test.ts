@@ -5,7 +5,7 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { hasProgram, pause, run, runOrThrow, searchPath, within } from "../setup/command.ts";
+import { pause, run, runOrThrow, searchPath, within } from "../setup/command.ts";
 import { namesIn } from "../support/bytes.ts";
 import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
@@ -106,7 +106,7 @@ diskTest("calls wait for a frozen file system, and the event loop does not", asy
   await assertContent(at("atomic"), 8192);
   const names = (await namesIn(disk.path)).filter((name) => name !== "lost+found");
   assertEquals(names, ["aborted", "atomic", "new", "other", "renamed", "written"]);
-}, { ignore: !hasProgram("fsfreeze") || !hasProgram("bash") });
+}, ["fsfreeze", "bash"]);
 
 // ---- servers ---------------------------------------------------------------------------------------------------
 
@@ -141,9 +141,11 @@ const DELAY = 150;
 /** More reads than Deno has threads. */
 const READS = 64;
 
-folderTest("the threads engine at its busiest leaves threads to Deno's own file operations", {
-  needs: ["root", "gcc", "fuse"],
-}, async (directory) => {
+folderTest("the threads engine at its busiest leaves threads to Deno's own file operations", [
+  "root",
+  "gcc",
+  "fuse",
+], async (directory) => {
   await whileUp(await FaultFileSystem.open(directory), async (files) => {
     await Deno.writeFile(`${files.backing}/slow`, content(0, READS * 4096));
     await files.fault(`read delay ${DELAY}`);

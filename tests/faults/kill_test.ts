@@ -18,7 +18,7 @@ for (const kind of kinds) {
   for (const engine of engines) {
     const share = Math.max(1, Math.round(rounds / (kinds.length * engines.length)));
     const name = `a signal takes nothing that was promised, ${share} times`;
-    folderTest(`${name} [${kind}, ${engine}]`, {}, async (dir) => {
+    folderTest(`${name} [${kind}, ${engine}]`, [], async (dir) => {
       let inMidst = 0;
       let position = 0;
       for (let round = 0; round < share; round++) {

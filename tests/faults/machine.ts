@@ -1,28 +1,21 @@
-// The requirements of fault tests. A test whose requirement is missing is registered as ignored, with the reason in its
-// name.
+// The requirements of fault tests. A test whose requirement is missing is registered as ignored, and a line names it.
 
 import { exists, hasProgram, say } from "../setup/command.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 
-/** Something that not every machine has. */
-export type Need = "root" | "gcc" | "loop" | "fuse" | "ext4" | "xfs" | "btrfs" | "io_uring";
-
-const checks: Record<Need, () => boolean> = {
+/** Requirements beside programs. */
+const checks: Readonly<Record<string, () => boolean>> = {
   root: () => Deno.uid() === 0,
-  gcc: () => hasProgram("gcc"),
   loop: () => hasProgram("losetup") && exists("/dev/loop-control"),
   fuse: () => exists("/dev/fuse"),
-  ext4: () => hasProgram("mkfs.ext4"),
-  xfs: () => hasProgram("mkfs.xfs"),
-  btrfs: () => hasProgram("mkfs.btrfs"),
-  io_uring: () => ringIsAllowed(),
+  io_uring: () => ring ??= ringIsAllowed(),
 };
 
-const found = new Map<Need, boolean>();
+let ring: boolean | undefined;
 
-function has(need: Need): boolean {
-  if (!found.has(need)) found.set(need, checks[need]());
-  return found.get(need)!;
+/** Which of these programs and {@linkcode checks} this machine lacks. */
+export function missing(needs: readonly string[]): string[] {
+  return needs.filter((need) => !(checks[need] ?? (() => hasProgram(need)))());
 }
 
 /** Creates and closes a ring, without the module under test. */
@@ -44,31 +37,19 @@ function ringIsAllowed(): boolean {
   return made;
 }
 
-export function missing(needs: readonly Need[]): Need[] {
-  return needs.filter((need) => !has(need));
-}
-
 const told = new Set<string>();
 
-export interface FaultTestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
-  /** The requirements of the test. */
-  needs?: readonly Need[];
-  /** Whether the second run of the suite has it. @default {true} */
-  bothEngines?: boolean;
-}
-
-/** Registers a test, as ignored if the machine lacks a requirement. */
-export function faultTest(
+/** Registers a test with a {@linkcode workDirectory}, as ignored if the machine lacks a requirement. */
+export function folderTest(
   name: string,
-  { needs = [], bothEngines = true, ...definition }: FaultTestOptions,
-  fn: (t: Deno.TestContext) => void | Promise<void>,
+  needs: readonly string[],
+  fn: (folder: string) => Promise<void>,
 ): void {
-  if (!bothEngines && !engineIsOfNoConcern) return;
   const lacking = missing(needs);
   const line = `Skipped for want of ${lacking.join(", ")}: tests of what needs it`;
   if (lacking.length > 0 && !told.has(line)) say(line);
   told.add(line);
-  Deno.test({ ...definition, name, ignore: lacking.length > 0 || definition.ignore === true, fn });
+  Deno.test({ name, ignore: lacking.length > 0, fn: () => inWorkDirectory(fn) });
 }
 
 /**
@@ -79,7 +60,7 @@ export const engines: readonly ("io_uring" | "threads")[] = (() => {
   if (!engineIsOfNoConcern) return [];
   const asked = Deno.env.get("DMA_ENGINE");
   if (asked === "io_uring" || asked === "threads") return [asked];
-  return has("io_uring") ? ["io_uring", "threads"] : ["threads"];
+  return missing(["io_uring"]).length === 0 ? ["io_uring", "threads"] : ["threads"];
 })();
 
 /** A new directory for all files of one test, on a disk if possible. */
@@ -96,15 +77,6 @@ export async function inWorkDirectory<T>(fn: (path: string) => Promise<T>): Prom
   const path = await workDirectory();
   const directory = { [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
   return await whileUp(directory, () => fn(path));
-}
-
-/** As {@linkcode faultTest}, with a {@linkcode workDirectory}. */
-export function folderTest(
-  name: string,
-  options: FaultTestOptions,
-  fn: (folder: string) => Promise<void>,
-): void {
-  faultTest(name, options, () => inWorkDirectory(fn));
 }
 
 /**

@@ -5,10 +5,10 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { fileURLToPath } from "node:url";
 import type { EngineInfo } from "../../mod.ts";
 import { CLI } from "../cli/process.ts";
-import { hasProgram, runOrThrow } from "../setup/command.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { firstWrongInFile } from "./content.ts";
 import { assertContent } from "./failed_writer.ts";
-import { engines, type FaultTestOptions, folderTest } from "./machine.ts";
+import { engines, folderTest } from "./machine.ts";
 import { type ProgramOptions, resultOf, runProgram } from "./programs.ts";
 import { tool } from "./tools.ts";
 
@@ -25,24 +25,22 @@ async function work(folder: string, options: ProgramOptions = {}): Promise<Engin
   return info;
 }
 
-/** Registers a test for each engine, in a process of its own. */
+/** Registers a test for each engine. */
 function engineTest(
   name: string,
-  programs: readonly string[],
+  needs: readonly string[],
   fn: (folder: string, engine: (typeof engines)[number]) => Promise<void>,
-  options: FaultTestOptions = {},
 ): void {
-  const ignore = !programs.every(hasProgram);
   for (const engine of engines) {
-    folderTest(`${name} [${engine}]`, { ignore, ...options }, (folder) => fn(folder, engine));
+    folderTest(`${name} [${engine}]`, needs, (folder) => fn(folder, engine));
   }
 }
 
 // ---- no io_uring, no epoll -------------------------------------------------------------------------------------
 
-folderTest("the control: without any restriction auto picks io_uring", {
-  needs: ["io_uring"],
-}, async (folder) => {
+folderTest("the control: without any restriction auto picks io_uring", [
+  "io_uring",
+], async (folder) => {
   const { engine, registeredBuffers, features } = await work(folder);
   assertEquals([engine, registeredBuffers, features.at(-1)], ["io_uring", true, "woken by epoll"]);
 });
@@ -60,42 +58,44 @@ const without: { name: string; secc?: string[]; env?: Record<string, string>; re
 ];
 
 for (const { name, secc, env, reason } of without) {
-  folderTest(`where ${name} threads are used, and the reason is told`, {
-    needs: secc ? ["gcc", "io_uring"] : [],
-  }, async (folder) => {
-    const wrapper = secc ? [await tool("secc"), ...secc] : [];
-    const options = { env: { ...free, ...env }, wrapper };
-    const info = await work(folder, options);
-    assertEquals(info.engine, "threads");
-    assertMatch(info.reason, reason);
+  folderTest(
+    `where ${name} threads are used, and the reason is told`,
+    secc ? ["gcc", "io_uring"] : [],
+    async (folder) => {
+      const wrapper = secc ? [await tool("secc"), ...secc] : [];
+      const options = { env: { ...free, ...env }, wrapper };
+      const info = await work(folder, options);
+      assertEquals(info.engine, "threads");
+      assertMatch(info.reason, reason);
 
-    const doctor = { script: CLI, args: ["doctor", folder], ...options };
-    const { code, stdout } = await runProgram("", doctor);
-    assertEquals(code, 0);
-    assertMatch(stdout.replace(/\s+/g, " "), reason);
-    assertMatch(stdout, /threads/);
+      const doctor = { script: CLI, args: ["doctor", folder], ...options };
+      const { code, stdout } = await runProgram("", doctor);
+      assertEquals(code, 0);
+      assertMatch(stdout.replace(/\s+/g, " "), reason);
+      assertMatch(stdout, /threads/);
 
-    // If io_uring is demanded, nothing opens.
-    const demanded = await resultOf("demandRing", [`${folder}/demanded`], options);
-    const { error, exists, mapped } = demanded;
-    assertMatch(error, reason);
-    assertEquals(exists, false);
-    assert(mapped < 100, `${mapped} more mappings after 200 failures`);
-  });
+      // If io_uring is demanded, nothing opens.
+      const demanded = await resultOf("demandRing", [`${folder}/demanded`], options);
+      const { error, exists, mapped } = demanded;
+      assertMatch(error, reason);
+      assertEquals(exists, false);
+      assert(mapped < 100, `${mapped} more mappings after 200 failures`);
+    },
+  );
 }
 
 for (const how of ["node:process refuses", "handles take no eventfd", "no signal comes"]) {
-  folderTest(`where epoll cannot be had (${how}) a thread wakes the event loop`, {
-    needs: ["io_uring"],
-  }, async (folder) => {
-    const { wrong, info } = await resultOf("withoutEpoll", [folder, how], { env: free });
-    assertEquals([wrong, info.features.at(-1)], [[], "woken by thread"]);
-  });
+  folderTest(
+    `where epoll cannot be had (${how}) a thread wakes the event loop`,
+    ["io_uring"],
+    async (folder) => {
+      const { wrong, info } = await resultOf("withoutEpoll", [folder, how], { env: free });
+      assertEquals([wrong, info.features.at(-1)], [[], "woken by thread"]);
+    },
+  );
 }
 
 // ---- no locked memory ------------------------------------------------------------------------------------------
-
-const ignore = !hasProgram("prlimit") || !hasProgram("setpriv");
 
 /** Commands that remove the right to lock memory beyond a limit. */
 function withLockedMemory(bytes: number): string[] {
@@ -103,10 +103,12 @@ function withLockedMemory(bytes: number): string[] {
   return ["prlimit", `--memlock=${bytes}:${bytes}`, ...Deno.uid() === 0 ? drop : []];
 }
 
-folderTest("with too little locked memory for registered buffers everything works without them", {
-  needs: ["root", "io_uring"],
-  ignore,
-}, async (folder) => {
+folderTest("with too little locked memory for registered buffers everything works without them", [
+  "root",
+  "io_uring",
+  "prlimit",
+  "setpriv",
+], async (folder) => {
   // Room for rings, of which other processes of the same account use a part; buffers take 8 MiB at once.
   for (const [registeredBuffers, wrapper] of [[false, withLockedMemory(4 << 20)], [true, []]]) {
     const options = { env: free, wrapper: wrapper as string[] };
@@ -116,10 +118,11 @@ folderTest("with too little locked memory for registered buffers everything work
   }
 });
 
-folderTest("with no locked memory at all the module works, and names the engine", {
-  needs: ["io_uring"],
-  ignore,
-}, async (folder) => {
+folderTest("with no locked memory at all the module works, and names the engine", [
+  "io_uring",
+  "prlimit",
+  "setpriv",
+], async (folder) => {
   const { engine, reason } = await work(folder, { wrapper: withLockedMemory(0) });
   if (engine === "threads") assertMatch(reason, /io_uring/);
 });
@@ -158,25 +161,30 @@ async function asNobody<T>(
   }
 }
 
-engineTest("an account without any privilege can do everything", ["setpriv"], async (dir, name) => {
-  const { engine } = await asNobody(dir, name, work);
-  assertEquals(engine, name);
-  assertEquals((await Deno.stat(`${dir}/home/data/file`)).uid, NOBODY);
-}, { needs: ["root"] });
+engineTest(
+  "an account without any privilege can do everything",
+  ["root", "setpriv"],
+  async (dir, name) => {
+    const { engine } = await asNobody(dir, name, work);
+    assertEquals(engine, name);
+    assertEquals((await Deno.stat(`${dir}/home/data/file`)).uid, NOBODY);
+  },
+);
 
 engineTest("where no further thread starts everything is done, and closed", [
+  "root",
   "prlimit",
   "setpriv",
 ], async (directory, engine) => {
   const limited = (folder: string, options: ProgramOptions) =>
     resultOf("noMoreThreads", [folder], options);
   assertEquals(await asNobody(directory, engine, limited), { engine, open: 0, inFlight: 0 });
-}, { needs: ["root"] });
+});
 
 for (const engine of ["", ...engines]) {
-  folderTest(`with few descriptors opening fails, and all is given back [${engine || "auto"}]`, {
-    ignore: !hasProgram("prlimit"),
-  }, async (directory) => {
+  folderTest(`with few descriptors opening fails, and all is given back [${engine || "auto"}]`, [
+    "prlimit",
+  ], async (directory) => {
     let most = 0;
     for (let spare = 2; spare <= 14; spare += 2) {
       const env = { ...free, DMA_ENGINE: engine };
@@ -200,7 +208,7 @@ const linksDescriptors = major > 6 || (major === 6 && minor >= 10);
 
 engineTest(
   "without /proc an atomic file is whole, or not there",
-  ["unshare"],
+  ["root", "unshare"],
   async (dir, engine) => {
     const path = `${dir}/data/file`;
     await Deno.mkdir(`${dir}/data`);
@@ -217,7 +225,6 @@ engineTest(
       assertEquals(await firstWrongInFile(path, 100_000), -1);
     }
   },
-  { needs: ["root"] },
 );
 
 // ---- no room in a file -----------------------------------------------------------------------------------------

@@ -24,35 +24,37 @@ const swapped = {
 
 for (const engine of engines) {
   for (const [name, [target, kind]] of Object.entries(swapped)) {
-    folderTest(`names that are swapped lead nowhere outside: ${name} [${engine}]`, {
-      needs: ["gcc"],
-    }, async (directory) => {
-      const [inside, outside] = [`${directory}/inside`, `${directory}/outside`];
-      await Deno.mkdir(`${inside}/folder`, { recursive: true });
-      await Deno.mkdir(outside);
-      await Deno.writeFile(`${outside}/secret`, SECRET);
-      await Deno.writeFile(`${inside}/link`, new Uint8Array(5000).fill(7));
-      await Deno.symlink(`${outside}/secret`, `${inside}/link.other`);
-      await Deno.symlink(outside, `${inside}/folder.other`);
-      const { mtime } = await Deno.stat(outside);
+    folderTest(
+      `names that are swapped lead nowhere outside: ${name} [${engine}]`,
+      ["gcc"],
+      async (directory) => {
+        const [inside, outside] = [`${directory}/inside`, `${directory}/outside`];
+        await Deno.mkdir(`${inside}/folder`, { recursive: true });
+        await Deno.mkdir(outside);
+        await Deno.writeFile(`${outside}/secret`, SECRET);
+        await Deno.writeFile(`${inside}/link`, new Uint8Array(5000).fill(7));
+        await Deno.symlink(`${outside}/secret`, `${inside}/link.other`);
+        await Deno.symlink(outside, `${inside}/folder.other`);
+        const { mtime } = await Deno.stat(outside);
 
-      const other = kind === "exchange" ? `${inside}/${target}.other` : `${outside}/secret`;
-      await using swapper = await Daemon.start("swapper", [kind, `${inside}/${target}`, other]);
-      const here = [`--allow-read=${inside}`, `--allow-write=${inside}`];
-      const args = [name, inside, String(TRIES[kind])] as const;
-      const { done, refused } = await resultOf("swapped", [...args], {
-        env: { DMA_ENGINE: engine },
-        flags: ["--allow-ffi", "--allow-env=DMA_ENGINE", ...here],
-      });
-      const swaps = await swapper.fired();
-      const seen = `${done} done, ${JSON.stringify(refused)} refused, ${swaps} swaps`;
-      // The control: names were swapped meanwhile, and some of the tries met a swap.
-      assert(swaps > 100 && done > 0, seen);
-      if (kind === "exchange") assert(refused.NotCapable! > 0, seen);
-      assertEquals(await namesIn(outside), ["secret"], seen);
-      assertEquals(await Deno.readFile(`${outside}/secret`), SECRET, seen);
-      // Not even for a moment.
-      assertEquals((await Deno.stat(outside)).mtime, mtime, seen);
-    });
+        const other = kind === "exchange" ? `${inside}/${target}.other` : `${outside}/secret`;
+        await using swapper = await Daemon.start("swapper", [kind, `${inside}/${target}`, other]);
+        const here = [`--allow-read=${inside}`, `--allow-write=${inside}`];
+        const args = [name, inside, String(TRIES[kind])] as const;
+        const { done, refused } = await resultOf("swapped", [...args], {
+          env: { DMA_ENGINE: engine },
+          flags: ["--allow-ffi", "--allow-env=DMA_ENGINE", ...here],
+        });
+        const swaps = await swapper.fired();
+        const seen = `${done} done, ${JSON.stringify(refused)} refused, ${swaps} swaps`;
+        // The control: names were swapped meanwhile, and some of the tries met a swap.
+        assert(swaps > 100 && done > 0, seen);
+        if (kind === "exchange") assert(refused.NotCapable! > 0, seen);
+        assertEquals(await namesIn(outside), ["secret"], seen);
+        assertEquals(await Deno.readFile(`${outside}/secret`), SECRET, seen);
+        // Not even for a moment.
+        assertEquals((await Deno.stat(outside)).mtime, mtime, seen);
+      },
+    );
   }
 }

@@ -7,7 +7,6 @@ import { probe } from "../../cli/direct_probe.ts";
 import { type DmaError, DmaFile, DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { serverTest } from "../faults/fault_file_system.ts";
-import { pause } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { allOf } from "../support/patterned.ts";
 
@@ -129,18 +128,6 @@ serverTest("a file whose length its server does not know is read whole", async (
     await Deno.remove(path);
   }
 }, ["no-size"]);
-
-serverTest("timers run while a server takes its time", async (server) => {
-  await server.fault("read delay 1000");
-  await Deno.writeFile(`${server.backing}/file`, pattern(5000));
-  await using file = await DmaFile.open(`${server.path}/file`);
-  const started = performance.now();
-  const read = file.readAt(0, 5000);
-  await pause(10);
-  const taken = performance.now() - started;
-  assert(taken < 700, `The loop stood still until the read was over: ${taken} ms`);
-  await read;
-}, ["no-async-dio"]);
 
 const doctor = "the doctor names what a server gets wrong";
 serverTest(`${doctor}: the control`, async ({ path }) => {

@@ -8,9 +8,7 @@ import { say } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { writeAndClose } from "./promises.ts";
 import { checkAll } from "./server_promises.ts";
-import { missingPrograms, Mounted, rclone, type Server, servers } from "./servers.ts";
-
-const lacking = missing(["root", "fuse"]);
+import { Mounted, rclone, type Server, servers } from "./servers.ts";
 
 function mountTest(
   name: string,
@@ -18,7 +16,7 @@ function mountTest(
   options: readonly (readonly string[])[],
   check: (mounted: Mounted) => Promise<void>,
 ): void {
-  const absent = [...lacking, ...missingPrograms(server)];
+  const absent = missing(["root", "fuse", ...server.programs ?? []]);
   if (absent.length > 0) say(`Skipped for want of ${absent.join(", ")}: tests on ${server.name}`);
   const tryOn = (options: readonly string[]) =>
     inWorkDirectory(async (directory) => {

@@ -1,7 +1,7 @@
 // Servers of file systems: how each is started, and those of the suite, which Debian packages and which mount in a second
 // or two.
 
-import { hasProgram, pause, run, runOrThrow, searchPath } from "../setup/command.ts";
+import { pause, run, runOrThrow, searchPath } from "../setup/command.ts";
 import { isMounted, mountsBelow, unmount } from "../setup/mounts.ts";
 
 /** The approximate size of a small disk in bytes. */
@@ -142,10 +142,6 @@ export class Mounted implements AsyncDisposable {
     await this.script[Symbol.asyncDispose]();
     for (const path of mountsBelow(this.directory)) await unmount(path);
   }
-}
-
-export function missingPrograms({ programs = [] }: Server): readonly string[] {
-  return programs.filter((program) => !hasProgram(program));
 }
 
 /** The SFTP server, which is in no search path. */
