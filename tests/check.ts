@@ -62,7 +62,7 @@ async function circles(): Promise<string[][]> {
 
 async function main(directory: string): Promise<boolean> {
   const failed: string[] = [];
-  const imports = await importMapArguments(root, directory);
+  const imports = await importMapArguments(root);
   const checks: [name: string, ...args: string[]][] = [
     ["formatting", "fmt", "--check"],
     ["lint", "lint"],

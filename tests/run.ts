@@ -60,7 +60,7 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
     architectures: architectures && isRoot,
     signal,
   });
-  const importArguments = await importMapArguments(root, workDirectory, signal);
+  const importArguments = await importMapArguments(root, signal);
   let mounted: string[] = [];
   if (images) {
     const result = await mountFileSystems(workDirectory, signal);

@@ -3,9 +3,10 @@
 
 import { fileURLToPath } from "node:url";
 import { type Ended, endOf, searchPath } from "../setup/command.ts";
+import { standInArguments } from "../setup/import_map.ts";
 import type { jobs } from "./programs/jobs.ts";
 
-const folder = fileURLToPath(new URL("programs/", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The options of a program. */
 export interface ProgramOptions {
@@ -26,10 +27,10 @@ export interface ProgramOptions {
 
 /** Starts `tests/faults/programs/<name>.ts`. */
 export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildProcess {
-  const { args: own = [], wrapper = [], deno = Deno.execPath(), flags = ["-A"], module } = options;
-  const programs = module ? `${module}/tests/faults/programs/` : folder;
-  const script = options.script ?? `${programs}${name}.ts`;
-  const command = [...wrapper, deno, "run", ...flags, "--no-check", script, ...own];
+  const { args: own = [], wrapper = [], deno = Deno.execPath(), flags = ["-A"] } = options;
+  const { module = root, script = `${module}/tests/faults/programs/${name}.ts` } = options;
+  const run = ["run", ...flags, "--no-check", ...standInArguments(module), script];
+  const command = [...wrapper, deno, ...run, ...own];
   const [program = "", ...args] = command;
   return new Deno.Command(program, {
     args,

@@ -141,7 +141,8 @@ async function asNobody<T>(
   // Other accounts may not be able to read the checkout and Deno.
   const [module, deno, home] = ["module", "deno", "home"].map((name) => `${directory}/${name}`);
   await Deno.mkdir(module!);
-  const parts = ["mod.ts", "deno.json", "src", "ffi", "tests/faults", "tests/support"];
+  const tests = ["faults", "mounts", "setup", "support"].map((name) => `tests/${name}`);
+  const parts = ["mod.ts", "deno.json", "src", "ffi", ...tests];
   await runOrThrow("cp", ["-r", "--parents", ...parts, module!], { cwd: root });
   await Deno.copyFile(Deno.execPath(), deno!);
   await Deno.chmod(deno!, 0o755);

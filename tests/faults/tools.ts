@@ -82,7 +82,7 @@ export class Daemon implements AsyncDisposable {
     await this.command(`fault ${rule}`);
   }
 
-  /** The number of faults so far; of tests/tools/swapper.c that of swaps. */
+  /** The number of faults so far. */
   async fired(): Promise<number> {
     return Number(await this.command("fired"));
   }

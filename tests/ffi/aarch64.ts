@@ -121,7 +121,7 @@ async function makeDisk(deno: string, directory: string): Promise<void> {
   await Deno.rename(deno, `${content}/deno`);
   const project = ["mod.ts", "src", "ffi", "tests", "deno.json"].map((name) => `${root}/${name}`);
   await runOrThrow("cp", ["-r", ...project, `${content}/project`]);
-  const imports = await offlineImports(`${content}/project`, "/mnt/project");
+  const imports = offlineImports(`${content}/project`, "/mnt/project");
   await Deno.writeTextFile(`${content}/import_map.json`, JSON.stringify({ imports }));
   using file = await Deno.create(`${directory}/disk`);
   await file.truncate(DISK_BYTES);

@@ -4,8 +4,7 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
-import { type DmaError, DmaFile, DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
-import { Errno } from "../../src/engine/linux.ts";
+import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import { serverTest } from "../faults/fault_file_system.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { allOf } from "../support/patterned.ts";
@@ -57,7 +56,7 @@ serverTest(
   async ({ path }) => {
     const file = await DmaFile.create(`${path}/file`);
     assertEquals([file.direct, file.engine], [true, "threads"]);
-    const writer: DmaStreamWriter = file.writable;
+    const writer = file.writable;
     await writer.write(pattern(3_000_001));
     await writer.flushAligned();
     assertEquals(file.direct, false);
@@ -72,35 +71,6 @@ serverTest(
   },
   ["refuse-direct"],
 );
-
-serverTest("a server that ignores truncates gets no padding", async ({ path, backing }) => {
-  const file = await DmaFile.create(`${path}/file`);
-  await file.writable.write(pattern(5000));
-  await file.writable.close();
-  await assertFile(`${backing}/file`, pattern(5000));
-}, ["no-truncate"]);
-
-serverTest("a server that refuses truncates is named, with the way out", async (server) => {
-  const path = `${server.path}/file`;
-  await server.fault("truncate err 1");
-  await Deno.writeFile(`${server.backing}/file`, pattern(5000));
-  const message = "this FUSE server writes files from start to end only";
-  await assertRejects(() => DmaFile.create(path), Deno.errors.PermissionDenied, message);
-  await assertFile(path, pattern(5000));
-  const file = await DmaFile.create(`${server.path}/new`);
-  await file.writable.write(pattern(5000));
-  await file.writable.close();
-  await assertFile(`${server.path}/new`, pattern(5000));
-});
-
-serverTest("a failure that only closing shows is told by close()", async (server) => {
-  const file = await DmaFile.create(`${server.path}/file`);
-  await file.writable.write(pattern(5000));
-  await server.fault(`flush err ${Errno.ENOSPC}`);
-  const error = await assertRejects(() => file.writable.close()) as DmaError;
-  const { code, op } = error;
-  assertEquals({ code, op, path: error.path }, { code: "ENOSPC", op: "close", path: file.path });
-});
 
 serverTest("a file whose length its server does not know is read whole", async (server) => {
   for (const size of [0, 100, 10_000, 3_000_001]) {

@@ -3,13 +3,15 @@
 import { fileURLToPath } from "node:url";
 import { run } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
-import { importMapArguments } from "../setup/import_map.ts";
+import { standInArguments } from "../setup/import_map.ts";
 import { isMounted } from "../setup/mounts.ts";
 import type { Outcome, Request } from "./server_promises.ts";
 import { Mounted, type Server } from "./servers.ts";
 
 const program = fileURLToPath(new URL("server_promises.ts", import.meta.url));
-const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+const command = ["run", "-A", "--no-check", ...standInArguments(root), program];
 
 /** The time of a slow server for a request, in milliseconds: longer than the event loop is ever busy by itself. */
 export const DELAY_MS = 2000;
@@ -18,12 +20,11 @@ export const DELAY_MS = 2000;
 async function check(
   name: string,
   request: Request,
-  imports: readonly string[],
   breaks: readonly string[] = [],
 ): Promise<boolean> {
   let good = true;
   for (const engine of ["io_uring", "threads"]) {
-    const args = ["run", "-A", "--no-check", ...imports, program, JSON.stringify(request)];
+    const args = [...command, JSON.stringify(request)];
     const env = { DMA_ENGINE: engine, NO_COLOR: "1" };
     const signal = AbortSignal.timeout(1_800_000);
     const { success, output } = await run(Deno.execPath(), args, { env, signal });
@@ -48,7 +49,6 @@ async function tryServer(
   server: Server,
   directory: string,
   bin: string,
-  imports: readonly string[],
 ): Promise<boolean> {
   const { name, breaks, version, slow } = server;
   try {
@@ -58,10 +58,10 @@ async function tryServer(
     const other = (name: string) => isMounted(`${path}-${name}`) ? `${path}-${name}` : undefined;
     const processes = slow ? [] : mounted.script.processes;
     const request = { path, processes, second: other("second"), small: other("small") };
-    let good = await check(`${name} ${number}`, request, imports, breaks);
+    let good = await check(`${name} ${number}`, request, breaks);
     if (slow) {
       const slowed = { path: await mounted.run(slow, `${DELAY_MS}`), isSlow: true };
-      good = await check(`${name}, ${DELAY_MS} ms a request`, slowed, imports) && good;
+      good = await check(`${name}, ${DELAY_MS} ms a request`, slowed) && good;
       await mounted.run(slow, "0");
     }
     return good;
@@ -88,14 +88,13 @@ export async function tryNamed(
   const directory = await makeWorkDirectory();
   let good = true;
   try {
-    const imports = await importMapArguments(root, directory);
     const bin = await install(chosen, directory);
     console.log("| File system | Engine | What holds |\n| - | - | - |");
     for (const path of names.filter((name) => name.startsWith("/"))) {
-      good = await check(path, { path }, imports) && good;
+      good = await check(path, { path }) && good;
     }
     for (const [index, server] of chosen.entries()) {
-      good = await tryServer(server, `${directory}/${index}`, bin, imports) && good;
+      good = await tryServer(server, `${directory}/${index}`, bin) && good;
     }
   } finally {
     await takeDown(directory);

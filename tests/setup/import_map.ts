@@ -12,20 +12,17 @@ const standIns: Record<string, string> = {
 /** The time limit for JSR's packages and their dependencies, in milliseconds. */
 const patience = 30_000;
 
-/**
- * Arguments for any subcommand of Deno that resolves imports: none if JSR can be reached, else an import map, which is
- * written below `directory`.
- */
-export async function importMapArguments(
-  root: string,
-  directory: string,
-  signal?: AbortSignal,
-): Promise<string[]> {
+/** Arguments for any subcommand of Deno that resolves imports: none if JSR can be reached, else {@linkcode standInArguments}. */
+export async function importMapArguments(root: string, signal?: AbortSignal): Promise<string[]> {
   if (await canReachJsr(root, signal)) return [];
   say("JSR is out of reach: @std is replaced by tests/support/std_*.ts");
-  const path = `${directory}/import_map.json`;
-  await Deno.writeTextFile(path, JSON.stringify({ imports: await offlineImports(root) }));
-  return [`--import-map=${path}`];
+  return standInArguments(root);
+}
+
+/** Arguments for the project in `root` that replace @std by the stand-ins. */
+export function standInArguments(root: string): string[] {
+  const map = JSON.stringify({ imports: offlineImports(root) });
+  return [`--import-map=data:application/json,${encodeURIComponent(map)}`];
 }
 
 /**
@@ -45,11 +42,8 @@ async function canReachJsr(root: string, signal?: AbortSignal): Promise<boolean>
  * Imports without JSR, for the project in `root`. If the program that uses them sees that folder at another path, `seenAt`
  * is that path. An import map replaces the imports of deno.json, so this includes the others too.
  */
-export async function offlineImports(
-  root: string,
-  seenAt = root,
-): Promise<Record<string, string>> {
-  const config = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
+export function offlineImports(root: string, seenAt = root): Record<string, string> {
+  const config = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
   const imports: Record<string, string> = {};
   const urlOf = (path: string) => pathToFileURL(`${seenAt}/${path}`).href;
   for (const [name, target] of Object.entries<string>(config.imports ?? {})) {

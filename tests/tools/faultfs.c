@@ -9,7 +9,6 @@
 //   serial         no FOPEN_PARALLEL_DIRECT_WRITES
 //   writeback      FUSE_WRITEBACK_CACHE
 //   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
-//   no-truncate    a truncate succeeds and does nothing
 //   lose-renamed   a rename succeeds and removes the file
 //   no-size        every file has the length 0, as on servers that do not know its length
 
@@ -18,9 +17,8 @@
 
 #include <sys/statvfs.h>
 
-enum { OPEN, READ, WRITE, FSYNC, TRUNCATE, RENAME, FLUSH, FSYNCDIR };
-static const char *const operation_names[] = {"open",   "read",  "write",    "fsync", "truncate",
-                                              "rename", "flush", "fsyncdir", 0};
+enum { OPEN, READ, WRITE, FSYNC, RENAME, FSYNCDIR };
+static const char *const operation_names[] = {"open", "read", "write", "fsync", "rename", "fsyncdir", 0};
 
 enum { MOST_NODES = 4096 };
 
@@ -33,7 +31,7 @@ struct node {
 
 static int backing;
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-static int refuses_direct, ignores_truncate, loses_renamed, hides_size;
+static int refuses_direct, loses_renamed, hides_size;
 static struct node nodes[MOST_NODES];
 
 static int error_of(int operation) { return meet(operation, 0, 1).error; }
@@ -143,11 +141,7 @@ static void serve_write(const struct request *request) {
 
 static void serve_setattr(const struct request *request) {
   const struct fuse_setattr_in *in = request->arguments;
-  if (in->valid & FATTR_SIZE) {
-    int error = error_of(TRUNCATE);
-    if (error) return reply_error(request, error);
-    if (!ignores_truncate && ftruncate(descriptor_of(request), (off_t)in->size)) return reply_error(request, errno);
-  }
+  if (in->valid & FATTR_SIZE && ftruncate(descriptor_of(request), (off_t)in->size)) return reply_error(request, errno);
   reply_attributes(request);
 }
 
@@ -208,7 +202,7 @@ static void serve(const struct request *request, uint32_t opcode) {
     return reply_error(request, error ? error : fsync(descriptor_of(request)) ? errno : 0);
   }
   case FUSE_FSYNCDIR: return reply_error(request, error_of(FSYNCDIR));
-  case FUSE_FLUSH: return reply_error(request, error_of(FLUSH));
+  case FUSE_FLUSH:
   case FUSE_RELEASE:
   case FUSE_RELEASEDIR: return reply_error(request, 0);
   case FUSE_RENAME:
@@ -232,7 +226,6 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
   else if (!strcmp(flag, "refuse-direct")) refuses_direct = 1;
   else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
-  else if (!strcmp(flag, "no-truncate")) ignores_truncate = 1;
   else if (!strcmp(flag, "no-size")) hides_size = 1;
   else return 0;
   return 1;

@@ -1,5 +1,6 @@
 // Short jobs for processes that a test restricts. Prints the result of one as JSON. NAME ARGUMENT...
 
+import { assertEquals } from "@std/assert";
 import {
   configure,
   type DmaError,
@@ -9,9 +10,49 @@ import {
   ioStats,
 } from "../../../mod.ts";
 import { descriptorsIn } from "../../support/descriptors.ts";
+import { allOf } from "../../support/patterned.ts";
+import { filePromises, streamPromises } from "../../mounts/promises.ts";
 import { content, firstWrong, firstWrongInFile } from "../content.ts";
-import { allWork } from "./all_work.ts";
 import { swapped } from "./swapped.ts";
+
+/** Reads much, and waits often enough for the switch to epoll. */
+async function readOften(path: string): Promise<void> {
+  const bytes = content(0, 12_000_003);
+  await Deno.writeFile(path, bytes);
+  // If registering buffers must fail, enough bytes must be read for an attempt.
+  const rounds = Deno.env.get("OLD_KERNEL_UPDATE") ? 60 : 3;
+  for (let round = 0; round < rounds; round++) {
+    const { readable } = await DmaFile.open(path);
+    assertEquals(await allOf(readable), bytes);
+  }
+  await using file = await DmaFile.open(path);
+  for (let at = 0; at < 450 * 20_001; at += 20_001) {
+    assertEquals(await file.readAt(at, 5001), bytes.subarray(at, at + 5001));
+  }
+}
+
+/** The counts of tests/tools/old_kernel.c: refused requests, and operations that were not listed. */
+function told(): { refused?: number; unlisted?: number } {
+  const library = Deno.env.get("DMA_LIBURING");
+  if (!library?.includes("old_kernel")) return {};
+  const { symbols } = Deno.dlopen(library, {
+    old_kernel_told: { parameters: ["i32"], result: "i32" },
+  });
+  return { refused: symbols.old_kernel_told(0), unlisted: symbols.old_kernel_told(1) };
+}
+
+/** Checks all promises of files in an empty folder. Resolves to the failures, and to what the engine found. */
+export async function allWork(folder: string) {
+  const wrong: string[] = [];
+  const promises = Object.entries({ ...streamPromises, ...filePromises });
+  await Promise.all(promises.map(async ([name, check], index) => {
+    await Deno.mkdir(`${folder}/${index}`);
+    await check(`${folder}/${index}`).catch((error) => wrong.push(`${name}: ${error}`));
+  }));
+  await readOften(`${folder}/file`);
+  const { inFlight, poolBuffers } = ioStats();
+  return { wrong, used: inFlight + poolBuffers, info: engineInfo(), ...told() };
+}
 
 interface Handle {
   open(fd: number): number;

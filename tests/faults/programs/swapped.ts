@@ -1,6 +1,8 @@
-// A job of jobs.ts: opens, creates, renames and removes files while another program swaps their names.
+// A job of jobs.ts: opens, creates, renames and removes files while their names are swapped, before each call to the
+// kernel in turn.
 
 import { DmaFile } from "../../../mod.ts";
+import { engineAtWork, useEngine } from "../../../src/configure.ts";
 
 let inside = "";
 
@@ -27,36 +29,80 @@ async function make(
   await work(file);
 }
 
-const cases: Record<string, (index: number) => Promise<void>> = {
-  read: async () => {
+/** The swapped name and the work with it. */
+const cases: Readonly<Record<string, readonly [name: string, work: () => Promise<void>]>> = {
+  read: ["link", async () => {
     await using file = await DmaFile.open(`${inside}/link`);
     check(await file.readAt(0, 100));
-  },
-  empty: () => make("link", write),
-  make: (index) => make(`folder/new ${index}`, write),
-  atomic: (index) => make(`folder/atomic ${index}`, write, true),
-  replaced: async () => {
-    await Deno.remove(`${inside}/file`).catch(() => {});
-    await make("file", (file) => file.remove().catch(() => {}));
-  },
-  rename: (index) => make("source", (file) => file.rename(`${inside}/folder/renamed ${index}`)),
-  remove: () => make("folder/secret", (file) => file.remove()),
+  }],
+  empty: ["link", () => make("link", write)],
+  make: ["folder", () => make("folder/new", write)],
+  atomic: ["folder", () => make("folder/atomic", write, true)],
+  rename: ["folder", () => make("source", (file) => file.rename(`${inside}/folder/renamed`))],
+  remove: ["folder", () => make("folder/secret", (file) => file.remove())],
+  replaced: ["file", () => make("file", (file) => file.remove().catch(() => {}))],
 };
 
-/** Tells how often one of the cases went well, and how often it was refused with which error. */
-export async function swapped(name: string, directory: string, tries: string) {
-  inside = directory;
-  let done = 0;
-  const refused: Record<string, number> = {};
-  for (let index = 0; index < Number(tries); index++) {
+/** Exchanges a name and the name with ".other". Either may be missing. */
+function exchange(name: string): void {
+  const [one, moved, other] = ["", ".moved", ".other"].map((end) => `${inside}/${name}${end}`);
+  for (const [from, to] of [[one, moved], [other, one], [moved, other]]) {
     try {
-      await cases[name]!(index);
-      done++;
+      Deno.renameSync(from!, to!);
     } catch (error) {
-      const { name: kind, message } = error as Error;
-      if (message === "Bytes from outside") throw error;
-      refused[kind] = (refused[kind] ?? 0) + 1;
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  return { done, refused };
+}
+
+/** Calls `before` before each call of the engine that reaches the kernel. */
+function intercept(before: () => void): void {
+  useEngine();
+  const engine = engineAtWork()!;
+  for (const name of ["submit", "runNow", "realPath", "setFlags"] as const) {
+    const real = engine[name] as (...args: unknown[]) => unknown;
+    const value = (...args: unknown[]) => {
+      before();
+      return real.apply(engine, args);
+    };
+    Object.defineProperty(engine, name, { value });
+  }
+}
+
+/** Tells how often a case succeeded with a swap, and how often it was refused with which error. */
+export async function swapped(directory: string) {
+  inside = directory;
+  let [swapsAt, swapsBack, calls, isSwapped] = [0, false, 0, false];
+  let swapped = "";
+  intercept(() => {
+    if (calls === swapsAt || (isSwapped && swapsBack)) {
+      exchange(swapped);
+      isSwapped = !isSwapped;
+    }
+    calls++;
+  });
+  const found: Record<string, { done: number; refused: Record<string, number> }> = {};
+  for (const [name, [target, work]] of Object.entries(cases)) {
+    const { refused } = found[name] = { done: 0, refused: {} as Record<string, number> };
+    swapped = target;
+    // Each swap lasts for one call, or until the end.
+    for (swapsBack of [true, false]) {
+      for (swapsAt = 0, calls = 1; swapsAt < calls; swapsAt++) {
+        calls = 0;
+        try {
+          await work();
+          found[name].done++;
+        } catch (error) {
+          const { name: kind, message } = error as Error;
+          if (message === "Bytes from outside") throw error;
+          refused[kind] = (refused[kind] ?? 0) + 1;
+        }
+        const seen = calls;
+        if (isSwapped) exchange(target);
+        isSwapped = false;
+        calls = seen;
+      }
+    }
+  }
+  return found;
 }
