@@ -16,7 +16,7 @@ function mountTest(
   options: readonly (readonly string[])[],
   check: (mounted: Mounted) => Promise<void>,
 ): void {
-  const absent = missing(["root", "fuse", ...server.programs ?? []]);
+  const absent = missing(["root", "fuse", ...Object.keys(server.programs ?? {})]);
   if (absent.length > 0) say(`Skipped for want of ${absent.join(", ")}: tests on ${server.name}`);
   const tryOn = (options: readonly string[]) =>
     inWorkDirectory(async (directory) => {

@@ -68,8 +68,10 @@ async function standStill({ path, processes = [] }: Request): Promise<void> {
   const writers = await Promise.all(["0", "1", "2"].map(async (name) => {
     return (await DmaFile.create(at(name))).writable;
   }));
-  const command = `sleep ${RESCUE_SECONDS}; kill -CONT ${processes.join(" ")}`;
-  const rescuer = new Deno.Command("sh", { args: ["-c", command] }).spawn();
+  const rescue = `sleep ${RESCUE_SECONDS}; kill -CONT ${processes.join(" ")}`;
+  const rescuer = processes.length > 0
+    ? new Deno.Command("sh", { args: ["-c", rescue] }).spawn()
+    : undefined;
   signal(processes, "SIGSTOP");
   let [longest, last] = [0, performance.now()];
   const tick = () => {
@@ -98,15 +100,13 @@ async function standStill({ path, processes = [] }: Request): Promise<void> {
   await writeAndClose((await DmaFile.create(`${elsewhere}/file`)).writable, bytes);
   await assertFile(`${elsewhere}/file`, bytes);
   await Deno.remove(elsewhere, { recursive: true });
-  if (processes.length > 0) {
-    tick();
-    signal(processes, "SIGCONT");
-  }
+  tick();
+  signal(processes, "SIGCONT");
   await work;
   clearInterval(timer);
   tick();
-  rescuer.kill("SIGKILL");
-  await rescuer.status;
+  if (rescuer) signal([rescuer.pid], "SIGKILL");
+  await rescuer?.status;
   assert(longest < LONGEST_STALL_MS, `The event loop stood still for ${Math.round(longest)} ms`);
   for (const each of [file, target, moved]) await each.close();
   await assertFile(at("target"), pattern(5000));

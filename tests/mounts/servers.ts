@@ -3,6 +3,7 @@
 
 import { pause, run, runOrThrow, searchPath } from "../setup/command.ts";
 import { isMounted, mountsBelow, unmount } from "../setup/mounts.ts";
+import type { Packages } from "../setup/packages.ts";
 
 /** The approximate size of a small disk in bytes. */
 export const ROOM = 24 << 20;
@@ -10,8 +11,8 @@ export const ROOM = 24 << 20;
 /** A file system and its server. Scripts are those of bash. */
 export interface Server {
   readonly name: string;
-  /** The programs without which the suite skips it. */
-  readonly programs?: readonly string[];
+  /** The programs without which the suite skips it, with their Debian packages. */
+  readonly programs?: Packages;
   /** Packages that are installed. */
   readonly debian?: readonly string[];
   readonly python?: readonly string[];
@@ -158,7 +159,7 @@ const MAKE_LAYERS = "mkdir $disk/lower $disk/upper $disk/work";
 /** Without a cache it writes files from start to end only. */
 export const rclone: Server = {
   name: "rclone",
-  programs: ["rclone"],
+  programs: { "rclone": "rclone" },
   options: [["--vfs-cache-mode", "writes"]],
   script: 'exec rclone mount --config /dev/null --cache-dir $work/cache "$@" $disk $mount',
   fullCodes: [],
@@ -169,37 +170,37 @@ export const servers: readonly Server[] = [
   rclone,
   {
     name: "bindfs",
-    programs: ["bindfs"],
+    programs: { "bindfs": "bindfs" },
     options: DIRECT,
     script: 'exec bindfs -f "$@" $disk $mount',
   },
   {
     name: "encfs",
-    programs: ["encfs"],
+    programs: { "encfs": "encfs" },
     options: [[], ["--", "-o", "direct_io"]],
     script: 'exec encfs -f --standard "--extpass=echo pw" $disk $mount "$@"',
   },
   {
     name: "fuse2fs",
-    programs: ["fuse2fs", "mkfs.ext4"],
+    programs: { "fuse2fs": "fuse2fs", "mkfs.ext4": "e2fsprogs" },
     options: DIRECT,
     script: `${IMAGE}; mkfs.ext4 -qF $disk/image; exec fuse2fs -f "$@" $disk/image $mount`,
   },
   {
     name: "mergerfs",
-    programs: ["mergerfs"],
+    programs: { "mergerfs": "mergerfs" },
     options: [[], ["-o", "cache.files=off"]],
     script: 'mkdir $disk/a $disk/b; exec mergerfs -f "$@" -o minfreespace=0 $disk/a:$disk/b $mount',
   },
   {
     name: "unionfs-fuse",
-    programs: ["unionfs"],
+    programs: { "unionfs": "unionfs-fuse" },
     options: DIRECT,
     script: 'mkdir $disk/a $disk/b; exec unionfs -f -o cow "$@" $disk/a=RW:$disk/b=RO $mount',
   },
   {
     name: "gocryptfs",
-    programs: ["gocryptfs"],
+    programs: { "gocryptfs": "gocryptfs" },
     options: [[], ["-sharedstorage"]],
     script: `printf pw >$work/password
       gocryptfs -q -init -scryptn 10 -passfile $work/password $disk
@@ -207,7 +208,7 @@ export const servers: readonly Server[] = [
   },
   {
     name: "sshfs",
-    programs: ["sshfs", SFTP],
+    programs: { "sshfs": "sshfs", [SFTP]: "openssh-sftp-server" },
     options: [[], ["-o", "sshfs_sync"], ["-o", "direct_io,sshfs_sync"]],
     // Without a network: the program that ssh would start on the server is started here.
     script: `printf '#!/bin/sh\\nexec ${SFTP}\\n' >$work/sftp; chmod 755 $work/sftp
@@ -217,12 +218,12 @@ export const servers: readonly Server[] = [
   },
   {
     name: "fuse-overlayfs",
-    programs: ["fuse-overlayfs"],
+    programs: { "fuse-overlayfs": "fuse-overlayfs" },
     script: `${MAKE_LAYERS}; exec fuse-overlayfs -f -o ${LAYERS} $mount`,
   },
   {
     name: "ntfs-3g",
-    programs: ["ntfs-3g", "mkntfs"],
+    programs: { "ntfs-3g": "ntfs-3g" },
     script: `${IMAGE}; mkntfs -q -F -f $disk/image; exec ntfs-3g -o no_detach $disk/image $mount`,
   },
   // The kernel's.

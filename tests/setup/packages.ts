@@ -1,10 +1,11 @@
 // Installs the packages that a bare Debian machine lacks: liburing, and as root the programs that make and serve file
 // systems, and those that build and run the shim for other processors and C libraries.
 
+import { servers } from "../mounts/servers.ts";
 import { exists, hasProgram, lastLine, run, say } from "./command.ts";
 
 /** Programs, or headers of C, each with its Debian packages. */
-type Packages = Readonly<Record<string, string>>;
+export type Packages = Readonly<Record<string, string>>;
 
 /** For the images of file systems. */
 const imagePrograms: Packages = {
@@ -14,21 +15,6 @@ const imagePrograms: Packages = {
   "mkfs.ext4": "e2fsprogs",
   "mkfs.xfs": "xfsprogs",
   "mkfs.btrfs": "btrfs-progs",
-};
-
-/** Those that serve files (tests/mounts/servers.ts). All install in some twenty seconds. */
-const serverPrograms: Packages = {
-  "bindfs": "bindfs",
-  "encfs": "encfs",
-  "fuse-overlayfs": "fuse-overlayfs",
-  "fuse2fs": "fuse2fs",
-  "gocryptfs": "gocryptfs",
-  "mergerfs": "mergerfs",
-  "ntfs-3g": "ntfs-3g",
-  "rclone": "rclone",
-  "sshfs": "sshfs",
-  "/usr/lib/openssh/sftp-server": "openssh-sftp-server",
-  "unionfs": "unionfs-fuse",
 };
 
 /** For a build of the C part. */
@@ -76,8 +62,8 @@ export async function installPackages(
   const groups = [
     [...hasLiburing() ? [] : ["liburing2"], ...images ? missing(imagePrograms) : []],
     architectures ? missing(architecturePrograms) : [],
-    // Without /dev/fuse none of these programs can mount.
-    images && exists("/dev/fuse") ? missing(serverPrograms) : [],
+    // Without /dev/fuse no server can mount.
+    images && exists("/dev/fuse") ? servers.flatMap(({ programs = {} }) => missing(programs)) : [],
   ];
   await aptInstall(groups, signal);
   if (hasLiburing()) return 0;
