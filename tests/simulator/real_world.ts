@@ -5,10 +5,10 @@ import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { Clock } from "./kernel/clock.ts";
 import { Faults } from "./kernel/faults.ts";
 import { RealFile } from "./kernel/real_file.ts";
-import { RealKernel } from "./kernel/real_kernel.ts";
-import type { WorldOptions } from "./kernel/timed_kernel.ts";
+import { TimedKernel, type WorldOptions } from "./kernel/kernel.ts";
+import { RealMachine } from "./kernel/real_machine.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
-import { DIRECTORIES, drawFiles, type World } from "./world.ts";
+import { BUDGETS, DIRECTORIES, drawFiles, type World } from "./world.ts";
 
 /** A real directory, and the engine of the real kernel. */
 export interface RealPlace {
@@ -24,7 +24,7 @@ export class RealWorld implements World {
   readonly isLimited = false;
   readonly exactTails = false;
   readonly answersEarly = false;
-  readonly kernel: RealKernel;
+  readonly kernel: TimedKernel;
   readonly #files = new Map<number, RealFile>();
   readonly #before = Deno.cwd();
   readonly #device: number;
@@ -44,15 +44,9 @@ export class RealWorld implements World {
       }
     }
     Deno.chdir(this.root);
-    this.kernel = new RealKernel({
-      engine,
-      fileOf: (fd) => this.fileAt(`/proc/self/fd/${fd}`),
-      clock: this.clock,
-      random: random.fork(),
-      bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
-      violated,
-      trace,
-    });
+    const machine = new RealMachine(engine, (fd) => this.fileAt(`/proc/self/fd/${fd}`));
+    const options = { random: random.fork(), violated, trace };
+    this.kernel = new TimedKernel(machine, this.clock, random.pick(BUDGETS), options);
   }
 
   get description(): string {

@@ -1,14 +1,16 @@
 // A machine in memory: a simulated kernel over a tree of directories, and other processes.
 
 import { Clock } from "./kernel/clock.ts";
+import { DescriptorTable } from "./kernel/descriptors.ts";
 import { DirectoryTree, type Node, type SimulatedDirectory } from "./kernel/directory_tree.ts";
 import { Faults } from "./kernel/faults.ts";
 import { drawFileSystem, type FileSystemKind } from "./kernel/file_systems.ts";
 import { type Kept, SimulatedFile } from "./kernel/simulated_file.ts";
-import { SimulatedKernel } from "./kernel/simulated_kernel.ts";
-import type { WorldOptions } from "./kernel/timed_kernel.ts";
+import { SimulatedMachine } from "./kernel/simulated_machine.ts";
+import { TimedKernel, type WorldOptions } from "./kernel/kernel.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
-import { type CutImage, DIRECTORIES, drawFiles, type World } from "./world.ts";
+import type { Random } from "./random.ts";
+import { BUDGETS, type CutImage, DIRECTORIES, drawFiles, type World } from "./world.ts";
 
 const ROOT = "disk";
 
@@ -19,28 +21,35 @@ export class SimulatedWorld implements World {
   readonly root = `/${ROOT}`;
   readonly kind: FileSystemKind;
   readonly clock: Clock;
-  readonly #options: WorldOptions;
-  readonly #tree = new DirectoryTree();
-  readonly kernel: SimulatedKernel;
   readonly faults: Faults;
+  readonly kernel: TimedKernel;
+  readonly #random: Random;
+  readonly #tree = new DirectoryTree();
+  readonly #descriptors: DescriptorTable;
 
   /** With `faulty` faults may occur. */
-  constructor(options: WorldOptions, faulty: boolean) {
-    this.#options = options;
-    const { random } = options;
+  constructor({ random, violated, trace }: WorldOptions, faulty: boolean) {
+    this.#random = random;
     this.kind = drawFileSystem(random);
     this.clock = new Clock(random.fork());
     this.#populate();
     this.faults = faulty ? Faults.draw(random.fork()) : Faults.none(random.fork());
-    this.kernel = this.#boot();
+    const own = random.fork();
+    const budget = random.pick(BUDGETS);
+    const reuses = random.chance(0.5);
+    // Without free descriptors the module cannot read the name of the server.
+    const isShort = random.chance(0.1) && !this.answersEarly;
+    this.#descriptors = new DescriptorTable(reuses, isShort ? random.between(2, 10) : 1000);
+    const mount = { kind: this.kind, tree: this.#tree, mountId: ++lastMount };
+    const machine = new SimulatedMachine(mount, this.#descriptors, this.faults, own.fork());
+    this.kernel = new TimedKernel(machine, this.clock, budget, { random: own, violated, trace });
   }
 
   #populate(): void {
-    const { random } = this.#options;
     const disk = this.#tree.makeDirectory(this.#tree.root, ROOT);
     for (const name of DIRECTORIES) {
       const directory = this.#tree.makeDirectory(disk, name);
-      for (const [file, content] of drawFiles(random)) {
+      for (const [file, content] of drawFiles(this.#random)) {
         const made = this.#tree.makeFile();
         made.write(0, content);
         made.makeDurable(made.changes);
@@ -48,24 +57,6 @@ export class SimulatedWorld implements World {
       }
     }
     this.#tree.workingDirectory = disk;
-  }
-
-  #boot(): SimulatedKernel {
-    const { random, violated, trace } = this.#options;
-    return new SimulatedKernel({
-      kind: this.kind,
-      tree: this.#tree,
-      clock: this.clock,
-      faults: this.faults,
-      random: random.fork(),
-      bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
-      reusesDescriptors: random.chance(0.5),
-      // Without free descriptors the module cannot read the name of the server.
-      descriptorLimit: random.chance(0.1) && !this.kind.answersEarly ? random.between(2, 10) : 1000,
-      mountId: ++lastMount,
-      violated,
-      trace,
-    });
   }
 
   get description(): string {
@@ -161,17 +152,16 @@ export class SimulatedWorld implements World {
   // ---- the end ----------------------------------------------------------------------------------------------------
 
   cut(kept: Kept): CutImage {
-    const { random } = this.#options;
     const names = new Map<Place, number>();
-    for (const [directory, entries] of this.#tree.image(random, kept)) {
+    for (const [directory, entries] of this.#tree.image(this.#random, kept)) {
       for (const [name, node] of entries) {
         if (!node.isDirectory) names.set(`${directory.inode}/${name}`, node.inode);
       }
     }
-    return { names, file: (inode) => this.fileOf(inode)?.image(random, kept) };
+    return { names, file: (inode) => this.fileOf(inode)?.image(this.#random, kept) };
   }
 
   countDescriptors(): number {
-    return this.kernel.descriptors.size;
+    return this.#descriptors.size;
   }
 }

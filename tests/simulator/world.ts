@@ -2,9 +2,9 @@
 
 import type { Clock } from "./kernel/clock.ts";
 import type { Faults } from "./kernel/faults.ts";
-import type { FileView, OpenDescription } from "./kernel/flight.ts";
+import type { FileView } from "./kernel/flight.ts";
 import type { FileImage, Kept } from "./kernel/simulated_file.ts";
-import type { TimedKernel } from "./kernel/timed_kernel.ts";
+import type { TimedKernel } from "./kernel/kernel.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
 import { bytesOf } from "./program/bytes.ts";
 import type { Random } from "./random.ts";
@@ -23,7 +23,7 @@ export interface World {
   readonly exactTails: boolean;
   /** Whether a failed sync loses the bytes of completed writes. */
   readonly answersEarly: boolean;
-  readonly kernel: TimedKernel<OpenDescription>;
+  readonly kernel: TimedKernel;
   readonly clock: Clock;
   /** The directory of all files. */
   readonly root: string;
@@ -58,6 +58,9 @@ export interface World {
 
 /** Names of the directories in every world. */
 export const DIRECTORIES: readonly string[] = ["a", "b"];
+
+/** The memory budgets of streams. */
+export const BUDGETS: readonly number[] = [64 << 20, 64 << 20, 512 << 10, 0];
 
 /** The initial files of a directory. */
 export function* drawFiles(random: Random): Generator<[name: string, content: Uint8Array]> {

@@ -2,6 +2,7 @@
 
 import { Errno, O_APPEND, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { Node } from "./directory_tree.ts";
+import type { SimulatedFile } from "./simulated_file.ts";
 
 /** An open file description. */
 export class Description {
@@ -19,6 +20,10 @@ export class Description {
     if (this.node.isDirectory || this.failuresSeen === this.node.failedSyncs) return 0;
     this.failuresSeen = this.node.failedSyncs;
     return this.node.syncErrno;
+  }
+
+  get file(): SimulatedFile | undefined {
+    return this.node.isDirectory ? undefined : this.node;
   }
 
   get isDirect(): boolean {

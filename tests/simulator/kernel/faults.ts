@@ -9,6 +9,7 @@ import type { Random } from "../random.ts";
 export type FaultTarget =
   | OperationName
   | "statNow"
+  | "closeNow"
   | "openDirectoryNow"
   | "openWorkingDirectory"
   | "setFlags"

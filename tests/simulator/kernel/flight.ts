@@ -22,6 +22,8 @@ export interface OpenDescription {
   readonly isDirect: boolean;
   /** Operations that use it. */
   inFlight: number;
+  /** The regular file; undefined for a directory. */
+  readonly file: FileView | undefined;
 }
 
 /** The extent of a sync of a file or of names. */
@@ -36,14 +38,12 @@ export interface Flight<Description extends OpenDescription = OpenDescription> {
   readonly completion: Completion;
   /** The descriptions of the descriptors of {@linkcode descriptorsOf}. */
   readonly descriptions: readonly (Description | undefined)[];
-  /** The file of its descriptor. */
+  /** The file of its descriptor, or the target of a copy. */
   readonly file: FileView | undefined;
-  /** The target of a copy. */
-  readonly target: FileView | undefined;
   /** The bytes of a write at the time of its submission. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
   /** The extent of a sync: all changes before its submission. */
-  syncPoint?: SyncPoint;
+  readonly syncPoint: SyncPoint | undefined;
   result: number | undefined;
 }
 

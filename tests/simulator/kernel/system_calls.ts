@@ -30,7 +30,8 @@ const MOUNTS = "/proc/self/mountinfo";
 
 type Named<Op extends Operation["op"]> = Extract<Operation, { op: Op }>;
 
-export interface Machine {
+/** A mounted file system. */
+export interface Mount {
   readonly kind: FileSystemKind;
   readonly tree: DirectoryTree;
   /** The number of the mount, unique among all kernels. */
@@ -38,17 +39,17 @@ export interface Machine {
 }
 
 export class SystemCalls {
-  readonly #machine: Machine;
+  readonly #mount: Mount;
   readonly #descriptors: DescriptorTable;
   readonly #random: Random;
   /** The texts of /proc. */
   readonly #texts: ReadonlyMap<string, SimulatedFile>;
 
-  constructor(machine: Machine, descriptors: DescriptorTable, random: Random) {
-    this.#machine = machine;
+  constructor(mount: Mount, descriptors: DescriptorTable, random: Random) {
+    this.#mount = mount;
     this.#descriptors = descriptors;
     this.#random = random;
-    const { kind, tree } = machine;
+    const { kind, tree } = mount;
     this.#texts = new Map(
       Object.entries({
         "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n",
@@ -58,7 +59,7 @@ export class SystemCalls {
   }
 
   #lacks(feature: Feature): boolean {
-    return this.#machine.kind.lacks.has(feature);
+    return this.#mount.kind.lacks.has(feature);
   }
 
   /** Whether an operation reads the list of mounts. It never fails, because the behaviour of a server depends on it. */
@@ -82,7 +83,7 @@ export class SystemCalls {
         node.forget(
           flight.syncPoint!.changes,
           this.#random,
-          this.#machine.kind.answersEarly === true,
+          this.#mount.kind.answersEarly === true,
         );
         node.failedSyncs++;
         node.syncErrno = errno;
@@ -132,7 +133,7 @@ export class SystemCalls {
         this.stat(description!.node, operation.memory.bytes);
         return 0;
       case "statfs":
-        writeStatfs(operation.memory.bytes, this.#machine.kind);
+        writeStatfs(operation.memory.bytes, this.#mount.kind);
         return 0;
       case "link":
         return this.#link(operation, fileOf(description), target!);
@@ -152,8 +153,8 @@ export class SystemCalls {
     const { inode, size, links, isDirectory } = node;
     writeStatx(
       into,
-      { inode, size, links, isDirectory, mountId: this.#machine.mountId },
-      this.#machine.kind,
+      { inode, size, links, isDirectory, mountId: this.#mount.mountId },
+      this.#mount.kind,
     );
   }
 
@@ -168,23 +169,23 @@ export class SystemCalls {
     const text = this.#lacks("proc") ? undefined : this.#texts.get(name);
     if (text) return this.#descriptors.open(text, flags);
     const from = directory === AT_FDCWD
-      ? this.#machine.tree.workingDirectory
+      ? this.#mount.tree.workingDirectory
       : description!.node as SimulatedDirectory;
     if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openUnnamed(flags);
-    const node = this.#machine.tree.lookUp(from, name);
+    const node = this.#mount.tree.lookUp(from, name);
     if (node && flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
     if (node) return this.#descriptors.open(node, flags);
-    const place = this.#machine.tree.resolve(from, name);
+    const place = this.#mount.tree.resolve(from, name);
     if (!place || !(flags & O_CREAT)) return -Errno.ENOENT;
-    const file = this.#machine.tree.makeFile();
+    const file = this.#mount.tree.makeFile();
     const fd = this.#descriptors.open(file, flags);
-    if (fd >= 0) this.#machine.tree.edit([{ ...place, node: file }]);
+    if (fd >= 0) this.#mount.tree.edit([{ ...place, node: file }]);
     return fd;
   }
 
   #openUnnamed(flags: number): number {
     if (this.#lacks("unnamed files")) return -this.#random.pick([Errno.EOPNOTSUPP, Errno.EISDIR]);
-    return this.#descriptors.open(this.#machine.tree.makeFile(), flags);
+    return this.#descriptors.open(this.#mount.tree.makeFile(), flags);
   }
 
   #link({ byProc, name }: Named<"link">, file: SimulatedFile, { node }: Description): number {
@@ -193,7 +194,7 @@ export class SystemCalls {
     const directory = node as SimulatedDirectory;
     if (name === "." || directory.entries.has(name)) return -Errno.EEXIST;
     if (!file.linkable) return -Errno.ENOENT;
-    this.#machine.tree.edit([{ directory, name, node: file }]);
+    this.#mount.tree.edit([{ directory, name, node: file }]);
     return 0;
   }
 
@@ -204,7 +205,7 @@ export class SystemCalls {
     const node = directory.entries.get(name);
     if (!node) return -Errno.ENOENT;
     if (target.entries.get(targetName) === node) return 0;
-    this.#machine.tree.edit([
+    this.#mount.tree.edit([
       { directory: target, name: targetName, node },
       { directory, name, node: undefined },
     ]);
@@ -214,14 +215,14 @@ export class SystemCalls {
   #unlink({ name }: Named<"unlink">, { node }: Description): number {
     const directory = node as SimulatedDirectory;
     if (!directory.entries.has(name)) return -Errno.ENOENT;
-    this.#machine.tree.edit([{ directory, name, node: undefined }]);
+    this.#mount.tree.edit([{ directory, name, node: undefined }]);
     return 0;
   }
 
   // ---- files ------------------------------------------------------------------------------------------------------
 
   #sync(node: Node, { changes, journaled }: SyncPoint): number {
-    if (node.isDirectory) this.#machine.tree.makeDurable(node, journaled);
+    if (node.isDirectory) this.#mount.tree.makeDurable(node, journaled);
     else node.makeDurable(changes);
     return 0;
   }

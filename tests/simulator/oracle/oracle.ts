@@ -123,9 +123,8 @@ export class Oracle implements FlightObserver, Surroundings {
     });
   }
 
-  #fileOf({ file, target }: Flight): TrackedFile | undefined {
-    const view = target ?? file;
-    return view && this.track(view);
+  #fileOf({ file }: Flight): TrackedFile | undefined {
+    return file && this.track(file);
   }
 
   /** "writer 3": the number of a writer's writes in flight. */

@@ -158,7 +158,6 @@ export class TrackedFile {
         else if (operation.mode === 0) this.#judgeAllocate(operation.position + operation.length);
         break;
       case "copyRange":
-        if (flight.target !== this.view) return;
         this.#judgePut(operation.targetPosition, operation.length);
         break;
       case "sync":
