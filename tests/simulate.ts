@@ -3,7 +3,6 @@
 //   deno task simulate --minutes 1            new programs for so long
 // deno task simulate --seed 5 --trace       one program, with every event
 //   deno task simulate --seed 5 --steps 0,3   only these steps of it
-//   deno task simulate --real /mnt/x          the real kernel in a directory, without faults and power cuts
 // deno task simulate --controls             modules with a mistake, each of which must be found in that time
 //   deno task simulate --controls "short write"    only those with these words in their names
 
@@ -21,7 +20,6 @@ function read() {
       minutes: { type: "string", default: "1" },
       seed: { type: "string" },
       steps: { type: "string" },
-      real: { type: "string" },
       trace: { type: "boolean", default: false },
       controls: { type: "boolean", default: false },
     },
@@ -41,10 +39,9 @@ async function runOne(
   seed: number,
   steps: string | undefined,
   traces: boolean,
-  directory: string | undefined,
 ): Promise<boolean> {
   const wanted = steps?.split(",").map((step) => numberOf("steps", step));
-  const runner = await Runner.load([], directory);
+  const runner = await Runner.load();
   const trace = traces ? (line: string) => console.log(line) : undefined;
   const result = await runner.run(seed, wanted, trace);
   console.log(describeTally(result));
@@ -53,13 +50,13 @@ async function runOne(
 }
 
 /** Runs new programs. Returns whether all of them kept every promise. */
-async function runMany(minutes: number, directory: string | undefined): Promise<boolean> {
+async function runMany(minutes: number): Promise<boolean> {
   const first = Math.floor(Math.random() * 2 ** 40);
   console.log(`Seeds from ${first} on, for ${minutes} minutes`);
   const milliseconds = minutes * 60_000;
-  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds, directory });
+  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds });
   for (const failure of failures) {
-    console.log(`\n${failure.message}\n  ${commandOf(failure, directory)}`);
+    console.log(`\n${failure.message}\n  ${commandOf(failure)}`);
   }
   const perMinute = Math.round(tally.operations / minutes).toLocaleString("en");
   console.log(`${describeTally(tally)}; ${perMinute} operations a minute`);
@@ -86,11 +83,11 @@ async function runControls(minutes: number, words: readonly string[]): Promise<b
 
 if (import.meta.main) {
   const { values, positionals } = read();
-  const { minutes, seed, steps, real, trace } = values;
+  const { minutes, seed, steps, trace } = values;
   const kept = values.controls
     ? await runControls(numberOf("minutes", minutes), positionals)
     : seed === undefined
-    ? await runMany(numberOf("minutes", minutes), real)
-    : await runOne(numberOf("seed", seed), steps, trace, real);
+    ? await runMany(numberOf("minutes", minutes))
+    : await runOne(numberOf("seed", seed), steps, trace);
   Deno.exit(kept ? 0 : 1);
 }

@@ -2,7 +2,6 @@
 // simulate` runs more of them.
 
 import { assert, assertEquals } from "@std/assert";
-import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { controls } from "./controls.ts";
 import { promises } from "./oracle/promises.ts";
@@ -12,9 +11,8 @@ import { commandOf, simulateInWorkers } from "./run/simulate.ts";
 import type { Report } from "./run/worker.ts";
 import { seeds } from "./seeds.ts";
 
-/** The time for new programs, on a simulated kernel and on each file system. */
+/** The time for new programs. */
 const NEW_MS = 25_000;
-const REAL_MS = 1000;
 
 /**
  * About one new program in 100,000 breaks a rule. The suite prints the command that repeats it, and it must be examined.
@@ -34,8 +32,8 @@ const quick: ReadonlySet<string> = new Set([
 
 const ignore = !engineIsOfNoConcern;
 
-function shown({ failures }: Report, directory?: string): string {
-  const lines = failures.map((each) => `${each.message}\n  ${commandOf(each, directory)}`);
+function shown({ failures }: Report): string {
+  const lines = failures.map((each) => `${each.message}\n  ${commandOf(each)}`);
   return lines.join("\n");
 }
 
@@ -63,20 +61,6 @@ Deno.test({
     assert(report.failures.length <= MOST_OPEN, shown(report));
   },
 });
-
-// On the available engine.
-testInEachDirectory("New programs on the real kernel keep every promise", async ({ path }) => {
-  const options = { seeds: newSeed(), milliseconds: REAL_MS, directory: path };
-  const report = await simulateInWorkers(options);
-  assert(report.tally.programs > 0);
-  assertEquals(shown(report, path), "");
-});
-
-testInEachDirectory("A mistake is found on the real kernel too", async ({ path }) => {
-  const control = controls.find(({ name }) => name === "moves the flushed position past a hole");
-  const { broken } = await findControl(control!, 20_000, path);
-  assert(broken?.startsWith("writer"), `${broken}`);
-}, { where: (directory) => directory === testDirectories[0] });
 
 Deno.test({
   name: "Every mistake can be made in the module as it is",

@@ -86,6 +86,9 @@ const features: readonly Feature[] = [
   "direct transfers",
 ];
 
+/** A common disk, without missing features. */
+export const aDisk: FileSystemKind = { ...kinds[0]!, uniqueMountId: false, lacks: new Set() };
+
 /** A file system that may lack features. The common kind is the most frequent. */
 export function drawFileSystem(random: Random): FileSystemKind {
   const kind = random.weighted([

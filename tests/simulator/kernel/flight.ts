@@ -1,50 +1,42 @@
 // An operation in flight, and its observers.
 
 import { FALLOC_FL_PUNCH_HOLE } from "../../../src/engine/linux.ts";
-import type { Completion, Operation } from "../../../src/engine/operation.ts";
-import type { SparseBytes } from "./sparse_bytes.ts";
+import type { Operation } from "../../../src/engine/operation.ts";
+import type { Description, DescriptorTable } from "./descriptors.ts";
+import type { DirectoryTree } from "./directory_tree.ts";
+import type { SimulatedFile } from "./simulated_file.ts";
 
-/** The oracle's view of a file, simulated or real. */
-export interface FileView {
-  readonly inode: number;
-  readonly size: number;
-  /** The bytes of a range, up to the end of the file. */
-  read(position: number, length: number): Uint8Array<ArrayBuffer>;
-  /** Copies a range of any length. Bytes without memory are zeros. */
-  copyTo(bytes: SparseBytes, from: number, to: number): void;
-  /** The first position in a range whose byte differs from the expected one; -1 if there is none. */
-  firstDifference(expected: SparseBytes, from: number, to: number): number;
-}
-
-/** The description of a descriptor. */
-export interface OpenDescription {
-  readonly fd: number;
-  readonly isDirect: boolean;
-  /** Operations that use it. */
-  inFlight: number;
-  /** The regular file; undefined for a directory. */
-  readonly file: FileView | undefined;
-}
-
-/** The extent of a sync of a file or of names. */
-export interface SyncPoint {
-  readonly changes: number;
-  readonly journaled: number;
-}
-
-export interface Flight<Description extends OpenDescription = OpenDescription> {
-  readonly number: number;
+export interface Flight {
   readonly operation: Operation;
-  readonly completion: Completion;
   /** The descriptions of the descriptors of {@linkcode descriptorsOf}. */
   readonly descriptions: readonly (Description | undefined)[];
   /** The file of its descriptor, or the target of a copy. */
-  readonly file: FileView | undefined;
+  readonly file: SimulatedFile | undefined;
   /** The bytes of a write at the time of its submission. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
-  /** The extent of a sync: all changes before its submission. */
-  readonly syncPoint: SyncPoint | undefined;
+  /** The extent of a sync: all changes of the file, and of names, before its submission. */
+  readonly syncPoint: { readonly changes: number; readonly journaled: number };
   result: number | undefined;
+}
+
+/** An operation that begins. */
+export function flightOf(
+  operation: Operation,
+  open: DescriptorTable,
+  { journaled }: DirectoryTree,
+): Flight {
+  const descriptions = descriptorsOf(operation).map((fd) => open.get(fd));
+  const bytes = operation.op === "write"
+    ? operation.memory.bytes.slice(operation.offset, operation.offset + operation.length)
+    : undefined;
+  return {
+    operation,
+    descriptions,
+    file: descriptions[operation.op === "copyRange" ? 1 : 0]?.file,
+    bytes,
+    syncPoint: { changes: descriptions[0]?.file?.changes ?? 0, journaled },
+    result: undefined,
+  };
 }
 
 /** Observes every operation. */

@@ -2,7 +2,8 @@
 
 import { Buffer } from "node:buffer";
 import type { Block, Operation } from "../../../src/engine/operation.ts";
-import { describe, descriptorsOf, type Flight, type OpenDescription, rangeOf } from "./flight.ts";
+import type { Description } from "./descriptors.ts";
+import { describe, descriptorsOf, type Flight, rangeOf } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
 
 /** The alignment of Direct I/O, in bytes. */
@@ -75,7 +76,7 @@ export class Judge {
     return this.#brokenByAlignment(operation, description);
   }
 
-  #brokenByAlignment(transfer: Transfer, { isDirect }: OpenDescription): string | undefined {
+  #brokenByAlignment(transfer: Transfer, { isDirect }: Description): string | undefined {
     const { memory, offset, length, position } = transfer;
     if (length <= 0) return "it moves nothing";
     if (offset < 0 || offset + length > memory.bytes.length) return "it goes past its memory";

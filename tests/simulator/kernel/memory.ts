@@ -10,16 +10,12 @@ const STALE = 0xdd;
 
 /** Allocates blocks. The last released block is allocated first, so that a late use by its former owner is detected. */
 export class SimulatedMemory {
+  #next = 1 << 20;
   readonly #free = new Map<number, Block[]>();
   /** The allocated blocks, and their requested sizes. */
   readonly #out = new Map<Block, number>();
-  readonly #make: (size: number) => Block;
   /** The bytes of allocated blocks, except those smaller than a sector, such as results of stat. */
   bytesForData = 0;
-
-  constructor(make: (size: number) => Block = simulatedMemory()) {
-    this.#make = make;
-  }
 
   /** The number of allocated blocks. */
   get blocks(): number {
@@ -30,9 +26,16 @@ export class SimulatedMemory {
     return this.#out.has(block as Block);
   }
 
+  /** Addresses are the same in each run. */
+  #new(size: number): Block {
+    const address = this.#next;
+    this.#next += size;
+    return { bytes: new Uint8Array(size), address, registration: -1 };
+  }
+
   acquire(requested: number): Block {
     const size = sizeClass(requested);
-    const block = this.#free.get(size)?.pop() ?? this.#make(size);
+    const block = this.#free.get(size)?.pop() ?? this.#new(size);
     block.bytes.fill(FRESH);
     this.#out.set(block, requested);
     if (isForData(requested)) this.bytesForData += requested;
@@ -51,21 +54,6 @@ export class SimulatedMemory {
     else this.#free.set(block.bytes.length, [block]);
     return true;
   }
-
-  /** Frees all blocks. They must no longer be used. */
-  all(): Block[] {
-    return [...this.#out.keys(), ...[...this.#free.values()].flat()];
-  }
-}
-
-/** Memory whose addresses are the same in each run. */
-function simulatedMemory(): (size: number) => Block {
-  let next = 1 << 20;
-  return (size) => {
-    const address = next;
-    next += size;
-    return { bytes: new Uint8Array(size), address, registration: -1 };
-  };
 }
 
 function isForData(requested: number): boolean {

@@ -20,11 +20,9 @@ import type { Description, DescriptorTable } from "./descriptors.ts";
 import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.ts";
 import type { Fate } from "./faults.ts";
 import type { Feature, FileSystemKind } from "./file_systems.ts";
-import type { Flight, SyncPoint } from "./flight.ts";
+import type { Flight } from "./flight.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
 import { writeStatfs, writeStatx } from "./statx.ts";
-
-type SimulatedFlight = Flight<Description>;
 
 const MOUNTS = "/proc/self/mountinfo";
 
@@ -63,13 +61,13 @@ export class SystemCalls {
   }
 
   /** Whether an operation reads the list of mounts. It never fails, because the behaviour of a server depends on it. */
-  readsMounts({ operation, descriptions: [description] }: SimulatedFlight): boolean {
+  readsMounts({ operation, descriptions: [description] }: Flight): boolean {
     return (operation.op === "open" && operation.name === MOUNTS) ||
       (description !== undefined && description.node === this.#texts.get(MOUNTS));
   }
 
   /** Performs an operation, as its fate allows. Returns its result. */
-  perform(flight: SimulatedFlight, { errno, most }: Fate): number {
+  perform(flight: Flight, { errno, most }: Fate): number {
     const { operation } = flight;
     // Linux frees a descriptor even if close(2) fails.
     if (operation.op === "close") this.#descriptors.close(operation.fd);
@@ -81,7 +79,7 @@ export class SystemCalls {
       const node = description!.node;
       if (!node.isDirectory) {
         node.forget(
-          flight.syncPoint!.changes,
+          flight.syncPoint.changes,
           this.#random,
           this.#mount.kind.answersEarly === true,
         );
@@ -97,7 +95,7 @@ export class SystemCalls {
     return -errno;
   }
 
-  #call(flight: SimulatedFlight, most: number): number {
+  #call(flight: Flight, most: number): number {
     const { operation, descriptions: [description, target] } = flight;
     switch (operation.op) {
       case "open":
@@ -123,7 +121,7 @@ export class SystemCalls {
         return most;
       }
       case "sync":
-        return this.#sync(description!.node, flight.syncPoint!) - description!.takeFailure();
+        return this.#sync(description!.node, flight.syncPoint) - description!.takeFailure();
       case "allocate":
         return this.#allocate(operation, fileOf(description), most);
       case "truncate":
@@ -142,6 +140,7 @@ export class SystemCalls {
       case "unlink":
         return this.#unlink(operation, description!);
       case "copyRange":
+        if (target!.appends) return -Errno.EBADF;
         return this.#copyRange(operation, fileOf(description), fileOf(target), most);
       case "lock":
         return lock(operation.operation, description!);
@@ -221,7 +220,7 @@ export class SystemCalls {
 
   // ---- files ------------------------------------------------------------------------------------------------------
 
-  #sync(node: Node, { changes, journaled }: SyncPoint): number {
+  #sync(node: Node, { changes, journaled }: Flight["syncPoint"]): number {
     if (node.isDirectory) this.#mount.tree.makeDurable(node, journaled);
     else node.makeDurable(changes);
     return 0;
@@ -244,6 +243,8 @@ export class SystemCalls {
   ): number {
     if (this.#lacks("copy")) return -this.#random.pick([Errno.EXDEV, Errno.EOPNOTSUPP]);
     const bytes = from.read(position, most);
+    const overlaps = Math.abs(position - targetPosition) < bytes.length;
+    if (from === to && overlaps) return -Errno.EINVAL;
     to.write(targetPosition, bytes);
     return bytes.length;
   }

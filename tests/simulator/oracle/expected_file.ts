@@ -1,7 +1,7 @@
 // The possible content of a file: for each byte one value, or two if both are possible, and the possible lengths.
 
 import { Buffer } from "node:buffer";
-import type { FileView } from "../kernel/flight.ts";
+import type { SimulatedFile } from "../kernel/simulated_file.ts";
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { Ranges } from "./ranges.ts";
 
@@ -18,7 +18,7 @@ export class ExpectedFile {
   longest: number;
 
   /** Makes the whole file content. */
-  constructor(readonly view: FileView) {
+  constructor(readonly view: SimulatedFile) {
     this.end = this.longest = view.size;
     view.copyTo(this.content, 0, view.size);
   }

@@ -1,8 +1,8 @@
 // The oracle observes every operation and every call, and checks the contract of the module.
 
 import type { FaultTarget } from "../kernel/faults.ts";
-import type { FileView, Flight, FlightObserver } from "../kernel/flight.ts";
-import type { Kept } from "../kernel/simulated_file.ts";
+import type { Flight, FlightObserver } from "../kernel/flight.ts";
+import type { Kept, SimulatedFile } from "../kernel/simulated_file.ts";
 import type { Random } from "../random.ts";
 import type { World } from "../world.ts";
 import { ExpectedNames, type Place } from "./expected_names.ts";
@@ -65,12 +65,12 @@ export class Oracle implements FlightObserver, Surroundings {
   }
 
   /** Whether an open is about to truncate a file. */
-  isEmptied({ inode }: FileView): boolean {
+  isEmptied({ inode }: SimulatedFile): boolean {
     return [...this.emptied].some(({ seen }) => seen.has(inode));
   }
 
   /** The tracked file. At the first call the whole file is content. */
-  track(view: FileView): TrackedFile {
+  track(view: SimulatedFile): TrackedFile {
     let file = this.#files.get(view.inode);
     if (!file) {
       file = new TrackedFile(view, this);

@@ -2,7 +2,8 @@
 
 import { Buffer } from "node:buffer";
 import { alignUp } from "../../../src/align.ts";
-import { type FileView, type Flight, rangeOf } from "../kernel/flight.ts";
+import { type Flight, rangeOf } from "../kernel/flight.ts";
+import type { SimulatedFile } from "../kernel/simulated_file.ts";
 import type { World } from "../world.ts";
 import { CutsByOthers } from "./cuts_by_others.ts";
 import { DurableFile } from "./durable_file.ts";
@@ -21,7 +22,7 @@ export interface Surroundings {
   /** The number of the current event. */
   now(): number;
   /** Whether an open is about to truncate the file. */
-  isEmptied(view: FileView): boolean;
+  isEmptied(view: SimulatedFile): boolean;
 }
 
 /** One file under test, with any names and descriptors. */
@@ -57,7 +58,7 @@ export class TrackedFile {
   /** Whether a server that answers early has lost bytes of completed writes. */
   #lostAt = 0;
 
-  constructor(readonly view: FileView, around: Surroundings) {
+  constructor(readonly view: SimulatedFile, around: Surroundings) {
     this.#around = around;
     this.touches = new Touches(around);
     this.#synced = { time: 0, end: view.size };

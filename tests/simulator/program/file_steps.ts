@@ -1,4 +1,4 @@
-// Steps that open, close, name and sync files.
+// Steps that open, close and sync files.
 
 import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaFile } from "../../../mod.ts";
@@ -6,19 +6,60 @@ import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { ASKED, mayPublish, publish } from "./name_steps.ts";
 import { Handle, type Over, type Session, type Slot } from "./session.ts";
-import type { Of } from "./steps.ts";
+import { nothing, onFile, type Path, path, step } from "./step.ts";
+import type { Random } from "../random.ts";
 
-export async function open(
-  session: Session,
-  slot: Slot,
-  action: Of<"create"> | Of<"open"> | Of<"temp">,
-): Promise<void> {
-  if (slot.handle || slot.opening) return;
-  slot.opening = true;
-  if (action.do === "temp") await openTemporary(session, slot);
-  else if (action.do === "create" && action.atomic) await createAtomic(session, slot, action);
-  else await openNamed(session, slot, action);
-  slot.opening = false;
+/** How a file is opened by a path. */
+interface Opening {
+  readonly path: Path;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly create: "no" | "yes" | "new";
+  readonly truncate: boolean;
+  /** Every write goes to the current end of the file. */
+  readonly append: boolean;
+  readonly direct: "prefer" | "off" | "require";
+}
+
+interface Creation extends Pick<Opening, "path" | "read" | "direct"> {
+  readonly atomic: boolean;
+}
+
+function direct(random: Random): Opening["direct"] {
+  return random.weighted([[4, "prefer"], [1, "off"], [0.5, "require"]]);
+}
+
+function drawOpening(random: Random): Opening {
+  const append = random.chance(0.15);
+  const write = append || random.chance(0.85);
+  return {
+    path: path(random),
+    read: !write || random.chance(0.9),
+    write,
+    create: random.pick(["no", "yes", "yes", "new"]),
+    truncate: !append && random.chance(0.2),
+    append,
+    direct: append ? "prefer" : direct(random),
+  };
+}
+
+function drawCreation(random: Random): Creation {
+  return {
+    path: path(random),
+    atomic: random.chance(0.35),
+    read: random.chance(0.9),
+    direct: direct(random),
+  };
+}
+
+/** Puts a file into a slot without one. */
+function opening<Args>(take: (session: Session, slot: Slot, args: Args) => Over) {
+  return async (session: Session, slot: Slot, args: Args) => {
+    if (slot.handle || slot.opening) return;
+    slot.opening = true;
+    await take(session, slot, args);
+    slot.opening = false;
+  };
 }
 
 function openTemporary(session: Session, slot: Slot): Promise<void> {
@@ -31,7 +72,7 @@ function openTemporary(session: Session, slot: Slot): Promise<void> {
   });
 }
 
-function createAtomic(session: Session, slot: Slot, action: Of<"create">): Promise<void> {
+function createAtomic(session: Session, slot: Slot, action: Creation): Promise<void> {
   const { world, oracle, module } = session;
   const path = session.path(action.path);
   const target = world.placeOf(path)!;
@@ -51,18 +92,19 @@ function createAtomic(session: Session, slot: Slot, action: Of<"create">): Promi
   });
 }
 
-function openNamed(
-  session: Session,
-  slot: Slot,
-  action: Of<"create"> | Of<"open">,
-): Over {
+function create(session: Session, slot: Slot, action: Creation): Over {
+  if (action.atomic) return createAtomic(session, slot, action);
+  const { path, read, direct } = action;
+  const created = { write: true, create: "yes", truncate: true, append: false } as const;
+  return openNamed(session, slot, { ...created, path, read, direct }, true);
+}
+
+/** Opens or creates a file; with `byCreate` by DmaFile.create. */
+function openNamed(session: Session, slot: Slot, action: Opening, byCreate = false): Over {
   const { world, oracle, module } = session;
   const path = session.path(action.path);
   const place = world.placeOf(path)!;
-  const created = { write: true, create: "yes", truncate: true, append: false };
-  const { write, create, append, truncate: isTruncated } = action.do === "create"
-    ? created
-    : action;
+  const { read, write, create, append, truncate: isTruncated, direct } = action;
   const empties = write && isTruncated;
   const createsNew = write && create === "new";
   const creates = write && create !== "no";
@@ -78,13 +120,12 @@ function openNamed(
     oracle.emptied.add(emptied);
   }
   const naming = oracle.names.begin(place, found, ...(creates ? ["new"] as const : []));
-  const { read, direct } = action;
   const options = { read, write, create: creates && !createsNew, createNew: createsNew, direct };
-  const promise = action.do === "create"
+  const promise = byCreate
     ? module.DmaFile.create(path, { read, direct })
     : module.DmaFile.open(path, { ...options, truncate: empties, append });
   return session.call({
-    name: action.do,
+    name: "open",
     promise,
     memory: ASKED,
     errnos: [
@@ -115,7 +156,7 @@ function openNamed(
 }
 
 /** Errors of an open that requires a feature that some file systems lack. */
-function refusalsOf({ direct }: Of<"create"> | Of<"open">): number[] {
+function refusalsOf({ direct }: Pick<Opening, "direct">): number[] {
   return direct === "require" ? [Errno.EOPNOTSUPP] : [];
 }
 
@@ -129,7 +170,7 @@ function handleOf(
   { read, write, append = false }: { read: boolean; write: boolean; append?: boolean },
 ): Handle {
   const fd = session.module.descriptorNumber(file);
-  const tracked = session.oracle.track(session.world.kernel.fileUnder(fd)!);
+  const tracked = session.oracle.track(session.world.kernel.description(fd).file!);
   const block = file.direct && !session.world.exactTails ? file.alignment.offset : 1;
   return new Handle(file, tracked, block, read, write, append);
 }
@@ -140,7 +181,7 @@ function handleOf(
 export function closeFile(
   session: Session,
   handle: Handle,
-  { twice }: Pick<Of<"close file">, "twice">,
+  { twice }: { twice: boolean },
   slot: Slot,
 ): Over {
   if (handle.closing || !mayPublish(session, handle)) return;
@@ -176,7 +217,7 @@ async function closeTwice(file: DmaFile): Promise<void> {
 }
 
 /** Drops a file, with its streams. */
-export function dropFile(session: Session, handle: Handle, _: unknown, slot: Slot): void {
+function dropFile(session: Session, handle: Handle, _: unknown, slot: Slot): void {
   const { writer, reader } = slot;
   if (handle.closing || reader || writer?.oracle.isLocked || writer?.oracle.ending) return;
   if (writer && session.callsOf(writer.oracle).length > 0) return;
@@ -206,13 +247,13 @@ function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
 }
 
 /** Syncs a file, not through its streams. */
-export function syncFile(session: Session, handle: Handle, { dataOnly }: Of<"sync file">) {
+function syncFile(session: Session, handle: Handle, { dataOnly }: { dataOnly: boolean }) {
   const done = beginSync(session, handle.tracked);
   const promise = dataOnly ? handle.file.syncData() : handle.file.sync();
   return session.call({ name: "sync file", promise, handle, done });
 }
 
-export function askSize(session: Session, handle: Handle, { stats }: Of<"size">): Promise<void> {
+function askSize(session: Session, handle: Handle, { stats }: { stats: boolean }): Over {
   const { tracked } = handle;
   for (const { handle: other } of session.slots) {
     if (!other || other.file.isSameFile(handle.file) === (other.tracked === tracked)) continue;
@@ -237,3 +278,30 @@ async function sizeOf({ file, tracked }: Handle): Promise<number> {
   if (ino !== tracked.view.inode) throw new Violation("file", `stat() says inode ${ino}`);
   return size;
 }
+
+// ---- the steps ----------------------------------------------------------------------------------------------------
+
+export const openingSteps = {
+  create: step(2.4, drawCreation, opening(create)),
+  open: step(2.4, drawOpening, opening(openNamed)),
+  temp: step(0.3, nothing, opening(openTemporary)),
+  "close file": onFile(1.5, (random) => ({ twice: random.chance(0.2) }), closeFile),
+  "drop file": onFile(0.3, nothing, dropFile),
+};
+
+export const syncSteps = {
+  "sync file": onFile(1, (random) => ({ dataOnly: random.chance(0.5) }), syncFile),
+  size: onFile(0.5, (random) => ({ stats: random.chance(0.5) }), askSize),
+  // A call that waits for a lock may wait until the end of the program.
+  lock: onFile(
+    0.4,
+    (random) => ({ exclusive: random.chance(0.5) }),
+    (session, handle, { exclusive }) =>
+      session.call({ name: "tryLock", promise: handle.file.tryLock(exclusive), handle }),
+  ),
+  unlock: onFile(
+    0.3,
+    nothing,
+    (session, handle) => session.call({ name: "unlock", promise: handle.file.unlock(), handle }),
+  ),
+};

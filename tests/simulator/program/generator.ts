@@ -1,7 +1,8 @@
 // Generates programs: calls of users on files and streams, in any order.
 
 import type { Random } from "../random.ts";
-import { type Action, draw, NAMES, type Of, type Program, type Step, weights } from "./steps.ts";
+import { NAMES } from "./step.ts";
+import { type Action, draw, type Of, type Program, type Step, weights } from "./steps.ts";
 
 /** The steps that put a file into a slot. */
 const OPENING = weights.filter(([, name]) =>

@@ -4,7 +4,7 @@ import { Errno } from "../../../src/engine/linux.ts";
 import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Handle, Over, Session } from "./session.ts";
-import type { Of } from "./steps.ts";
+import { nothing, onFile, type Path, path } from "./step.ts";
 
 /** The memory for reading /proc/swaps. */
 export const ASKED = 4096;
@@ -38,7 +38,7 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
 }
 
 /** Renames a file, or changes the future name of an atomic one. */
-export function rename(session: Session, handle: Handle, { path }: Of<"rename">): Over {
+function rename(session: Session, handle: Handle, { path }: { path: Path }): Over {
   if (handle.closing || handle.renames % 2 === 1) return;
   const { world, oracle } = session;
   const text = session.path(path);
@@ -90,7 +90,7 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
 }
 
 /** Removes the name of a file. */
-export function remove(session: Session, handle: Handle): Over {
+function remove(session: Session, handle: Handle): Over {
   if (handle.closing || handle.renames % 2 === 1) return;
   const { world, oracle } = session;
   // An atomic file may be published meanwhile.
@@ -115,3 +115,8 @@ export function remove(session: Session, handle: Handle): Over {
     },
   });
 }
+
+export const nameSteps = {
+  rename: onFile(0.7, (random) => ({ path: path(random) }), rename),
+  remove: onFile(0.5, nothing, remove),
+};

@@ -4,11 +4,28 @@ import { alignUp } from "../../../src/align.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { DIRECTORIES } from "../world.ts";
 import { bytesOf } from "./bytes.ts";
-import type { Session } from "./session.ts";
-import type { Of } from "./steps.ts";
+import type { Random } from "../random.ts";
+import { crash } from "./program_end_steps.ts";
+import type { Session, Slot } from "./session.ts";
+import { nothing, path, size, step } from "./step.ts";
+
+function drawOther(random: Random) {
+  return {
+    what: random.weighted([
+      [4, "append"],
+      [4, "truncate"],
+      [2, "rename"],
+      [2, "remove"],
+      [1, "replace"],
+    ]),
+    path: path(random),
+    amount: size(random),
+    seed: random.seed(),
+  };
+}
 
 /** A change to a file or a name that the module does not see. */
-export function act(session: Session, action: Of<"another process">): void {
+function act(session: Session, _: Slot, action: ReturnType<typeof drawOther>): void {
   const { world, oracle } = session;
   const path = `${world.root}/${DIRECTORIES[action.path.directory]}/${action.path.name}`;
   const inode = world.fileAt(path)?.inode;
@@ -82,3 +99,28 @@ function truncate(session: Session, tracked: TrackedFile, path: string, length: 
   session.world.truncate(path, length);
   tracked.truncatedByOthers(length, size);
 }
+
+function changeDirectory(session: Session, _: Slot, { directory }: { directory: number }): void {
+  const { world } = session;
+  session.directory = directory;
+  const folder = DIRECTORIES[directory];
+  world.changeDirectory(folder === undefined ? world.root : `${world.root}/${folder}`);
+}
+
+export const otherSteps = {
+  "another process": step(1.5, drawOther, act),
+  "change directory": step(
+    0.2,
+    (random) => ({ directory: random.between(-1, 1) }),
+    changeDirectory,
+  ),
+  /** An uncaught error, after which the program continues. */
+  crash: step(0.4, nothing, crash),
+  sleep: step(
+    2,
+    (random) => ({ microseconds: random.pick([0, 10, 500, 20_000]) }),
+    ({ world }, _, { microseconds }) => world.clock.sleep(microseconds),
+  ),
+  /** The task waits for all its steps. */
+  join: step(1, nothing, () => {}),
+};

@@ -3,7 +3,8 @@
 import { bytesOf } from "./bytes.ts";
 import { mayPublish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
-import type { Of } from "./steps.ts";
+import type { Random } from "../random.ts";
+import { size, step } from "./step.ts";
 import { beginClose, type Closing, finishClose, giveUp } from "./writer_end_steps.ts";
 import { callOf, noteFailure } from "./writer_steps.ts";
 
@@ -14,7 +15,26 @@ interface Source {
   readonly end: () => Promise<void>;
 }
 
-export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Promise<void> {
+function drawPipe(random: Random, slots: number) {
+  return {
+    /** Another file's reader, or bytes of the program. */
+    source: random.pick(["file", "program"]),
+    from: random.below(slots),
+    size: size(random),
+    seed: random.seed(),
+    preventClose: random.chance(0.3),
+    preventAbort: random.chance(0.3),
+    preventCancel: random.chance(0.3),
+    /** A signal aborts the pipe after so many microseconds. */
+    abortAfter: random.chance(0.2) ? random.below(3000) : undefined,
+    /** The source fails after so many chunks. */
+    failAfter: random.chance(0.2) ? random.below(4) : undefined,
+  };
+}
+
+type Pipe = ReturnType<typeof drawPipe>;
+
+async function pipeInto(session: Session, slot: Slot, choice: Pipe): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.oracle.isLocked || writer.oracle.ending || writer.oracle.end) return;
   const { oracle, stream, handle } = writer;
@@ -103,7 +123,7 @@ async function fail(
 function programSource(
   session: Session,
   { oracle }: OpenWriter,
-  { size, seed, failAfter }: Of<"pipe">,
+  { size, seed, failAfter }: Pipe,
 ): Source {
   const bytes = bytesOf(seed, Math.min(size, oracle.room));
   const error = session.ownError("the source fails");
@@ -127,7 +147,7 @@ function fileSource(
   session: Session,
   from: Slot,
   writer: OpenWriter,
-  { seed }: Of<"pipe">,
+  { seed }: Pipe,
 ): Source | undefined {
   const { handle } = from;
   if (!handle?.readable || handle.closing) return undefined;
@@ -160,3 +180,5 @@ function fileSource(
     },
   };
 }
+
+export const pipe = step(2, drawPipe, pipeInto);

@@ -1,25 +1,19 @@
 // Steps that read, write, truncate and copy at positions.
 
 import { Errno } from "../../../src/engine/linux.ts";
-import type { DmaFile } from "../../../mod.ts";
+import type { ByteRange, DmaFile } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Handle, Over, Session } from "./session.ts";
-import type { Of } from "./steps.ts";
+import type { Random } from "../random.ts";
+import { changing, onFile, place, reading, size } from "./step.ts";
 
 const NOTHING = new Uint8Array(0);
 
 /** The maximum length of a file. */
 const FURTHEST = 2 ** 50;
-
-/** Whether a call may change the file now. */
-export function isChangeable(session: Session, handle: Handle): boolean {
-  const { tracked, writable, appends, closing } = handle;
-  if (!writable || appends || closing) return false;
-  return !session.isOthers(tracked, handle) && !session.oracle.isEmptied(tracked.view);
-}
 
 /**
  * Whether a range is free: no running call uses it, and no writer has written or will write there. A writer of another
@@ -113,7 +107,13 @@ function checkLength(
   if (got !== right) throw new Violation("reads", `${got} bytes at ${position}, right is ${right}`);
 }
 
-export function readAt(session: Session, handle: Handle, action: Of<"readAt">): Promise<void> {
+interface Reading {
+  readonly position: number;
+  readonly length: number;
+  readonly aligned: boolean;
+}
+
+function readAt(session: Session, handle: Handle, action: Reading): Promise<void> {
   const { file, tracked } = handle;
   const since = session.oracle.now();
   const position = action.aligned ? file.alignDown(action.position) : action.position;
@@ -143,7 +143,17 @@ async function readInto(file: DmaFile, position: number, length: number): Promis
   return buffer.bytes.subarray(0, read);
 }
 
-export function readMany(session: Session, handle: Handle, action: Of<"readMany">): Promise<void> {
+function drawReads(random: Random) {
+  return {
+    ranges: Array.from({ length: random.below(6) }, () => [place(random), size(random)] as const),
+    maxGap: random.pick([0, 4096, 1 << 20]),
+    maxMerged: random.pick([4096, 100_000, 1 << 20]),
+    concurrency: random.pick([1, 2, 16]),
+    stopAfter: random.pick([1, 100]),
+  };
+}
+
+function readMany(session: Session, handle: Handle, action: ReturnType<typeof drawReads>): Over {
   const { file, tracked } = handle;
   const { maxGap, maxMerged, concurrency, stopAfter } = action;
   const options = { maxGap, maxMerged, concurrency };
@@ -168,7 +178,16 @@ export function readMany(session: Session, handle: Handle, action: Of<"readMany"
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
-export function writeAt(session: Session, handle: Handle, action: Of<"writeAt">): Over {
+function drawWrite(random: Random) {
+  return {
+    block: random.below(12),
+    blocks: random.below(4),
+    buffer: random.chance(0.5),
+    seed: random.seed(),
+  };
+}
+
+function writeAt(session: Session, handle: Handle, action: ReturnType<typeof drawWrite>): Over {
   const { file, tracked } = handle;
   const unit = file.alignment.offset;
   const bytes = bytesOf(action.seed, action.blocks * unit);
@@ -201,7 +220,17 @@ function bufferOf({ file }: Handle, bytes: Uint8Array) {
   return buffer;
 }
 
-function lengthOf({ of, amount }: Of<"truncate">["to"], { expected, view }: TrackedFile): number {
+/** A length relative to the file's length. */
+function drawLength(random: Random) {
+  return {
+    of: random.pick(["zero", "content", "size", "beyond"]),
+    amount: random.pick([0, 1, 100, 512, 5000]),
+  };
+}
+
+type Length = ReturnType<typeof drawLength>;
+
+function lengthOf({ of, amount }: Length, { expected, view }: TrackedFile): number {
   switch (of) {
     case "zero":
       return amount;
@@ -214,7 +243,7 @@ function lengthOf({ of, amount }: Of<"truncate">["to"], { expected, view }: Trac
   }
 }
 
-export function truncate(session: Session, handle: Handle, { to }: Of<"truncate">): Over {
+function truncate(session: Session, handle: Handle, { to }: { to: Length }): Over {
   const { tracked } = handle;
   // The reservation of another handle may fail, and is cut off then.
   const isReserved = session.isShared(handle) && tracked.reserves.size > 0;
@@ -235,8 +264,12 @@ export function truncate(session: Session, handle: Handle, { to }: Of<"truncate"
   });
 }
 
-export function preallocate(session: Session, handle: Handle, action: Of<"preallocate">): Over {
-  const { length, keepSize } = action;
+interface Reservation {
+  readonly length: number;
+  readonly keepSize: boolean;
+}
+
+function preallocate(session: Session, handle: Handle, { length, keepSize }: Reservation): Over {
   const { tracked } = handle;
   const { claims, expected, truncates } = tracked;
   const mustNotGrow = [...claims].some(({ to }) => to === FURTHEST);
@@ -261,7 +294,7 @@ export function preallocate(session: Session, handle: Handle, action: Of<"preall
   });
 }
 
-export function deallocate(session: Session, handle: Handle, action: Of<"deallocate">): Over {
+function deallocate(session: Session, handle: Handle, action: ByteRange): Over {
   const { tracked } = handle;
   const { position, length } = action;
   const end = position + length;
@@ -276,10 +309,19 @@ export function deallocate(session: Session, handle: Handle, action: Of<"dealloc
   });
 }
 
+function drawCopy(random: Random, slots: number) {
+  return {
+    target: random.below(slots),
+    position: place(random),
+    length: size(random),
+    block: random.below(12),
+  };
+}
+
 /** Copies a range of one file into another, or within one. */
-export function copy(session: Session, handle: Handle, action: Of<"copy">): Over {
+function copy(session: Session, handle: Handle, action: ReturnType<typeof drawCopy>): Over {
   const { handle: other } = session.slots[action.target]!;
-  if (!handle.readable || handle.closing || !other || !isChangeable(session, other)) return;
+  if (!handle.readable || handle.closing || !other || !session.mayChange(other)) return;
   const source = handle.tracked;
   const target = other.tracked;
   const { position } = action;
@@ -323,3 +365,43 @@ export function copy(session: Session, handle: Handle, action: Of<"copy">): Over
     failed: put.failed,
   });
 }
+
+export const rangeSteps = {
+  readAt: reading(
+    2,
+    (random) => ({ position: place(random), length: size(random), aligned: random.chance(0.2) }),
+    readAt,
+    (file) => file.readAt(0, 100),
+  ),
+  readMany: reading(
+    0.6,
+    drawReads,
+    readMany,
+    (file) => Array.fromAsync(file.readMany([{ position: 0, length: 1 }])),
+  ),
+  writeAt: changing(
+    2.5,
+    drawWrite,
+    writeAt,
+    (file) => file.writeAt(new Uint8Array(file.alignment.offset), 0),
+  ),
+  truncate: changing(
+    1.5,
+    (random) => ({ to: drawLength(random) }),
+    truncate,
+    (file) => file.truncate(),
+  ),
+  preallocate: changing(
+    1,
+    (random) => ({ length: 1 + place(random), keepSize: random.chance(0.5) }),
+    preallocate,
+    (file) => file.preallocate(1),
+  ),
+  deallocate: changing(
+    0.5,
+    (random) => ({ position: place(random), length: 1 + size(random) }),
+    deallocate,
+    (file) => file.deallocate(0, 1),
+  ),
+  copy: onFile(2, drawCopy, copy),
+};

@@ -3,15 +3,28 @@
 import { Violation } from "../oracle/promises.ts";
 import { checkRead } from "./range_steps.ts";
 import type { Handle, OpenReader, Session, Slot } from "./session.ts";
-import type { Of } from "./steps.ts";
+import type { Random } from "../random.ts";
+import { onFile, place, size, SIZES_OF_BUFFERS, step } from "./step.ts";
 
 /** The maximum number of bytes that are read to the end. */
 const MOST_READ = 4 << 20;
 
-export function openReader(
+function drawReader(random: Random) {
+  return {
+    /** The file's own reader, with default options. */
+    byDefault: random.chance(0.1),
+    start: place(random),
+    length: random.chance(0.5) ? Infinity : size(random),
+    bufferSize: random.pick(SIZES_OF_BUFFERS),
+    readAhead: random.below(5),
+    closeFile: random.chance(0.2),
+  };
+}
+
+function openReader(
   session: Session,
   handle: Handle,
-  action: Of<"reader">,
+  action: ReturnType<typeof drawReader>,
   slot: Slot,
 ): void {
   if (handle.closing || slot.reader) return;
@@ -49,10 +62,10 @@ export function openReader(
 }
 
 /** Reads some chunks, into views of the program if `view` is a size. */
-export async function readStream(
+async function readStream(
   session: Session,
   slot: Slot,
-  { reads, view }: Of<"read">,
+  { reads, view }: { reads: number; view: number },
 ): Promise<void> {
   const { reader } = slot;
   if (!reader || reader.busy) return;
@@ -114,7 +127,7 @@ function checkEnd({ handle, since, end }: OpenReader, position: number): void {
   throw new Violation("reads", `the stream ends at ${position} of ${tracked.view.size}`);
 }
 
-export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void {
+function skip(session: Session, slot: Slot, { bytes }: { bytes: number }): void {
   const { reader } = slot;
   if (!reader || reader.busy || reader.over) return;
   const { stream, handle, since, end } = reader;
@@ -137,7 +150,7 @@ export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void 
 export async function endReader(
   session: Session,
   slot: Slot,
-  { how }: Of<"end reader">,
+  { how }: { how: "cancel" | "close" | "read all" | "drop" },
 ): Promise<void> {
   const { reader } = slot;
   if (!reader || (reader.busy && how !== "close")) return;
@@ -163,3 +176,15 @@ export async function endReader(
   session.oracle.memoryUsers.delete(reader.memory);
   if (slot.reader === reader) slot.reader = undefined;
 }
+
+export const readerSteps = {
+  reader: onFile(2, drawReader, openReader),
+  read: step(3, (random) => ({
+    reads: random.between(1, 3),
+    view: random.pick([0, 0, 100, 4096, 16_384]),
+  }), readStream),
+  skip: step(1, (random) => ({ bytes: size(random) }), skip),
+  "end reader": step(1.5, (random) => ({
+    how: random.pick(["cancel", "close", "read all", "drop"]),
+  }), endReader),
+};

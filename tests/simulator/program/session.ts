@@ -12,7 +12,7 @@ import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import { DIRECTORIES, type World } from "../world.ts";
 import type { Finalizers } from "./finalizers.ts";
-import type { Of } from "./steps.ts";
+import type { Path } from "./step.ts";
 
 /** The module under test: the real one, or one with a mistake in it. */
 export interface ModuleUnderTest {
@@ -167,7 +167,7 @@ export class Session {
   }
 
   /** A path in the form that the program uses. */
-  path({ directory, name, relative }: Of<"open">["path"]): string {
+  path({ directory, name, relative }: Path): string {
     const folder = DIRECTORIES[directory]!;
     const path = !relative
       ? `${this.world.root}/${folder}/${name}`
@@ -266,6 +266,13 @@ export class Session {
       this.slots.some(({ handle: other }) =>
         other?.tracked === tracked && other.owns && other !== handle
       );
+  }
+
+  /** Whether a call may change the file now. */
+  mayChange(handle: Handle): boolean {
+    const { tracked, writable, appends, closing } = handle;
+    if (!writable || appends || closing) return false;
+    return !this.isOthers(tracked, handle) && !this.oracle.isEmptied(tracked.view);
   }
 
   /** Whether another handle has the same file. */

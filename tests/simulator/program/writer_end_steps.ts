@@ -3,13 +3,30 @@
 import { Violation } from "../oracle/promises.ts";
 import { mayPublish, publish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
-import type { Of } from "./steps.ts";
+import type { Random } from "../random.ts";
+import { step } from "./step.ts";
 import { callOf, noteFailure, takeLock } from "./writer_steps.ts";
+
+type WriterEnding = "close" | "lock" | "dispose" | "seal" | "abort" | "abort lock" | "drop";
+
+function drawEnding(random: Random): { how: WriterEnding } {
+  return {
+    how: random.weighted([
+      [5, "close"],
+      [1, "lock"],
+      [1, "dispose"],
+      [2, "seal"],
+      [3, "abort"],
+      [1, "abort lock"],
+      [1, "drop"],
+    ]),
+  };
+}
 
 export async function endWriter(
   session: Session,
   slot: Slot,
-  { how }: Of<"end writer">,
+  { how }: { how: WriterEnding },
 ): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
@@ -29,7 +46,7 @@ export async function endWriter(
 function endAtWrongTime(
   session: Session,
   writer: OpenWriter,
-  how: Of<"end writer">["how"],
+  how: WriterEnding,
 ): Promise<void> {
   const { stream } = writer;
   return callOf(session, writer, {
@@ -197,3 +214,5 @@ async function abort(
   // An abort may report a failed cut, which is not the writer's first failure.
   await callOf(session, writer, { name: how, promise, over, failed: () => {} });
 }
+
+export const endWriterStep = step(5, drawEnding, endWriter);

@@ -8,15 +8,33 @@ import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Call, Handle, OpenWriter, Over, Session, Slot, StandingName } from "./session.ts";
-import type { Of } from "./steps.ts";
+import type { Random } from "../random.ts";
+import { nothing, onFile, place, size, SIZES_OF_BUFFERS, step } from "./step.ts";
 
 /** The default options, which `DmaFile.writable` uses. */
 const DEFAULTS = { preallocate: true, sizeHint: 0, syncOnClose: true, closeFile: true };
 
-export function openWriter(
+function drawWriter(random: Random) {
+  const sizes = { bufferSize: random.pick(SIZES_OF_BUFFERS), writeBehind: random.between(1, 4) };
+  return {
+    place: random.weighted([[5, "start"], [2, "position"], [3, "append"], [1, "default"]]),
+    position: random.chance(0.1) ? (9 << 20) + random.below(5000) : place(random),
+    options: {
+      ...(random.chance(0.1) ? {} : sizes),
+      preallocate: random.chance(0.6),
+      sizeHint: random.weighted([[3, 0], [1, 5000], [1, 100_000]]),
+      syncOnClose: random.chance(0.8),
+      closeFile: random.chance(0.5),
+    },
+    /** Waits until the writer knows its start. */
+    waits: random.chance(0.5),
+  };
+}
+
+function openWriter(
   session: Session,
   handle: Handle,
-  { place, position, options: chosen, waits }: Of<"writer">,
+  { place, position, options: chosen, waits }: ReturnType<typeof drawWriter>,
   slot: Slot,
 ): Over {
   if (handle.closing || handle.probed || !handle.writable) return;
@@ -105,7 +123,19 @@ export function noteFailure({ oracle }: OpenWriter, error: unknown): void {
 
 // ---- chunks -------------------------------------------------------------------------------------------------------
 
-export async function write(session: Session, slot: Slot, action: Of<"write">): Promise<void> {
+function drawChunk(random: Random) {
+  return {
+    size: size(random),
+    how: random.weighted([[6, "call"], [2, "lock"], [1, "buffer"], [2, "burst"]]),
+    seed: random.seed(),
+  };
+}
+
+async function write(
+  session: Session,
+  slot: Slot,
+  action: ReturnType<typeof drawChunk>,
+): Promise<void> {
   const { writer, ended } = slot;
   if (!writer && ended) return await refused(session, ended, ended.stream.write(bytesOf(1, 3)));
   if (!writer || writer.oracle.end) return;
@@ -192,7 +222,7 @@ async function writeUnderLock(
 }
 
 /** A value that is not a chunk is rejected, and no other chunk is lost. */
-export function writeNonsense(session: Session, slot: Slot): Over {
+function writeNonsense(session: Session, slot: Slot): Over {
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
   const nonsense = "nonsense" as unknown as ArrayBuffer;
@@ -202,7 +232,7 @@ export function writeNonsense(session: Session, slot: Slot): Over {
 // ---- flush and sync -----------------------------------------------------------------------------------------------
 
 /** Waits until the written bytes are in the file, and with `durable` synced. */
-export function flush(
+function flush(
   session: Session,
   slot: Slot,
   { tail }: { tail: boolean },
@@ -248,7 +278,7 @@ function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
 }
 
 /** Blocks until the written bytes are in the file. */
-export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush now">): void {
+function flushNow(session: Session, slot: Slot, { durable }: { durable: boolean }): void {
   const writer = slot.writer ?? slot.ended;
   if (!writer) return;
   const { stream, oracle, handle, source } = writer;
@@ -301,3 +331,20 @@ function checkPosition(
     `${position}, at least ${least} is right, flushed is ${stream.currentFlushedPos}`,
   );
 }
+
+export const writerSteps = {
+  writer: onFile(5, drawWriter, openWriter),
+  write: step(16, drawChunk, write),
+  "write nonsense": step(0.5, nothing, writeNonsense),
+  flush: step(
+    1.5,
+    (random) => ({ tail: random.chance(0.3) }),
+    (session, slot, action) => flush(session, slot, action, false),
+  ),
+  sync: step(
+    4,
+    (random) => ({ tail: random.chance(0.5) }),
+    (session, slot, action) => flush(session, slot, action, true),
+  ),
+  "flush now": step(2, (random) => ({ durable: random.chance(0.5) }), flushNow),
+};

@@ -7,13 +7,12 @@ import { Finalizers } from "../program/finalizers.ts";
 const FIRST_ADDRESS = 2 ** 40 + 16;
 
 /**
- * Replaces everything that is not deterministic; addresses only with a simulated kernel. Returns the control of the
- * collection of dropped objects.
+ * Replaces everything that is not deterministic. Returns the control of the collection of dropped objects.
  */
-export function makeDeterministic(isSimulated: boolean): Finalizers {
+export function makeDeterministic(): Finalizers {
   const finalizers = new Finalizers();
   globalThis.FinalizationRegistry = finalizers.registryClass();
-  if (isSimulated) replaceAddresses();
+  replaceAddresses();
   // The event loop never has to turn: no time passes while JavaScript runs.
   performance.now = () => 0;
   let names = 0;
@@ -22,7 +21,7 @@ export function makeDeterministic(isSimulated: boolean): Finalizers {
 }
 
 /** Makes the addresses of JavaScript memory the same in each run. */
-export function replaceAddresses(): void {
+function replaceAddresses(): void {
   const addresses = new WeakMap<object, number>();
   let next = FIRST_ADDRESS;
   const of = (value: ArrayBuffer | ArrayBufferView) => value as unknown as Deno.PointerObject;

@@ -18,10 +18,9 @@ export interface Finding {
 export async function findControl(
   control: Control,
   milliseconds: number,
-  directory?: string,
 ): Promise<Finding> {
   const { changes } = control;
-  const options = { seeds: 1, workers: 1, stopsAtFirst: true, milliseconds, changes, directory };
+  const options = { seeds: 1, workers: 1, stopsAtFirst: true, milliseconds, changes };
   const { tally: { operations }, failures: [failure] } = await simulateInWorkers(options);
   const broken = failure && (failure.promise ?? failure.message);
   return { control, operations, broken, seed: failure?.seed };

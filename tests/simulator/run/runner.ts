@@ -3,7 +3,6 @@
 import { type PromiseName, Violation } from "../oracle/promises.ts";
 import { makeDeterministic } from "./deterministic.ts";
 import { type Change, type LoadedModule, loadModule } from "./module.ts";
-import { openRealEngine } from "./real_engine.ts";
 import {
   programOf,
   simulate,
@@ -35,7 +34,7 @@ export function addTally(sum: Tally, { programs, operations, faults, cuts }: Tal
 }
 
 /** The shared state of all programs. */
-type Parts = Pick<SimulationOptions, "finalizers" | "real"> & { module: LoadedModule };
+type Parts = Pick<SimulationOptions, "finalizers"> & { module: LoadedModule };
 
 /** Runs programs over one loaded module. An isolate has one runner. */
 export class Runner {
@@ -47,11 +46,10 @@ export class Runner {
     this.#parts = parts;
   }
 
-  /** Makes this isolate deterministic, and loads the module with these changes. Programs run in a real directory, if any. */
-  static async load(changes: readonly Change[] = [], directory?: string): Promise<Runner> {
-    const finalizers = makeDeterministic(directory === undefined);
-    const real = directory === undefined ? undefined : { directory, engine: openRealEngine() };
-    return new Runner(changes, { finalizers, real, module: await loadModule(changes) });
+  /** Makes this isolate deterministic, and loads the module with these changes. */
+  static async load(changes: readonly Change[] = []): Promise<Runner> {
+    const finalizers = makeDeterministic();
+    return new Runner(changes, { finalizers, module: await loadModule(changes) });
   }
 
   /** Runs the program of a seed, or these steps of it. */

@@ -16,9 +16,7 @@ export interface SimulateOptions extends Manner {
 
 /** Runs programs in as many Workers as there are processors. */
 export async function simulateInWorkers(options: SimulateOptions): Promise<Report> {
-  // All Workers share the working directory of the process.
-  const most = options.directory === undefined ? navigator.hardwareConcurrency : 1;
-  const { seeds, workers = most, ...manner } = options;
+  const { seeds, workers = navigator.hardwareConcurrency, ...manner } = options;
   const seedsOf = (index: number): Seeds =>
     typeof seeds === "number"
       ? { first: seeds + index, stride: workers }
@@ -54,10 +52,9 @@ function runInWorker(order: Omit<Order, "current">): Promise<Report> {
 }
 
 /** The command that repeats a failed program. */
-export function commandOf({ seed, steps }: Failure, directory?: string): string {
+export function commandOf({ seed, steps }: Failure): string {
   const chosen = steps === undefined ? "" : ` --steps ${steps.join(",")}`;
-  const place = directory === undefined ? "" : ` --real ${directory}`;
-  return `deno task simulate${place} --seed ${seed}${chosen} --trace`;
+  return `deno task simulate --seed ${seed}${chosen} --trace`;
 }
 
 export function describeTally({ programs, operations, faults, cuts }: Tally): string {

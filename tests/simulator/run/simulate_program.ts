@@ -7,30 +7,23 @@ import { Violation } from "../oracle/promises.ts";
 import type { Finalizers } from "../program/finalizers.ts";
 import { closeFile } from "../program/file_steps.ts";
 import { generate } from "../program/generator.ts";
-import { perform } from "../program/perform.ts";
 import { endProcess } from "../program/program_end_steps.ts";
 import { endReader } from "../program/reader_steps.ts";
 import { Session } from "../program/session.ts";
-import { describeStep, type Program, type Step } from "../program/steps.ts";
+import { describeStep, perform, type Program, type Step } from "../program/steps.ts";
 import { endWriter } from "../program/writer_end_steps.ts";
 import { Random } from "../random.ts";
-import { type RealPlace, RealWorld } from "../real_world.ts";
-import { SimulatedWorld } from "../simulated_world.ts";
+import { World } from "../world.ts";
 import type { LoadedModule } from "./module.ts";
 
 /** More events than any program has. A program that needs more loops. */
 const MOST_EVENTS = 300_000;
-
-/** The maximum length of files on a real file system. */
-const FAR = 2 ** 33;
 
 /** The options of one run. */
 export interface SimulationOptions {
   readonly seed: number;
   readonly module: LoadedModule;
   readonly finalizers: Finalizers;
-  /** The world; by default a simulated kernel. */
-  readonly real?: RealPlace | undefined;
   /** The numbers of the steps to run; by default all. */
   readonly steps?: readonly number[] | undefined;
   readonly trace?: ((line: string) => void) | undefined;
@@ -60,29 +53,21 @@ export function programOf(seed: number, wanted?: readonly number[]): Program {
   return { ...program, steps: program.steps.filter(({ id }) => wanted.includes(id)) };
 }
 
-/** The same program without far positions, because reserved space takes room on a real disk. */
-function nearby<T>(value: T): T {
-  if (typeof value === "number") {
-    return (value >= FAR && value < Infinity ? value - FAR : value) as T;
-  }
-  if (Array.isArray(value)) return value.map(nearby) as T;
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, nearby(each)])) as T;
-}
-
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { seed, module, finalizers, real, trace } = options;
+  const { seed, module, finalizers, trace } = options;
   const random = new Random(seed);
   random.fork();
-  const chosen = programOf(seed, options.steps);
-  const program = real ? nearby(chosen) : chosen;
+  const program = programOf(seed, options.steps);
   const violated = (rule: string) =>
     oracle.guard(() => {
       throw new Violation("engine", rule);
     });
-  const common = { random: random.fork(), violated, trace };
-  const faulty = random.chance(0.8);
-  const world = real ? new RealWorld(common, real) : new SimulatedWorld(common, faulty);
+  const world = new World({
+    random: random.fork(),
+    faulty: random.chance(0.8),
+    violated,
+    trace,
+  });
   trace?.(`file system: ${world.description}`);
   const oracle = new Oracle(world, random.fork());
   module.substituteEngine(world.kernel);
@@ -196,9 +181,9 @@ async function runTask(
 /** Ends every stream and closes every file. */
 async function endAll(session: Session, random: Random): Promise<void> {
   for (const slot of session.slots) {
-    if (slot.reader) await endReader(session, slot, { do: "end reader", how: "close" });
+    if (slot.reader) await endReader(session, slot, { how: "close" });
     if (slot.writer) {
-      await endWriter(session, slot, { do: "end writer", how: random.pick(["close", "abort"]) });
+      await endWriter(session, slot, { how: random.pick(["close", "abort"]) });
     }
     if (slot.handle) await closeFile(session, slot.handle, { twice: false }, slot);
   }

@@ -12,8 +12,6 @@ export interface Manner {
   readonly milliseconds: number;
   /** The mistakes in the module. */
   readonly changes?: readonly Change[];
-  /** A real directory; by default a simulated kernel. */
-  readonly directory?: string | undefined;
   /** Whether to stop at the first failure, without reducing it. */
   readonly stopsAtFirst?: boolean;
 }
@@ -38,8 +36,8 @@ function* all(seeds: Seeds): Generator<number> {
 }
 
 async function runSeeds(order: Order): Promise<Report> {
-  const { milliseconds, changes, directory, stopsAtFirst = false } = order;
-  const runner = await Runner.load(changes, directory);
+  const { milliseconds, changes, stopsAtFirst = false } = order;
+  const runner = await Runner.load(changes);
   const tally = newTally();
   const failures: Failure[] = [];
   // performance.now() stands still here.

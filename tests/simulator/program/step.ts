@@ -1,0 +1,123 @@
+// The kinds of steps: how often each is drawn, how its arguments are drawn, and how it is performed.
+
+import type { DmaFile } from "../../../mod.ts";
+import { Errno } from "../../../src/engine/linux.ts";
+import { Violation } from "../oracle/promises.ts";
+import type { Random } from "../random.ts";
+import type { Handle, Over, Session, Slot } from "./session.ts";
+
+/** A kind of step with its arguments, which can be printed, dropped and repeated. */
+export interface Kind<Args extends object> {
+  readonly weight: number;
+  /** Draws the arguments. A program has `slots` places for files. */
+  readonly draw: (random: Random, slots: number) => Args;
+  /** Begins a step. Resolves when it has ended, and does not reject if a call of the module fails. */
+  readonly perform: (session: Session, slot: Slot, args: Args) => Over;
+}
+
+/** A step on the file of a slot. */
+type PerformOnFile<Args> = (session: Session, handle: Handle, args: Args, slot: Slot) => Over;
+
+type Draw<Args> = (random: Random, slots: number) => Args;
+
+export function step<Args extends object>(
+  weight: number,
+  draw: Draw<Args>,
+  perform: Kind<Args>["perform"],
+): Kind<Args> {
+  return { weight, draw, perform };
+}
+
+/** A step that does nothing if the slot has no file. */
+export function onFile<Args extends object>(
+  weight: number,
+  draw: Draw<Args>,
+  take: PerformOnFile<Args>,
+): Kind<Args> {
+  return step(weight, draw, (session, slot, args) => {
+    return slot.handle && take(session, slot.handle, args, slot);
+  });
+}
+
+/** A step that reads. `refused` is the same call on a file that cannot be read. */
+export function reading<Args extends object>(
+  weight: number,
+  draw: Draw<Args>,
+  take: PerformOnFile<Args>,
+  refused: (file: DmaFile) => Promise<unknown>,
+): Kind<Args> {
+  return onFile(weight, draw, (session, handle, args, slot) => {
+    if (handle.readable) return take(session, handle, args, slot);
+    return refuse(session, handle, refused(handle.file));
+  });
+}
+
+/** A step that changes a file. `refused` is the same call on a file that cannot be written. */
+export function changing<Args extends object>(
+  weight: number,
+  draw: Draw<Args>,
+  take: PerformOnFile<Args>,
+  refused: (file: DmaFile) => Promise<unknown>,
+): Kind<Args> {
+  return onFile(weight, draw, (session, handle, args, slot) => {
+    if (session.mayChange(handle)) return take(session, handle, args, slot);
+    if (!handle.writable) return refuse(session, handle, refused(handle.file));
+  });
+}
+
+/** "rights": a call is rejected if the file was not opened for it, or was sealed. */
+function refuse(session: Session, handle: Handle, promise: Promise<unknown>): Promise<void> {
+  return session.call({
+    name: "a call without the right",
+    promise,
+    handle,
+    errnos: [Errno.EBADF],
+    done: () => {
+      throw new Violation("rights", "it is done to a file that was not opened for it");
+    },
+  });
+}
+
+/** The arguments of a step without any. */
+export const nothing = () => ({});
+
+// ---- arguments ----------------------------------------------------------------------------------------------------
+
+export const NAMES = ["one", "two", "three"];
+const EDGES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8192, 12_288, 65_536];
+export const SIZES_OF_BUFFERS = [0, 512, 4096, 5000, 12_288, 65_536];
+
+export function size(random: Random): number {
+  return random.weighted([
+    [3, () => random.pick(EDGES)],
+    [4, () => random.below(300)],
+    [4, () => random.below(5000)],
+    [2, () => random.below(30_000)],
+    [0.02, () => random.below(2_000_000)],
+  ])();
+}
+
+export function place(random: Random): number {
+  return random.weighted([
+    [4, () => random.pick(EDGES)],
+    [2, () => random.below(20)],
+    [2, () => random.below(5000)],
+    [2, () => random.below(40_000)],
+    [0.2, () => 2 ** 33 + random.below(10_000)],
+  ])();
+}
+
+/** A name of a file: the directory's index, the name in it, and whether the path is relative to the working directory. */
+export interface Path {
+  readonly directory: number;
+  readonly name: string;
+  readonly relative: boolean;
+}
+
+export function path(random: Random): Path {
+  return {
+    directory: random.below(2),
+    name: random.pick(NAMES),
+    relative: random.chance(0.3),
+  };
+}
