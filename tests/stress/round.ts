@@ -1,48 +1,25 @@
 // One round: a file is opened, used in every way with many concurrent calls, and closed, and then checked. The round's
-// seed determines all decisions.
+// number determines all decisions. A byte of the file depends only on its position and the round.
 
-import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import type { DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { content, firstForeign, firstWrong } from "../faults/content.ts";
 import { pause, within } from "../setup/command.ts";
-import { Random } from "../simulator/random.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { collectGarbage } from "../support/leaks.ts";
-import { ENOUGH, isRight } from "./judge.ts";
+import { OddRandom } from "./odd.ts";
 
 /** The maximum time of a round, even on a busy machine. */
 const MOST_SECONDS = 60;
 
-export interface Action {
-  /** The called members of the module's classes, such as "DmaFile: readAt". */
-  readonly name: string;
-  readonly weight: number;
-  readonly run: (round: Round) => unknown;
-}
-
-export function action(name: string, weight: number, run: Action["run"]): Action {
-  return { name, weight, run };
-}
-
-/** Makes actions that call members of a class on the object that `get` returns, if the round has one. */
-export function actionsOn<T>(className: string, get: (round: Round) => T | undefined) {
-  return (members: string, weight: number, use: (thing: T, round: Round) => unknown): Action =>
-    action(`${className}: ${members}`, weight, (round) => {
-      const thing = get(round);
-      return thing && use(thing, round);
-    });
-}
-
-/** A range of positions, `to` exclusive. */
-interface Range {
-  readonly from: number;
-  readonly to: number;
-}
-
+/** The totals of rounds. */
 export interface Tally {
   calls: number;
   failed: number;
   bytes: number;
 }
+
+/** An action: how often it is chosen, and what it calls. */
+export type Action = readonly [weight: number, run: (round: Round) => unknown];
 
 /** The seed of the bytes that the round of this number writes. */
 export function seedOf(number: number): number {
@@ -50,14 +27,12 @@ export function seedOf(number: number): number {
 }
 
 export class Round {
-  readonly random: Random;
+  readonly random: OddRandom;
   /** The seed of the bytes of its file. */
   readonly seed: number;
   readonly path: string;
   /** Whether bytes are also removed. Then only the existing bytes are checked, not missing ones. */
   isDestructive: boolean;
-  readonly tally: Tally = { calls: 0, failed: 0, bytes: 0 };
-
   file: DmaFile | undefined;
   writer: DmaStreamWriter | undefined;
   /** The start of the writer. */
@@ -65,20 +40,18 @@ export class Round {
   reader: DmaStreamReader | undefined;
   /** Everything else that is open. */
   readonly others: AsyncDisposable[] = [];
-  /** Whether the file is published at close, and whether a close was called. */
+  /** Whether the file has no name unless a close was called, or never has one. */
   isAtomic = false;
   mayBePublished = false;
+  isTemporary = false;
   /** Whether every write goes to the end of the file. */
   isAppending = false;
-  /** Whether the file never has a name. */
-  isTemporary = false;
-
-  readonly #certain: Range[] = [];
+  readonly #certain: { readonly from: number; readonly to: number }[] = [];
   readonly #under = new Map<Promise<unknown>, string>();
   #failure: Error | undefined;
 
-  constructor(readonly directory: string, readonly number: number) {
-    this.random = new Random(number);
+  constructor(readonly directory: string, readonly number: number, readonly tally: Tally) {
+    this.random = new OddRandom(number);
     this.seed = seedOf(number);
     this.path = `${directory}/${number}`;
     this.isDestructive = this.random.chance(0.3);
@@ -89,12 +62,11 @@ export class Round {
   }
 
   /** Begins a call, and judges its end. Resolves when it has ended, and never rejects. */
-  call<T>(name: string, work: () => T, then?: (value: Awaited<T>) => unknown): Promise<void> {
+  call(name: string, work: () => unknown): Promise<void> {
     this.tally.calls++;
     const over = (async () => {
       try {
-        const value = await work();
-        await then?.(value);
+        await work();
       } catch (error) {
         this.tally.failed++;
         if (!isRight(error)) this.#fail(name, error);
@@ -105,7 +77,7 @@ export class Round {
     return over;
   }
 
-  /** Throws unless a condition holds. No call may fail with this error. */
+  /** Records a failure unless a condition holds. */
   must(condition: boolean, what: string): void {
     if (!condition) this.#fail("What must hold", new Error(what));
   }
@@ -119,28 +91,29 @@ export class Round {
     if (!this.isDestructive && to > from) this.#certain.push({ from, to });
   }
 
-  /** Throws if bytes from `position` on are neither the right ones nor zeros. */
-  check(bytes: Uint8Array, position: number): void {
-    const expected = content(position, bytes.length, this.seed);
+  /** Checks that bytes from `position` on are the right ones or zeros, and no more than `most`. */
+  check(bytes: Uint8Array, position: number, most = Infinity): void {
     this.tally.bytes += bytes.length;
+    this.must(bytes.length <= most, `${bytes.length} bytes were read of ${most}`);
+    const expected = content(position, bytes.length, this.seed);
     const wrong = bytes.findIndex((byte, at) => byte !== 0 && byte !== expected[at]);
     this.must(wrong < 0, `Byte ${position + wrong} was never written: ${bytes[wrong]}`);
   }
 
-  /** Runs `steps` actions, ends everything, and throws after a failed check. */
-  async run(actions: readonly Action[], steps: number): Promise<void> {
-    const choices = actions.map((action) => [action.weight, action] as const);
-    const work = (async () => {
-      for (let step = 0; step < steps && !this.#failure; step++) {
-        const action = this.random.weighted(choices);
-        const over = this.call(action.name, () => action.run(this));
+  /** Runs so many actions, ends everything, and throws after a failed check. */
+  async run(actions: Readonly<Record<string, Action>>, count: number): Promise<void> {
+    const choices = Object.entries(actions)
+      .map(([name, [weight, run]]) => [weight, { name, run }] as const);
+    const work = async () => {
+      for (let step = 0; step < count && !this.#failure; step++) {
+        const { name, run } = this.random.weighted(choices);
+        const over = this.call(name, () => run(this));
         if (this.random.chance(0.3)) await over;
         else if (this.random.chance(0.2)) await pause(0);
       }
       await this.#end();
-    })();
-    const under = () => [...this.#under.values()].join("; ");
-    await within(MOST_SECONDS, under, work);
+    };
+    await within(MOST_SECONDS, () => [...this.#under.values()].join("; "), work());
     if (!this.#failure) await this.#checkFile();
     if (this.#failure) throw this.#failure;
   }
@@ -148,19 +121,17 @@ export class Round {
   async #end(): Promise<void> {
     const { writer, file, reader } = this;
     if (writer) {
-      if (this.random.chance(0.8)) this.call("last close", () => this.closeWriter(writer));
-      else this.call("last abort", () => writer.abort(ENOUGH));
+      const closes = this.random.chance(0.8);
+      this.call("the last end", () => closes ? this.closeWriter(writer) : writer.abort(ENOUGH));
     }
-    if (reader) this.call("last close of the reader", () => reader.close());
+    if (reader) this.call("the last close of the reader", () => reader.close());
     // Without a writer this publishes an atomic file.
     this.mayBePublished ||= writer === undefined;
-    // Closing waits for running operations, and aborts a locked writer.
-    for (const other of [...this.others, file]) {
-      if (other) this.call("dispose", () => other[Symbol.asyncDispose]());
+    // Closing waits for running operations, and aborts a locked writer. A running step may open more.
+    for (const opened of [() => [...this.others, file], () => this.others]) {
+      for (const each of opened()) this.call("dispose", () => each?.[Symbol.asyncDispose]());
+      while (this.#under.size > 0) await Promise.all(this.#under.keys());
     }
-    // A running step may open more.
-    while (this.#under.size > 0) await Promise.all(this.#under.keys());
-    for (const other of this.others) await this.call("dispose", () => other[Symbol.asyncDispose]());
   }
 
   /** Closes or seals the writer, and records its promise. */
@@ -193,4 +164,33 @@ export class Round {
       this.must(wrong < 0, `Byte ${wrong} from ${from} to ${to} is not what was written`);
     }
   }
+}
+
+// ---- errors -------------------------------------------------------------------------------------------------------
+
+/** The reason of every abort here. */
+export const ENOUGH: Error = new Error("Enough");
+
+/** The errors of the system that the actions can cause. */
+const CODES =
+  /^(EBADF|EEXIST|ENOENT|EINVAL|EFBIG|EOPNOTSUPP|EWOULDBLOCK|EAGAIN|EISDIR|ERR_STREAM_.*)$/;
+
+/** The messages of V8 for mistakes in code, and of assertions. */
+const MISTAKE =
+  /Assertion failed|is not a function|Cannot (read|set) propert|is not iterable|private (member|field)|is not defined|out of bounds|call stack|Cannot convert|Cannot destructure|detached ArrayBuffer$/;
+
+/** Whether an error is a documented one: calls with odd arguments, or on a closed object, may fail with these. */
+function isRight(error: unknown): boolean {
+  if (!(error instanceof Error) || MISTAKE.test(error.message)) return false;
+  if (error instanceof TypeError || error instanceof RangeError || error === ENOUGH) return true;
+  if (error instanceof DOMException) {
+    return ["AbortError", "TimeoutError", "DataCloneError"].includes(error.name);
+  }
+  const { code, errno, op, path } = error as DmaError;
+  // The engine is in use, and can no longer be configured; or a stream of Node's was destroyed without a reason.
+  if (code === undefined) {
+    return error instanceof Deno.errors.Busy || error.message === "The stream was destroyed";
+  }
+  const isComplete = errno > 0 && typeof op === "string" && typeof path === "string";
+  return CODES.test(code) && (isComplete || code.startsWith("ERR_"));
 }

@@ -17,11 +17,10 @@ const scope = (parentPort ?? self) as unknown as {
 };
 
 scope.onmessage = async ({ data: { directory, number } }) => {
-  const total = { calls: 0, failed: 0, bytes: 0 };
   for (let next = number;; next++) {
     scope.postMessage("busy");
     try {
-      await runRound(directory, next, total);
+      await runRound(directory, next, { calls: 0, failed: 0, bytes: 0 });
     } catch (error) {
       return scope.postMessage(Deno.inspect(error));
     }
