@@ -53,6 +53,10 @@ export class Ranges {
     });
   }
 
+  contains(from: number, to: number): boolean {
+    return this.#ranges.some(([start, end]) => start <= from && to <= end);
+  }
+
   overlaps(from: number, to: number): boolean {
     return this.#ranges.some(([start, end]) => start < to && from < end);
   }

@@ -5,7 +5,6 @@ import { alignUp } from "../../../src/align.ts";
 import { type Flight, rangeOf } from "../kernel/flight.ts";
 import type { SimulatedFile } from "../kernel/simulated_file.ts";
 import type { World } from "../world.ts";
-import { CutsByOthers } from "./cuts_by_others.ts";
 import { DurableFile } from "./durable_file.ts";
 import { ExpectedFile } from "./expected_file.ts";
 import { type PromiseName, Violation } from "./promises.ts";
@@ -42,9 +41,11 @@ export class TrackedFile {
    */
   readonly #lost = new Ranges();
   readonly losing: Ranges = new Ranges();
-  readonly #cutsByOthers = new CutsByOthers();
-  /** Bytes that writers have restored, or will restore, after other processes cut them off. */
-  readonly #recalled = new Map<number, number>();
+  /**
+   * The length of the file before other processes cut it. The module may mistake bytes up to there for space that it has
+   * reserved (docs/limits.md).
+   */
+  #sizeBeforeCut = 0;
   /** The changes in flight, and the end of the content at their submission. */
   readonly #flights = new Map<Flight, number>();
   /** Truncates in flight that may lose content, or make the file longer. */
@@ -80,6 +81,13 @@ export class TrackedFile {
     this.losing.remove(0, Infinity);
   }
 
+  /** A writer has ended. Its unflushed bytes may be in the file or not. */
+  end(writer: WriterOracle): void {
+    this.writers.delete(writer);
+    this.expected.isAsFound(writer.flushedForSure, writer.givenEnd);
+    if (this.writers.size === 0) this.expected.tighten();
+  }
+
   /** Whether an operation in flight changes the file. */
   get isBusy(): boolean {
     return this.#flights.size > 0;
@@ -100,22 +108,37 @@ export class TrackedFile {
   /** Whether the module may mistake bytes behind the content for space that it has reserved. */
   get mayLookReserved(): boolean {
     const { expected: { end }, reserves, view } = this;
-    return reserves.size > 0 || Math.max(view.size, this.#cutsByOthers.size) > end;
+    return reserves.size > 0 || Math.max(view.size, this.#sizeBeforeCut) > end;
   }
 
-  /** Whether a range is unchanged since a moment, and certain. */
-  isStable(from: number, to: number, since: number): boolean {
-    return !this.expected.open.overlaps(from, to) && !this.touches.overlap(from, to, since);
-  }
-
-  /** The ranges in which every byte is certain, except those of running calls and writers. */
+  /**
+   * The ranges in which every byte is certain. The bytes of a running call are uncertain until it ends, and those of a
+   * writer until they are flushed: they may be in the file or not.
+   */
   certain(): Ranges {
-    const certain = this.expected.certain();
+    const certain = new Ranges([0, this.expected.end]);
+    certain.removeAll(this.expected.loose);
     for (const { from, bytes } of this.claims) certain.remove(from, from + bytes.length);
-    for (const { flushed, leastTruncated, givenEnd, block } of this.writers) {
-      certain.remove(Math.max(0, Math.min(flushed, leastTruncated)), givenEnd + block);
+    for (const { flushedForSure, givenEnd } of this.writers) {
+      certain.remove(flushedForSure, givenEnd);
     }
     return certain;
+  }
+
+  isCertain(from: number, to: number): boolean {
+    const inside = Math.min(to, this.expected.end);
+    return from >= inside || this.certain().contains(from, inside);
+  }
+
+  /** The index of the first certain byte that has another value; -1 if there is none. */
+  firstWrong(position: number, bytes: Uint8Array): number {
+    for (const [from, to] of this.certain().within(position, position + bytes.length)) {
+      const right = this.expected.content.slice(from, to);
+      const part = bytes.subarray(from - position, to - position);
+      if (Buffer.compare(part, right) === 0) continue;
+      return from + part.findIndex((byte, at) => byte !== right[at]);
+    }
+    return -1;
   }
 
   /** The ranges that are certain and unchanged since a moment, except for relevant changes by writers. */
@@ -155,11 +178,11 @@ export class TrackedFile {
         this.#judgeTruncate(flight, operation.length);
         break;
       case "allocate":
-        if (rangeOf(operation)) this.#judgePut(operation.position, operation.length);
+        if (rangeOf(operation)) this.#judgePut(operation.position);
         else if (operation.mode === 0) this.#judgeAllocate(operation.position + operation.length);
         break;
       case "copyRange":
-        this.#judgePut(operation.targetPosition, operation.length);
+        this.#judgePut(operation.targetPosition);
         break;
       case "sync":
         this.#syncs.set(flight, { time: this.#around.now(), end: this.expected.end });
@@ -258,48 +281,42 @@ export class TrackedFile {
   #judgeGiven(position: number, bytes: Uint8Array, { bytes: given, writer }: Source): void {
     const isRight = Buffer.compare(bytes, given!.subarray(0, bytes.length)) === 0;
     const wrong = isRight ? -1 : bytes.findIndex((byte, index) => byte !== given![index]);
-    const part = wrong < 0 ? bytes : bytes.subarray(0, wrong);
-    const end = position + part.length;
-    if (wrong >= 0) {
-      // A tail that was copied before further chunks came has padding in their place.
-      const isPadding = writer && end >= writer.flushed && bytes.length - wrong < writer.block;
-      const detail = `byte ${end} is written as ${bytes[wrong]}, given was ${given![wrong]}`;
-      if (!isPadding) throw new Violation("writer 9", detail);
-      this.#judgePreserved(end, bytes.subarray(wrong));
-    }
-    const differs = this.expected.firstWrong(position, part) >= 0;
-    if (differs && position < this.expected.end) this.expected.leaveOpen(position, part);
+    if (wrong < 0) return;
+    // A tail that was copied before further chunks came has padding in their place.
+    const at = position + wrong;
+    const isPadding = writer && at >= writer.flushed && bytes.length - wrong < writer.block;
+    const detail = `byte ${at} is written as ${bytes[wrong]}, given was ${given![wrong]}`;
+    if (!isPadding) throw new Violation("writer 9", detail);
+    this.#judgePreserved(at, bytes.subarray(wrong));
   }
 
   #judgePreserved(position: number, bytes: Uint8Array): void {
-    const { end } = this.expected;
-    const inside = bytes.subarray(0, Math.max(0, end - position));
-    const wrong = inside.length > 0 ? this.expected.firstWrong(position, inside) : -1;
+    const { end, loose } = this.expected;
+    const wrong = this.firstWrong(position, bytes);
     if (wrong >= 0 && !this.#around.cutsBlindly) {
       throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
-    if (wrong >= 0) this.expected.leaveOpen(position, inside);
-    for (let at = inside.length; at < bytes.length; at++) {
-      if (bytes[at] === 0) continue;
+    if (wrong >= 0) loose.add(position, end);
+    for (let at = Math.max(0, end - position); at < bytes.length; at++) {
       const where = position + at;
-      if (this.view.read(where, 1)[0] === bytes[at]) continue;
-      if (!this.#cutsByOthers.recalls(where, bytes[at])) {
-        throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
-      }
-      this.#recalled.set(where, bytes[at]!);
+      const isRight = bytes[at] === 0 || this.view.read(where, 1)[0] === bytes[at] ||
+        loose.overlaps(where, where + 1);
+      if (!isRight) throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
     }
   }
 
   /** Another process has truncated the file, which had `size` bytes. */
   truncatedByOthers(length: number, size: number): void {
     const { expected, expected: { longest } } = this;
-    const isWritten = this.writers.size > 0;
-    this.#cutsByOthers.note(expected, size, length, isWritten);
+    this.#sizeBeforeCut = Math.max(this.#sizeBeforeCut, size);
     this.touches.addPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
     this.#resized(length);
-    // A writer that extends the file cannot know of the cut, so the bytes behind the writer may become zeros.
-    if (isWritten) expected.mayExtendTo(longest);
+    if (this.writers.size === 0) return;
+    // A writer that extends the file cannot know of the cut. It may restore bytes that it has read before, and the bytes
+    // behind it may become zeros.
+    expected.mayExtendTo(longest);
+    expected.loose.add(length, Infinity);
   }
 
   /** Whether a running call truncates the file to that length. */
@@ -312,7 +329,7 @@ export class TrackedFile {
     const isAllowed = this.#isAskedFor(length) || this.#around.cutsBlindly ||
       (length === 0 && this.#around.isEmptied(this.view)) ||
       // Bytes that another process appends after a cut look like space reserved before.
-      (length < end && end <= this.#cutsByOthers.size);
+      (length < end && end <= this.#sizeBeforeCut);
     if (isAllowed) return void this.#allowed.add(flight);
     if (length < end) {
       throw new Violation("writer 11", `a cut to ${length} loses bytes, of which ${end} count`);
@@ -345,44 +362,24 @@ export class TrackedFile {
   }
 
   /** The kernel itself puts bytes somewhere that it knows: those of a copy, or zeros. */
-  #judgePut(position: number, length: number): void {
+  #judgePut(position: number): void {
     const claim = [...this.claims].find(({ from, to }) => from <= position && position <= to);
     if (!claim) throw new Violation("file", `bytes for ${position}, which nobody asked for`);
-    const from = position - claim.from;
-    this.expected.leaveOpen(position, claim.bytes.subarray(from, from + length));
-  }
-
-  /** Sets the bytes of a range. Restored bytes before it may have been mistaken for existing content. */
-  settle(position: number, bytes: Uint8Array): void {
-    const { end } = this.expected;
-    this.expected.settle(position, bytes);
-    if (position <= end) return;
-    for (const [at, byte] of this.#recalled) this.expected.leaveOpen(at, Uint8Array.of(byte));
   }
 
   // ---- the content ------------------------------------------------------------------------------------------
 
-  /** Unflushed bytes of writers, and bytes of running calls, may be in the file or not. */
-  leaveUnflushedOpen(): void {
-    for (const { from, bytes } of this.claims) this.expected.leaveOpen(from, bytes);
-    for (const { flushed, start, given, leastTruncated } of this.writers) {
-      // The block in which a truncate ended is written again with all bytes that a writer has for it.
-      const from = Math.max(start, Math.min(flushed, leastTruncated));
-      if (from >= this.expected.end) continue;
-      this.expected.leaveOpen(from, given.slice(from - start, Infinity));
-    }
-  }
-
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
-    const { expected, view, view: { size } } = this;
-    this.leaveUnflushedOpen();
-    if (size < expected.end) {
-      throw new Violation(promise, `the file has ${size} bytes, of which ${expected.end} count`);
+    const { expected: { content, end }, view, view: { size } } = this;
+    if (size < end) {
+      throw new Violation(promise, `the file has ${size} bytes, of which ${end} count`);
     }
-    const at = expected.firstDifference();
-    if (at < 0) return;
-    const [is] = view.read(at, 1);
-    throw new Violation(promise, `byte ${at} is ${is}, right is ${expected.content.at(at)}`);
+    for (const [from, to] of this.certain()) {
+      const at = view.firstDifference(content, from, to);
+      if (at < 0) continue;
+      const [is] = view.read(at, 1);
+      throw new Violation(promise, `byte ${at} is ${is}, right is ${content.at(at)}`);
+    }
   }
 
   /** Checks that the file has exactly the right length. */

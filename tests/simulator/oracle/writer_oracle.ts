@@ -131,6 +131,14 @@ export class WriterOracle {
     return this.start + this.given.length;
   }
 
+  /**
+   * The end of its bytes that do not change. The block in which a truncate ended is written again with all bytes that the
+   * writer has for it.
+   */
+  get flushedForSure(): number {
+    return Math.max(this.start, Math.min(this.flushed, this.leastTruncated));
+  }
+
   /** The number of bytes that further chunks may have. */
   get room(): number {
     return this.isOpened ? Math.max(0, this.wall - this.givenEnd) : this.wall;
@@ -164,29 +172,25 @@ export class WriterOracle {
     // If the file was cut meanwhile, the gap has zeros.
     const { end } = file.expected;
     if (end < before) file.touches.addPastWriters(end, before);
-    const given = this.given.slice(before - this.start, flushed - this.start);
-    const bytes = flushed > this.leastTruncated ? this.#left(before, given) : given;
+    let given = this.given.slice(before - this.start, flushed - this.start);
+    if (flushed > this.leastTruncated) {
+      // Bytes that were in the file before a truncate are gone.
+      const left = file.view.read(before, given.length);
+      given = left.subarray(0, 1 + left.findLastIndex((byte, at) => byte === given[at]));
+    }
     this.flushed = flushed;
-    // Bytes that were cut off before a server confirmed them are lost.
-    if (bytes.length > 0) file.settle(before, bytes);
+    if (given.length > 0) file.expected.settle(before, given);
     file.touches.resize();
-    const at = file.expected.firstDifference(before, flushed);
+    const at = file.view.firstDifference(file.expected.content, before, before + given.length);
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
 
   /** Records a loss on a server in a range. Flushed bytes cannot be lost. */
   checkKept(from: number, to: number): void {
-    const { start, flushed, file: { expected } } = this;
-    const at = expected.firstDifference(Math.max(from, start), Math.min(to, flushed));
+    const { start, flushed, file: { expected, view } } = this;
+    const [first, last] = [Math.max(from, start), Math.min(to, flushed, expected.end)];
+    const at = view.firstDifference(expected.content, first, last);
     if (at >= 0) this.#break("writer 2", `byte ${at} was flushed, and is lost`);
-  }
-
-  /** Records a truncate of bytes that were in the file before they were flushed. */
-  #left(position: number, given: Uint8Array): Uint8Array {
-    const left = this.file.view.read(position, given.length);
-    for (let at = 0; at < left.length; at++) if (left[at] !== 0) left[at] = given[at]!;
-    // Zeros behind the last remaining byte are reserved space, not content.
-    return left.subarray(0, 1 + left.findLastIndex((byte, at) => byte === given[at]));
   }
 
   #break(promise: PromiseName, detail: string): never {
@@ -215,7 +219,6 @@ export class WriterOracle {
     if (this.end) return;
     this.opened();
     this.poll();
-    this.file.leaveUnflushedOpen();
     this.#leave("closed");
     const { currentPos } = this.stream;
     if (currentPos !== this.givenEnd || this.flushed !== currentPos) {
@@ -228,11 +231,7 @@ export class WriterOracle {
   /** Checks a failure or an abort: the flushed bytes are in the file. With `cut` no bytes follow them. */
   gaveUp(cut: boolean): void {
     if (this.end) return;
-    if (this.isOpened) {
-      this.poll();
-      // If another call has written behind it, bytes in flight are not cut off.
-      this.file.leaveUnflushedOpen();
-    }
+    if (this.isOpened) this.poll();
     this.#leave("failed");
     this.file.check("writer 7");
     const { expected, view } = this.file;
@@ -245,7 +244,7 @@ export class WriterOracle {
 
   #leave(end: WriterEnd): void {
     this.end = end;
-    this.file.writers.delete(this);
+    this.file.end(this);
   }
 
   /** Running calls of others may have extended the file temporarily. */

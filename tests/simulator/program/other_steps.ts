@@ -86,7 +86,7 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
   session.world.append(path, bytes);
   tracked.durable.mayChange(size, size + bytes.length);
   tracked.touches.addPastWriters(Math.min(size, tracked.expected.end), size + bytes.length);
-  tracked.settle(size, bytes);
+  tracked.expected.settle(size, bytes);
   for (const writer of tracked.writers) writer.noteSize();
 }
 

@@ -155,7 +155,7 @@ function fileSource(
   const { tracked } = handle;
   const { expected, view } = tracked;
   const isQuiet = tracked.writers.size === 0 && tracked.isLengthLeftAlone &&
-    expected.open.isEmpty &&
+    tracked.isCertain(0, expected.end) &&
     expected.end === view.size && !tracked.isBusy;
   if (!isQuiet || view.size > 1 << 20) return undefined;
   const start = Math.min(view.size, seed % 3 === 0 ? seed % 5000 : 0);

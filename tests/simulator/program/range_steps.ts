@@ -62,14 +62,14 @@ function putting(
   const end = position + bytes.length;
   const failed = () => {
     expected.mayExtendTo(furthest);
-    expected.leaveOpen(position, bytes);
+    expected.isAsFound(position, end);
   };
   const done = () => {
     if (bytes.length === 0) return;
     if (tracked.hasLostSince(since)) return failed();
     touches.addPastWriters(Math.min(position, expected.end), end);
-    tracked.settle(position, bytes);
-    const at = expected.firstDifference(position, end);
+    expected.settle(position, bytes);
+    const at = tracked.view.firstDifference(expected.content, position, end);
     if (at >= 0) throw new Violation("file", `byte ${at} is not as it was put there`);
   };
   return { over: claim(tracked, { from: position, to, bytes }), done, failed };
@@ -84,14 +84,10 @@ export function checkRead(
   bytes: Uint8Array,
   since: number,
 ): void {
-  const { expected } = tracked;
-  const end = position + bytes.length;
-  if (!tracked.isStable(position, end, since)) return;
-  tracked.leaveUnflushedOpen();
-  const inside = bytes.subarray(0, Math.max(0, expected.end - position));
-  const wrong = expected.firstWrong(position, inside);
+  if (tracked.touches.overlap(position, position + bytes.length, since)) return;
+  const wrong = tracked.firstWrong(position, bytes);
   if (wrong < 0) return;
-  const [is, right] = [bytes[wrong - position], expected.content.at(wrong)];
+  const [is, right] = [bytes[wrong - position], tracked.expected.content.at(wrong)];
   throw new Violation("reads", `byte ${wrong} is read as ${is}, right is ${right}`);
 }
 
@@ -337,7 +333,7 @@ function copy(session: Session, handle: Handle, action: ReturnType<typeof drawCo
   const isQuiet = sourceEnd === source.view.size && isLongEnough &&
     isFree(handle, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
-  const isOpen = source.expected.open.overlaps(position, position + length);
+  const isOpen = !source.isCertain(position, position + length);
   const overlaps = source === target && blockStart(position) < blockEnd(end) &&
     blockStart(targetPosition) < blockEnd(position + length);
   if (length === 0 || !isQuiet || isOpen || overlaps || !isFree(other, targetPosition, end)) {
