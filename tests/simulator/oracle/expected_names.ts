@@ -21,6 +21,8 @@ interface Expectation {
 
 /** A running change of a name. */
 export interface NameChange {
+  /** The number of calls that have begun to change the name, with this one. */
+  readonly begun: number;
   /** Ends the change. `occupant` is the file at the name now; without it the file is not known. */
   settled(...occupant: [Occupant?]): void;
 }
@@ -71,6 +73,7 @@ export class ExpectedNames {
     expectation.pending++;
     expectation.begun++;
     return {
+      begun: expectation.begun,
       settled: (...result) => {
         expectation.pending--;
         if (result.length === 0) return;

@@ -5,7 +5,7 @@ import type { Flight, FlightObserver } from "../kernel/flight.ts";
 import type { Kept, SimulatedFile } from "../kernel/simulated_file.ts";
 import type { Random } from "../random.ts";
 import type { World } from "../world.ts";
-import { ExpectedNames, type Place } from "./expected_names.ts";
+import { ExpectedNames } from "./expected_names.ts";
 import { Violation } from "./promises.ts";
 import { type Surroundings, TrackedFile } from "./tracked_file.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
@@ -37,9 +37,6 @@ export class Oracle implements FlightObserver, Surroundings {
   #time = 0;
   /** Atomic files that are open and may have a hidden name. */
   temporaries = 0;
-  /** Names at which an open is truncating a file, and the files that were there since. */
-  readonly emptied: Set<{ readonly place: Place; readonly seen: Set<number | undefined> }> =
-    new Set();
   /** Whether a writer or a file was dropped. Its resources must be released nevertheless. */
   hasDropped = false;
   /** The number of checked power cuts. */
@@ -62,11 +59,6 @@ export class Oracle implements FlightObserver, Surroundings {
   /** Whether a request for a size has failed. */
   get cutsBlindly(): boolean {
     return this.world.faults.hit("statNow", "acquire");
-  }
-
-  /** Whether an open is about to truncate a file. */
-  isEmptied({ inode }: SimulatedFile): boolean {
-    return [...this.emptied].some(({ seen }) => seen.has(inode));
   }
 
   /** The tracked file. At the first call the whole file is content. */
@@ -104,7 +96,6 @@ export class Oracle implements FlightObserver, Surroundings {
     this.guard(() => {
       this.#fileOf(flight)?.performed(flight);
       const { op } = flight.operation;
-      for (const { place, seen } of this.emptied) seen.add(this.world.listing().get(place));
       const isOfNames = op === "open" || op === "link" || op === "rename" || op === "unlink";
       if (isOfNames) this.checkNames();
     });

@@ -242,6 +242,27 @@ export class WriterOracle {
     this.checkLength("writer 7");
   }
 
+  /** All chunks must be in the file. For a pipe only the pipe knows their number. */
+  checkFlushed(promise: "writer 2" | "normal end"): void {
+    this.opened();
+    this.poll();
+    if (this.piped || this.flushed === this.givenEnd) return;
+    this.#break(promise, `${this.flushed} is flushed of ${this.givenEnd} given`);
+  }
+
+  /** A close that began at a moment has made everything durable, and the exact length. */
+  promiseAll(since: number): void {
+    const { file, file: { expected, touches } } = this;
+    // A handle that has not changed the file has nothing to sync.
+    if (this.given.length === 0) return;
+    const certain = file.certainSince(since, true);
+    const { unsyncedPastWriters } = touches;
+    for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
+    const isWhole = expected.end === file.view.size && file.isLengthLeftAlone &&
+      touches.areWritersSince(since) && unsyncedPastWriters.length === 0;
+    file.promise(certain, isWhole ? expected.end : undefined);
+  }
+
   #leave(end: WriterEnd): void {
     this.end = end;
     this.file.end(this);

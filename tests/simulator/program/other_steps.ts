@@ -6,37 +6,22 @@ import { DIRECTORIES } from "../world.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Random } from "../random.ts";
 import { crash } from "./program_end_steps.ts";
-import type { Session, Slot } from "./session.ts";
+import type { Session } from "./session.ts";
 import { nothing, path, size, step } from "./step.ts";
 
-function drawOther(random: Random) {
-  return {
-    what: random.weighted([
-      [4, "append"],
-      [4, "truncate"],
-      [2, "rename"],
-      [2, "remove"],
-      [1, "replace"],
-    ]),
-    path: path(random),
-    amount: size(random),
-    seed: random.seed(),
-  };
-}
-
 /** A change to a file or a name that the module does not see. */
-function act(session: Session, _: Slot, action: ReturnType<typeof drawOther>): void {
+function act(session: Session, action: Other): void {
   const { world, oracle } = session;
   const path = `${world.root}/${DIRECTORIES[action.path.directory]}/${action.path.name}`;
-  const inode = world.fileAt(path)?.inode;
-  if (inode === undefined) return;
-  const tracked = oracle.track(world.fileOf(inode)!);
+  const view = world.fileAt(path);
   const place = world.placeOf(path)!;
-  if (oracle.names.begunAt(place) === undefined) return;
+  if (!view || oracle.names.begunAt(place) === undefined) return;
+  const tracked = oracle.track(view);
   const amount = Math.min(action.amount, 20_000);
+  const bytes = bytesOf(action.seed, amount);
   switch (action.what) {
     case "append":
-      return append(session, tracked, path, bytesOf(action.seed, amount));
+      return append(session, tracked, path, bytes);
     case "truncate":
       return truncate(session, tracked, path, amount);
     case "rename": {
@@ -45,21 +30,20 @@ function act(session: Session, _: Slot, action: ReturnType<typeof drawOther>): v
       world.rename(path, to);
       session.movedByOthers = true;
       tracked.namer = undefined;
-      oracle.names.changed(place, undefined);
-      oracle.names.changed(world.placeOf(to)!, inode);
-      return;
+      oracle.names.changed(world.placeOf(to)!, view.inode);
+      break;
     }
     case "remove":
       world.remove(path);
-      return oracle.names.changed(place, undefined);
+      break;
     case "replace": {
-      world.replace(path, bytesOf(action.seed, amount));
+      world.replace(path, bytes);
       const made = oracle.track(world.fileAt(path)!);
       made.promiseNothing();
       made.touches.addPastWriters(0, amount);
-      return oracle.names.changed(place, made.view.inode);
     }
   }
+  oracle.names.changed(place, world.fileAt(path)?.inode);
 }
 
 /**
@@ -100,26 +84,39 @@ function truncate(session: Session, tracked: TrackedFile, path: string, length: 
   tracked.truncatedByOthers(length, size);
 }
 
-function changeDirectory(session: Session, _: Slot, { directory }: { directory: number }): void {
-  const { world } = session;
-  session.directory = directory;
-  const folder = DIRECTORIES[directory];
-  world.changeDirectory(folder === undefined ? world.root : `${world.root}/${folder}`);
+function drawOther(random: Random) {
+  return {
+    what: random.weighted([
+      [4, "append"],
+      [4, "truncate"],
+      [2, "rename"],
+      [2, "remove"],
+      [1, "replace"],
+    ]),
+    path: path(random),
+    amount: size(random),
+    seed: random.seed(),
+  };
 }
 
+type Other = ReturnType<typeof drawOther>;
+
 export const otherSteps = {
-  "another process": step(1.5, drawOther, act),
+  "another process": step(1.5, drawOther, ({ session }, action) => act(session, action)),
   "change directory": step(
     0.2,
     (random) => ({ directory: random.between(-1, 1) }),
-    changeDirectory,
+    ({ session, session: { world } }, { directory }) => {
+      session.directory = directory;
+      world.changeDirectory([world.root, DIRECTORIES[directory] ?? ""].join("/"));
+    },
   ),
   /** An uncaught error, after which the program continues. */
   crash: step(0.4, nothing, crash),
   sleep: step(
     2,
     (random) => ({ microseconds: random.pick([0, 10, 500, 20_000]) }),
-    ({ world }, _, { microseconds }) => world.clock.sleep(microseconds),
+    ({ session }, { microseconds }) => session.world.clock.sleep(microseconds),
   ),
   /** The task waits for all its steps. */
   join: step(1, nothing, () => {}),

@@ -1,18 +1,16 @@
-// Steps that pipe a stream into a writer.
+// A step that pipes a stream into a writer.
 
-import { bytesOf } from "./bytes.ts";
-import { mayPublish } from "./name_steps.ts";
-import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
 import type { Random } from "../random.ts";
-import { size, step } from "./step.ts";
+import { bytesOf } from "./bytes.ts";
+import type { Handle, OpenWriter } from "./session.ts";
+import { onWriter, size } from "./step.ts";
 import { beginClose, type Closing, finishClose, giveUp } from "./writer_end_steps.ts";
-import { callOf, noteFailure } from "./writer_steps.ts";
 
 interface Source {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly bytes: Uint8Array;
-  readonly handle: Handle | undefined;
-  readonly end: () => Promise<void>;
+  readonly handle?: Handle;
+  readonly end?: () => Promise<void>;
 }
 
 function drawPipe(random: Random, slots: number) {
@@ -34,14 +32,10 @@ function drawPipe(random: Random, slots: number) {
 
 type Pipe = ReturnType<typeof drawPipe>;
 
-async function pipeInto(session: Session, slot: Slot, choice: Pipe): Promise<void> {
-  const { writer } = slot;
-  if (!writer || writer.oracle.isLocked || writer.oracle.ending || writer.oracle.end) return;
-  const { oracle, stream, handle } = writer;
-  if (!oracle.isOpened || !mayPublish(session, handle)) return;
-  const source = choice.source === "file"
-    ? fileSource(session, session.slots[choice.from]!, writer, choice)
-    : programSource(session, writer, choice);
+async function pipeInto(writer: OpenWriter, choice: Pipe): Promise<void> {
+  const { oracle, stream, handle, handle: { session } } = writer;
+  if (oracle.isLocked || oracle.ending || !oracle.isOpened || !handle.mayPublish) return;
+  const source = choice.source === "file" ? fileSource(writer, choice) : ownSource(writer, choice);
   if (!source) return;
   const { preventClose, preventAbort, preventCancel, abortAfter } = choice;
   oracle.given.append(source.bytes);
@@ -52,61 +46,54 @@ async function pipeInto(session: Session, slot: Slot, choice: Pipe): Promise<voi
   if (abortAfter !== undefined) {
     session.world.clock.sleep(abortAfter).then(() => controller.abort(reason));
   }
-  const closes = !preventClose && oracle.facts.closeFile;
-  const mayClose = oracle.facts.closeFile && !(preventClose && preventAbort);
+  const { closeFile } = oracle.facts;
+  const mayClose = closeFile && !(preventClose && preventAbort);
   if (mayClose) handle.closing = true;
-  const closing = beginClose(session, handle, closes);
-  const piping = source.stream.pipeTo(stream, {
-    preventClose,
-    preventAbort,
-    preventCancel,
-    ...(abortAfter === undefined ? {} : { signal: controller.signal }),
-  });
-  let failure: unknown;
-  let failed = false;
-  await callOf(session, writer, {
+  const closing = beginClose(handle, closeFile && !preventClose);
+  // The writer stays open. It does not get the bytes that the pipe did not deliver.
+  const goOn = () => {
+    oracle.piped = false;
+    writer.source = undefined;
+    oracle.given.cutTo(Math.max(0, stream.nextPos - oracle.start));
+    if (mayClose) handle.closing = false;
+  };
+  let failure: { readonly reason: unknown } | undefined;
+  await writer.call({
     name: "pipeTo",
-    promise: piping,
+    promise: source.stream.pipeTo(stream, {
+      preventClose,
+      preventAbort,
+      preventCancel,
+      ...(abortAfter === undefined ? {} : { signal: controller.signal }),
+    }),
     done: () => {
+      if (preventClose) return goOn();
       oracle.piped = false;
-      if (preventClose) return accept(writer, mayClose);
       oracle.ending = true;
-      finishClose(session, writer, closing);
+      finishClose(writer, closing);
     },
-    failed: (error) => {
-      failed = true;
-      failure = error;
-      if (!preventAbort) return;
+    failed: (reason) => {
+      failure = { reason };
       // The writer is unlocked, and open unless it has failed itself.
-      oracle.piped = false;
-      accept(writer, mayClose);
+      if (preventAbort) goOn();
     },
   });
-  if (failed) await fail(session, writer, closing, preventAbort, failure);
-  await source.end();
-}
-
-/** The writer stays open. It does not get the bytes that the pipe did not deliver. */
-function accept(writer: OpenWriter, mayClose: boolean): void {
-  const { oracle, handle, stream } = writer;
-  writer.source = undefined;
-  oracle.given.cutTo(Math.max(0, stream.nextPos - oracle.start));
-  if (mayClose) handle.closing = false;
+  if (failure) await fail(writer, closing, preventAbort, failure.reason);
+  await source.end?.();
 }
 
 /** A failed pipe has aborted the writer, unless `preventAbort` was set or the writer had failed itself. */
 async function fail(
-  session: Session,
   writer: OpenWriter,
   closing: Closing,
   preventAbort: boolean,
   failure: unknown,
 ): Promise<void> {
-  const { oracle, stream } = writer;
+  const { oracle, stream, handle: { session } } = writer;
   if (preventAbort) {
     // Only the writer knows whether it is still open.
     const lives = await stream.flushAligned().then(() => true, (error) => {
-      session.oracle.guard(() => noteFailure(writer, error));
+      session.oracle.guard(() => writer.noteFailure(error));
       return false;
     });
     if (lives) return closing.publication?.(false);
@@ -116,15 +103,13 @@ async function fail(
   await stream.abort(failure).catch(() => {});
   session.oracle.guard(() => {
     oracle.given.cutTo(Math.max(0, stream.currentPos - oracle.start));
-    giveUp(session, writer, closing);
+    giveUp(writer, closing);
   });
 }
 
-function programSource(
-  session: Session,
-  { oracle }: OpenWriter,
-  { size, seed, failAfter }: Pipe,
-): Source {
+/** A stream of the program. */
+function ownSource({ oracle, handle: { session } }: OpenWriter, choice: Pipe): Source {
+  const { size, seed, failAfter } = choice;
   const bytes = bytesOf(seed, Math.min(size, oracle.room));
   const error = session.ownError("the source fails");
   const parts = 1 + seed % 6;
@@ -139,25 +124,18 @@ function programSource(
       controller.enqueue(bytes.slice(from, to));
     },
   });
-  return { stream, bytes, handle: undefined, end: () => Promise.resolve() };
+  return { stream, bytes };
 }
 
-/** A source file, perhaps the same file, that no other call changes meanwhile. */
-function fileSource(
-  session: Session,
-  from: Slot,
-  writer: OpenWriter,
-  { seed }: Pipe,
-): Source | undefined {
-  const { handle } = from;
+/** A reader of another file that no other call changes meanwhile. */
+function fileSource(writer: OpenWriter, { from, seed }: Pipe): Source | undefined {
+  const { session } = writer.handle;
+  const { handle } = session.slots[from]!;
   if (!handle?.readable || handle.closing) return undefined;
-  if (handle.tracked === writer.handle.tracked) return undefined;
-  const { tracked } = handle;
-  const { expected, view } = tracked;
-  const isQuiet = tracked.writers.size === 0 && tracked.isLengthLeftAlone &&
-    tracked.isCertain(0, expected.end) &&
-    expected.end === view.size && !tracked.isBusy;
-  if (!isQuiet || view.size > 1 << 20) return undefined;
+  const { tracked, tracked: { expected, view } } = handle;
+  const isQuiet = tracked.writers.size === 0 && tracked.isLengthLeftAlone && !tracked.isBusy &&
+    expected.end === view.size && tracked.isCertain(0, view.size);
+  if (tracked === writer.handle.tracked || !isQuiet || view.size > 1 << 20) return undefined;
   const start = Math.min(view.size, seed % 3 === 0 ? seed % 5000 : 0);
   const end = Math.min(view.size, start + writer.oracle.room);
   const bufferSize = [512, 4096, 65_536][seed % 3]!;
@@ -172,7 +150,7 @@ function fileSource(
     bytes: expected.content.slice(start, end),
     handle,
     end: async () => {
-      await session.call({ name: "close reader", promise: stream.close(), handle });
+      await handle.call({ name: "close reader", promise: stream.close() });
       tracked.claims.delete(claim);
       session.oracle.memoryUsers.delete(memory);
       // The writer writes the pipe's buffers without a copy.
@@ -181,4 +159,4 @@ function fileSource(
   };
 }
 
-export const pipe = step(2, drawPipe, pipeInto);
+export const pipe = onWriter(2, drawPipe, pipeInto);

@@ -1,13 +1,12 @@
 // Steps that read, write, truncate and copy at positions.
 
+import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
-import type { ByteRange, DmaFile } from "../../../mod.ts";
-import { Violation } from "../oracle/promises.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
+import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
-import type { Handle, Over, Session } from "./session.ts";
-import type { Random } from "../random.ts";
+import type { Handle } from "./session.ts";
 import { changing, onFile, place, reading, size } from "./step.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -37,6 +36,12 @@ function isBesideOthers({ tracked, file }: Handle): boolean {
   return [...tracked.writers].some(({ stream }) => stream.file !== file);
 }
 
+/** The start of the free range behind a writer. */
+function behindWriter({ writers }: TrackedFile): number {
+  const [writer] = writers;
+  return writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
+}
+
 /** Claims a range for a call. Writers avoid it from then on. */
 function claim(tracked: TrackedFile, range: Claim): () => void {
   tracked.claims.add(range);
@@ -51,8 +56,7 @@ function claim(tracked: TrackedFile, range: Claim): () => void {
  * the file, which may end at `furthest`.
  */
 function putting(
-  { oracle }: Session,
-  tracked: TrackedFile,
+  { session: { oracle }, tracked }: Handle,
   position: number,
   bytes: Uint8Array,
   { to = position + bytes.length, furthest = position + bytes.length } = {},
@@ -72,10 +76,8 @@ function putting(
     const at = tracked.view.firstDifference(expected.content, position, end);
     if (at >= 0) throw new Violation("file", `byte ${at} is not as it was put there`);
   };
-  return { over: claim(tracked, { from: position, to, bytes }), done, failed };
+  return { since, over: claim(tracked, { from: position, to, bytes }), done, failed };
 }
-
-// ---- reading ------------------------------------------------------------------------------------------------------
 
 /** "reads": the result equals the file's bytes, unless they changed meanwhile. */
 export function checkRead(
@@ -91,45 +93,19 @@ export function checkRead(
   throw new Violation("reads", `byte ${wrong} is read as ${is}, right is ${right}`);
 }
 
-function checkLength(
+/** The same of a call that asked for a length. */
+function checkRange(
   tracked: TrackedFile,
   position: number,
   asked: number,
-  got: number,
+  bytes: Uint8Array,
   since: number,
 ): void {
-  if (!tracked.touches.isSizeStable(since)) return;
   const right = Math.max(0, Math.min(asked, tracked.view.size - position));
-  if (got !== right) throw new Violation("reads", `${got} bytes at ${position}, right is ${right}`);
-}
-
-interface Reading {
-  readonly position: number;
-  readonly length: number;
-  readonly aligned: boolean;
-}
-
-function readAt(session: Session, handle: Handle, action: Reading): Promise<void> {
-  const { file, tracked } = handle;
-  const since = session.oracle.now();
-  const position = action.aligned ? file.alignDown(action.position) : action.position;
-  const length = action.aligned ? file.alignUp(action.length) : action.length;
-  const promise = !action.aligned
-    ? file.readAt(position, length)
-    : length % 3 > 0
-    ? readInto(file, position, length)
-    : file.readAtAligned(position, length);
-  return session.call({
-    name: "readAt",
-    memory: length + 8192,
-    promise,
-    handle,
-    done: (bytes) => {
-      checkLength(tracked, position, length, bytes.length, since);
-      checkRead(tracked, position, bytes, since);
-      bytes.fill(0);
-    },
-  });
+  if (tracked.touches.isSizeStable(since) && bytes.length !== right) {
+    throw new Violation("reads", `${bytes.length} bytes at ${position}, right is ${right}`);
+  }
+  checkRead(tracked, position, bytes, since);
 }
 
 /** Reads into a buffer of the program. */
@@ -139,76 +115,6 @@ async function readInto(file: DmaFile, position: number, length: number): Promis
   return buffer.bytes.subarray(0, read);
 }
 
-function drawReads(random: Random) {
-  return {
-    ranges: Array.from({ length: random.below(6) }, () => [place(random), size(random)] as const),
-    maxGap: random.pick([0, 4096, 1 << 20]),
-    maxMerged: random.pick([4096, 100_000, 1 << 20]),
-    concurrency: random.pick([1, 2, 16]),
-    stopAfter: random.pick([1, 100]),
-  };
-}
-
-function readMany(session: Session, handle: Handle, action: ReturnType<typeof drawReads>): Over {
-  const { file, tracked } = handle;
-  const { maxGap, maxMerged, concurrency, stopAfter } = action;
-  const options = { maxGap, maxMerged, concurrency };
-  const since = session.oracle.now();
-  const ranges = action.ranges.map(([position, length]) => ({ position, length }));
-  const read = async () => {
-    let index = 0;
-    for await (const { position, length, bytes } of file.readMany(ranges, options)) {
-      const range = ranges[index++];
-      session.oracle.guard(() => {
-        if (range?.position !== position || range.length !== length) {
-          throw new Violation("reads", `readMany gives ${position} instead of ${range?.position}`);
-        }
-        checkLength(tracked, position, length, bytes.length, since);
-        checkRead(tracked, position, bytes, since);
-      });
-      if (index === stopAfter) return;
-    }
-  };
-  return session.call({ name: "readMany", promise: read(), memory: Infinity, handle });
-}
-
-// ---- writing ------------------------------------------------------------------------------------------------------
-
-function drawWrite(random: Random) {
-  return {
-    block: random.below(12),
-    blocks: random.below(4),
-    buffer: random.chance(0.5),
-    seed: random.seed(),
-  };
-}
-
-function writeAt(session: Session, handle: Handle, action: ReturnType<typeof drawWrite>): Over {
-  const { file, tracked } = handle;
-  const unit = file.alignment.offset;
-  const bytes = bytesOf(action.seed, action.blocks * unit);
-  const writer = [...tracked.writers][0];
-  // Beside a writer: before its start, or in a range that it has passed.
-  const base = writer && action.block % 2 === 0 && writer.isOpened
-    ? blockEnd(Math.min(writer.givenEnd, 2 ** 40))
-    : 0;
-  const position = base + (action.block >> 1) * unit;
-  const end = position + bytes.length;
-  if (!isFree(handle, position, end)) return;
-  const put = putting(session, tracked, position, bytes);
-  return session.call({
-    ...put,
-    name: "writeAt",
-    promise: file.writeAt(action.buffer ? bufferOf(handle, bytes) : bytes.slice(), position),
-    memory: bytes.length,
-    handle,
-    done: (written) => {
-      if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
-      put.done();
-    },
-  });
-}
-
 function bufferOf({ file }: Handle, bytes: Uint8Array) {
   if (bytes.length === 0) return new Uint8Array(0);
   const buffer = file.allocBuffer(bytes.length);
@@ -216,188 +122,220 @@ function bufferOf({ file }: Handle, bytes: Uint8Array) {
   return buffer;
 }
 
-/** A length relative to the file's length. */
-function drawLength(random: Random) {
-  return {
-    of: random.pick(["zero", "content", "size", "beyond"]),
-    amount: random.pick([0, 1, 100, 512, 5000]),
-  };
-}
-
-type Length = ReturnType<typeof drawLength>;
-
-function lengthOf({ of, amount }: Length, { expected, view }: TrackedFile): number {
-  switch (of) {
-    case "zero":
-      return amount;
-    case "content":
-      return Math.max(0, expected.end - amount);
-    case "size":
-      return Math.max(0, view.size - amount);
-    case "beyond":
-      return view.size + amount;
-  }
-}
-
-function truncate(session: Session, handle: Handle, { to }: { to: Length }): Over {
-  const { tracked } = handle;
-  // The reservation of another handle may fail, and is cut off then.
-  const isReserved = session.isShared(handle) && tracked.reserves.size > 0;
-  const isTaken = tracked.claims.size + tracked.truncates.size > 0 || isReserved;
-  if (isTaken || isBesideOthers(handle)) return;
-  const length = lengthOf(to, tracked);
-  const entry = { length };
-  const { end } = tracked.expected;
-  const since = session.oracle.now();
-  tracked.truncates.add(entry);
-  return session.call({
-    name: "truncate",
-    promise: handle.file.truncate(length),
-    handle,
-    over: () => tracked.truncates.delete(entry),
-    // If only the sync before the truncate failed, the truncate was done.
-    failed: () => tracked.hasLostSince(since) && tracked.expected.mayEndAt(end),
-  });
-}
-
-interface Reservation {
-  readonly length: number;
-  readonly keepSize: boolean;
-}
-
-function preallocate(session: Session, handle: Handle, { length, keepSize }: Reservation): Over {
-  const { tracked } = handle;
-  const { claims, expected, truncates } = tracked;
-  const mustNotGrow = [...claims].some(({ to }) => to === FURTHEST);
-  // Bytes that another handle writes into space that is being reserved are lost (docs/limits.md).
-  const isTaken = session.isShared(handle) &&
-    (truncates.size > 0 || [...claims].some(({ to }) => to > expected.end));
-  if (isBesideOthers(handle) || mustNotGrow || isTaken) return;
-  const entry = { end: keepSize ? 0 : length };
-  tracked.reserves.add(entry);
-  if (!keepSize) tracked.expected.mayExtendTo(length);
-  return session.call({
-    name: "preallocate",
-    promise: handle.file.preallocate(length, { keepSize }),
-    handle,
-    errnos: [Errno.EOPNOTSUPP],
-    over: () => {
-      tracked.reserves.delete(entry);
-      // A writer's sync has not covered the new length.
-      if (!keepSize) tracked.touches.addPastWriters(0, 0);
-      if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));
-    },
-  });
-}
-
-function deallocate(session: Session, handle: Handle, action: ByteRange): Over {
-  const { tracked } = handle;
-  const { position, length } = action;
-  const end = position + length;
-  if (!isFree(handle, position, end)) return;
-  const zeros = new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
-  return session.call({
-    ...putting(session, tracked, position, zeros, { to: end }),
-    name: "deallocate",
-    promise: handle.file.deallocate(position, length),
-    handle,
-    errnos: [Errno.EOPNOTSUPP],
-  });
-}
-
-function drawCopy(random: Random, slots: number) {
-  return {
-    target: random.below(slots),
-    position: place(random),
-    length: size(random),
-    block: random.below(12),
-  };
-}
-
-/** Copies a range of one file into another, or within one. */
-function copy(session: Session, handle: Handle, action: ReturnType<typeof drawCopy>): Over {
-  const { handle: other } = session.slots[action.target]!;
-  if (!handle.readable || handle.closing || !other || !session.mayChange(other)) return;
-  const source = handle.tracked;
-  const target = other.tracked;
-  const { position } = action;
-  const { end: sourceEnd } = source.expected;
-  const length = Math.max(0, Math.min(action.length, sourceEnd - position));
-  const writer = [...target.writers][0];
-  const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
-  const targetPosition = base + action.block * 700;
-  const end = targetPosition + length;
-  // A writer behind this range would extend the file.
-  const isLongEnough = source.writers.size + source.claims.size === 0 ||
-    position + action.length <= sourceEnd;
-  const isQuiet = sourceEnd === source.view.size && isLongEnough &&
-    isFree(handle, position, position + action.length) &&
-    source.expected.longest === sourceEnd && source.reserves.size === 0;
-  const isOpen = !source.isCertain(position, position + length);
-  const overlaps = source === target && blockStart(position) < blockEnd(end) &&
-    blockStart(targetPosition) < blockEnd(position + length);
-  if (length === 0 || !isQuiet || isOpen || overlaps || !isFree(other, targetPosition, end)) {
-    return;
-  }
-  const bytes = source.expected.content.slice(position, position + length);
-  // A copy beyond the end would include bytes that others append.
-  const to = length < action.length ? FURTHEST : sourceEnd;
-  const release = claim(source, { from: position, to, bytes: NOTHING });
-  const put = putting(session, target, targetPosition, bytes, { furthest: blockEnd(end) });
-  return session.call({
-    name: "copyRangeTo",
-    promise: handle.file.copyRangeTo(other.file, position, action.length, targetPosition),
-    memory: 2 * action.length + 8192,
-    handle: other,
-    source: handle,
-    over: () => {
-      release();
-      put.over();
-    },
-    done: (copied) => {
-      if (copied === length) return put.done();
-      throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
-    },
-    failed: put.failed,
-  });
-}
-
 export const rangeSteps = {
   readAt: reading(
     2,
     (random) => ({ position: place(random), length: size(random), aligned: random.chance(0.2) }),
-    readAt,
+    (handle, action) => {
+      const { file, tracked } = handle;
+      const since = handle.session.oracle.now();
+      const position = action.aligned ? file.alignDown(action.position) : action.position;
+      const length = action.aligned ? file.alignUp(action.length) : action.length;
+      const promise = !action.aligned
+        ? file.readAt(position, length)
+        : length % 3 > 0
+        ? readInto(file, position, length)
+        : file.readAtAligned(position, length);
+      return handle.call({
+        name: "readAt",
+        memory: length + 8192,
+        promise,
+        done: (bytes) => {
+          checkRange(tracked, position, length, bytes, since);
+          bytes.fill(0);
+        },
+      });
+    },
     (file) => file.readAt(0, 100),
   ),
   readMany: reading(
     0.6,
-    drawReads,
-    readMany,
+    (random) => ({
+      ranges: Array.from({ length: random.below(6) }, () => [place(random), size(random)] as const),
+      maxGap: random.pick([0, 4096, 1 << 20]),
+      maxMerged: random.pick([4096, 100_000, 1 << 20]),
+      concurrency: random.pick([1, 2, 16]),
+      stopAfter: random.pick([1, 100]),
+    }),
+    (handle, { ranges: pairs, stopAfter, ...options }) => {
+      const { session, file, tracked } = handle;
+      const since = session.oracle.now();
+      const ranges = pairs.map(([position, length]) => ({ position, length }));
+      const read = async () => {
+        let index = 0;
+        for await (const { position, length, bytes } of file.readMany(ranges, options)) {
+          const range = ranges[index++];
+          session.oracle.guard(() => {
+            if (range?.position !== position || range.length !== length) {
+              throw new Violation("reads", `readMany gives ${position}, not ${range?.position}`);
+            }
+            checkRange(tracked, position, length, bytes, since);
+          });
+          if (index === stopAfter) return;
+        }
+      };
+      return handle.call({ name: "readMany", promise: read(), memory: Infinity });
+    },
     (file) => Array.fromAsync(file.readMany([{ position: 0, length: 1 }])),
   ),
   writeAt: changing(
     2.5,
-    drawWrite,
-    writeAt,
+    (random) => ({
+      block: random.below(12),
+      blocks: random.below(4),
+      buffer: random.chance(0.5),
+      seed: random.seed(),
+    }),
+    (handle, { block, blocks, buffer, seed }) => {
+      const { file, tracked } = handle;
+      const unit = file.alignment.offset;
+      const bytes = bytesOf(seed, blocks * unit);
+      // Beside a writer: before its start, or in a range that it has passed.
+      const base = block % 2 === 0 ? behindWriter(tracked) : 0;
+      const position = base + (block >> 1) * unit;
+      if (!isFree(handle, position, position + bytes.length)) return;
+      const put = putting(handle, position, bytes);
+      return handle.call({
+        ...put,
+        name: "writeAt",
+        promise: file.writeAt(buffer ? bufferOf(handle, bytes) : bytes.slice(), position),
+        memory: bytes.length,
+        done: (written) => {
+          if (written === bytes.length) return put.done();
+          throw new Violation("file", `writeAt resolves to ${written}`);
+        },
+      });
+    },
     (file) => file.writeAt(new Uint8Array(file.alignment.offset), 0),
   ),
   truncate: changing(
     1.5,
-    (random) => ({ to: drawLength(random) }),
-    truncate,
+    (random) => ({
+      /** A length relative to the file's length. */
+      to: {
+        of: random.pick(["zero", "content", "size", "beyond"]),
+        amount: random.pick([0, 1, 100, 512, 5000]),
+      },
+    }),
+    (handle, { to: { of, amount } }) => {
+      const { tracked, tracked: { expected, view } } = handle;
+      // The reservation of another handle may fail, and is cut off then.
+      const isReserved = handle.isShared && tracked.reserves.size > 0;
+      const isTaken = tracked.claims.size + tracked.truncates.size > 0 || isReserved;
+      if (isTaken || isBesideOthers(handle)) return;
+      const lengths = {
+        zero: amount,
+        content: Math.max(0, expected.end - amount),
+        size: Math.max(0, view.size - amount),
+        beyond: view.size + amount,
+      };
+      const entry = { length: lengths[of] };
+      const { end } = expected;
+      const since = handle.session.oracle.now();
+      tracked.truncates.add(entry);
+      return handle.call({
+        name: "truncate",
+        promise: handle.file.truncate(entry.length),
+        over: () => tracked.truncates.delete(entry),
+        // If only the sync before the truncate failed, the truncate was done.
+        failed: () => tracked.hasLostSince(since) && expected.mayEndAt(end),
+      });
+    },
     (file) => file.truncate(),
   ),
   preallocate: changing(
     1,
     (random) => ({ length: 1 + place(random), keepSize: random.chance(0.5) }),
-    preallocate,
+    (handle, { length, keepSize }) => {
+      const { tracked, tracked: { claims, expected, truncates, reserves } } = handle;
+      const mustNotGrow = [...claims].some(({ to }) => to === FURTHEST);
+      // Bytes that another handle writes into space that is being reserved are lost (docs/limits.md).
+      const isTaken = handle.isShared &&
+        (truncates.size > 0 || [...claims].some(({ to }) => to > expected.end));
+      if (isBesideOthers(handle) || mustNotGrow || isTaken) return;
+      const entry = { end: keepSize ? 0 : length };
+      reserves.add(entry);
+      if (!keepSize) expected.mayExtendTo(length);
+      return handle.call({
+        name: "preallocate",
+        promise: handle.file.preallocate(length, { keepSize }),
+        errnos: [Errno.EOPNOTSUPP],
+        over: () => {
+          reserves.delete(entry);
+          if (keepSize) return;
+          // A writer's sync has not covered the new length.
+          tracked.touches.addPastWriters(0, 0);
+          expected.mayExtendTo(Math.min(length, tracked.view.size));
+        },
+      });
+    },
     (file) => file.preallocate(1),
   ),
   deallocate: changing(
     0.5,
     (random) => ({ position: place(random), length: 1 + size(random) }),
-    deallocate,
+    (handle, { position, length }) => {
+      const { tracked } = handle;
+      const to = position + length;
+      if (!isFree(handle, position, to)) return;
+      const zeros = new Uint8Array(Math.max(0, Math.min(to, tracked.expected.end) - position));
+      return handle.call({
+        ...putting(handle, position, zeros, { to }),
+        name: "deallocate",
+        promise: handle.file.deallocate(position, length),
+        errnos: [Errno.EOPNOTSUPP],
+      });
+    },
     (file) => file.deallocate(0, 1),
   ),
-  copy: onFile(2, drawCopy, copy),
+  /** Copies a range of one file into another, or within one. */
+  copy: onFile(
+    2,
+    (random, slots) => ({
+      target: random.below(slots),
+      position: place(random),
+      length: size(random),
+      block: random.below(12),
+    }),
+    (handle, { target: slot, position, length: asked, block }) => {
+      const { handle: other } = handle.session.slots[slot]!;
+      if (!handle.readable || handle.closing || !other || !other.isChangeable) return;
+      const { tracked: source, tracked: { expected } } = handle;
+      const target = other.tracked;
+      const { end } = expected;
+      const length = Math.max(0, Math.min(asked, end - position));
+      const to = behindWriter(target) + block * 700;
+      // A writer behind this range would extend the file.
+      const isLongEnough = source.writers.size + source.claims.size === 0 ||
+        position + asked <= end;
+      const isQuiet = end === source.view.size && isLongEnough && expected.longest === end &&
+        isFree(handle, position, position + asked) && source.reserves.size === 0 &&
+        source.isCertain(position, position + length);
+      const overlaps = source === target && blockStart(position) < blockEnd(to + length) &&
+        blockStart(to) < blockEnd(position + length);
+      if (length === 0 || !isQuiet || overlaps || !isFree(other, to, to + length)) return;
+      const bytes = expected.content.slice(position, position + length);
+      // A copy beyond the end would include bytes that others append.
+      const last = length < asked ? FURTHEST : end;
+      const release = claim(source, { from: position, to: last, bytes: NOTHING });
+      const put = putting(other, to, bytes, { furthest: blockEnd(to + length) });
+      return handle.call({
+        name: "copyRangeTo",
+        promise: handle.file.copyRangeTo(other.file, position, asked, to),
+        memory: 2 * asked + 8192,
+        handles: [handle, other],
+        over: () => {
+          release();
+          put.over();
+        },
+        done: (copied) => {
+          // A server may have lost bytes of the source.
+          if (source.hasLostSince(put.since)) return put.failed();
+          if (copied === length) return put.done();
+          throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
+        },
+        failed: put.failed,
+      });
+    },
+  ),
 };

@@ -1,9 +1,9 @@
 // Steps that read a file by a stream.
 
 import { Violation } from "../oracle/promises.ts";
-import { checkRead } from "./range_steps.ts";
-import type { Handle, OpenReader, Session, Slot } from "./session.ts";
 import type { Random } from "../random.ts";
+import { checkRead } from "./range_steps.ts";
+import type { Handle, OpenReader, Slot } from "./session.ts";
 import { onFile, place, size, SIZES_OF_BUFFERS, step } from "./step.ts";
 
 /** The maximum number of bytes that are read to the end. */
@@ -21,70 +21,42 @@ function drawReader(random: Random) {
   };
 }
 
-function openReader(
-  session: Session,
-  handle: Handle,
-  action: ReturnType<typeof drawReader>,
-  slot: Slot,
-): void {
+function openReader(handle: Handle, action: ReturnType<typeof drawReader>, slot: Slot): void {
+  const { session, file, tracked } = handle;
   if (handle.closing || slot.reader) return;
   const { byDefault, bufferSize, readAhead } = action;
   const [start, length] = byDefault ? [0, Infinity] : [action.start, action.length];
   // Closing an atomic file publishes or discards it. If it has an open writer, the writer closes it.
-  const mayClose = handle.tracked.writers.size === 0 && !handle.hidden;
+  const mayClose = tracked.writers.size === 0 && !handle.hidden;
   if (!handle.readable || (byDefault && !mayClose)) return;
   const closeFile = byDefault || (action.closeFile && mayClose);
   const end = start + length;
   const since = session.oracle.now();
-  const options = { start, end, bufferSize, readAhead, closeFile };
   let stream;
   try {
-    stream = byDefault
-      ? handle.file.readable
-      : new session.module.DmaStreamReader(handle.file, options);
+    const options = { start, end, bufferSize, readAhead, closeFile };
+    stream = byDefault ? file.readable : new session.module.DmaStreamReader(file, options);
   } catch (error) {
-    return session.oracle.guard(() => session.explain({ name: "a reader", handle }, error));
+    return session.oracle.guard(() => session.explain("a reader", { handles: [handle] }, error));
   }
   const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
   session.oracle.memoryUsers.add(memory);
-  if (closeFile) session.leave(handle);
-  slot.reader = {
-    stream,
-    handle,
-    memory,
-    since,
-    end,
-    closeFile,
-    busy: false,
-    over: false,
-    closing: false,
-  };
-}
-
-/** Reads some chunks, into views of the program if `view` is a size. */
-async function readStream(
-  session: Session,
-  slot: Slot,
-  { reads, view }: { reads: number; view: number },
-): Promise<void> {
-  const { reader } = slot;
-  if (!reader || reader.busy) return;
-  reader.busy = true;
-  for (let count = 0; count < reads; count++) {
-    if (!await readOnce(session, reader, view)) break;
+  if (closeFile) {
+    handle.unhide();
+    handle.leave();
   }
-  reader.busy = false;
+  const state = { busy: false, over: false, closing: false };
+  slot.reader = { stream, handle, memory, since, end, closeFile, ...state };
 }
 
-/** Reads one chunk. Resolves to whether there was one. */
-async function readOnce(session: Session, reader: OpenReader, view: number): Promise<boolean> {
+/** Reads one chunk, into a view of the program if `view` is a size. Resolves to whether there was one. */
+async function readOnce(reader: OpenReader, view: number): Promise<boolean> {
   const { stream, handle } = reader;
   const position = stream.currentPos;
   let isThere = false;
-  await session.call({
+  await handle.call({
     name: "read",
     promise: take(reader, view),
-    handle,
     done: (bytes) => {
       reader.over = !bytes;
       if (!bytes) return reader.closing ? undefined : checkEnd(reader, position);
@@ -127,11 +99,9 @@ function checkEnd({ handle, since, end }: OpenReader, position: number): void {
   throw new Violation("reads", `the stream ends at ${position} of ${tracked.view.size}`);
 }
 
-function skip(session: Session, slot: Slot, { bytes }: { bytes: number }): void {
-  const { reader } = slot;
+function skip({ session, reader }: Slot, { bytes }: { bytes: number }): void {
   if (!reader || reader.busy || reader.over) return;
-  const { stream, handle, since, end } = reader;
-  const { tracked } = handle;
+  const { stream, handle, handle: { tracked }, since, end } = reader;
   const before = stream.currentPos;
   stream.skip(bytes);
   session.oracle.guard(() => {
@@ -148,41 +118,41 @@ function skip(session: Session, slot: Slot, { bytes }: { bytes: number }): void 
 }
 
 export async function endReader(
-  session: Session,
   slot: Slot,
   { how }: { how: "cancel" | "close" | "read all" | "drop" },
 ): Promise<void> {
-  const { reader } = slot;
+  const { session, reader } = slot;
   if (!reader || (reader.busy && how !== "close")) return;
   const { stream, handle } = reader;
   if (how === "drop") {
     slot.reader = undefined;
     session.finalizers.collect(stream);
-    // Only the stream uses the file.
+    // Only the stream uses the file. Its reads in flight keep their memory until they end.
     if (reader.closeFile) session.finalizers.collect(handle.file);
-    // Its reads in flight keep their memory until they end.
     return;
   }
   reader.busy = true;
   reader.closing = how === "close";
   // The file may be extended meanwhile.
   const isShort = () => handle.tracked.view.size - stream.currentPos <= MOST_READ;
-  if (how === "read all") { while (isShort() && await readOnce(session, reader, 0)); }
-  await session.call({
-    name: how,
-    promise: how === "close" ? stream.close() : stream.cancel(),
-    handle,
-  });
+  if (how === "read all") { while (isShort() && await readOnce(reader, 0)); }
+  await handle.call({ name: how, promise: how === "close" ? stream.close() : stream.cancel() });
   session.oracle.memoryUsers.delete(reader.memory);
   if (slot.reader === reader) slot.reader = undefined;
 }
 
 export const readerSteps = {
   reader: onFile(2, drawReader, openReader),
-  read: step(3, (random) => ({
-    reads: random.between(1, 3),
-    view: random.pick([0, 0, 100, 4096, 16_384]),
-  }), readStream),
+  read: step(
+    3,
+    (random) => ({ reads: random.between(1, 3), view: random.pick([0, 0, 100, 4096, 16_384]) }),
+    async ({ reader }, { reads, view }) => {
+      if (!reader || reader.busy) return;
+      reader.busy = true;
+      for (let count = 0; count < reads && await readOnce(reader, view); count++);
+      reader.busy = false;
+    },
+  ),
   skip: step(1, (random) => ({ bytes: size(random) }), skip),
   "end reader": step(1.5, (random) => ({
     how: random.pick(["cancel", "close", "read all", "drop"]),

@@ -1,13 +1,13 @@
 // The state of a running program: files in slots, their streams, and running calls.
 
-import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
 import type { descriptorNumber } from "../../../src/dma_file.ts";
+import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaError } from "../../../src/errors.ts";
 import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
 import { isTemporary, type Place } from "../oracle/expected_names.ts";
-import { Violation } from "../oracle/promises.ts";
 import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
+import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import { DIRECTORIES, type World } from "../world.ts";
@@ -32,10 +32,8 @@ export class Handle {
   target: Place | undefined;
   /** Whether it may have a hidden name. */
   hidden = false;
-  /** Runs when a running publication has ended; undefined if there is none. */
-  publishing: (() => void)[] | undefined;
-  /** The number of renames that have begun or ended. Their effect on a concurrent publication is not known. */
-  renames = 0;
+  /** Whether its name is being changed. */
+  renaming = false;
   /** Whether a second writer is being tried. */
   probed = false;
   /** Whether it is being sealed, so that writes are rejected at any moment. */
@@ -50,6 +48,7 @@ export class Handle {
    * file, and no other call changes the file meanwhile.
    */
   constructor(
+    readonly session: Session,
     readonly file: DmaFile,
     readonly tracked: TrackedFile,
     readonly block: number,
@@ -57,22 +56,122 @@ export class Handle {
     public writable: boolean,
     readonly appends: boolean,
   ) {}
+
+  /** Watches a call of the file. */
+  call<T>(call: Call<T>): Promise<void> {
+    return this.session.call({ handles: [this], ...call });
+  }
+
+  /** Whether a call may change the file now. */
+  get isChangeable(): boolean {
+    const { tracked, writable, appends, closing, session } = this;
+    return writable && !appends && !closing && !session.isOthers(tracked, this) &&
+      tracked.emptying === 0;
+  }
+
+  /** Whether another handle has the same file. */
+  get isShared(): boolean {
+    return this.session.handles.some((each) => each !== this && each.tracked === this.tracked);
+  }
+
+  /** Whether no other call is about to change the future name of an atomic file. */
+  get mayPublish(): boolean {
+    const { target, session } = this;
+    return target === undefined || session.oracle.names.begunAt(target) !== undefined;
+  }
+
+  /** The current name of the file, set by any call. A hidden name does not count. */
+  get place(): Place | undefined {
+    for (const [place, inode] of this.session.world.listing()) {
+      if (inode === this.tracked.view.inode && !isTemporary(place)) return place;
+    }
+    return undefined;
+  }
+
+  /** The name of the file at the beginning of a call; undefined if there is none, or it is being changed. */
+  get standingName(): StandingName | undefined {
+    const { place, session: { oracle: { names } } } = this;
+    const begun = place === undefined ? undefined : names.begunAt(place);
+    return begun === undefined ? undefined : { place: place!, begun };
+  }
+
+  /** The promise of a sync of the file's name, if no call has begun to change it. */
+  promiseName(name: StandingName | undefined): void {
+    const { world, oracle: { names } } = this.session;
+    // A directory without read permission cannot be synced.
+    if (!name || world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
+    const { view, namer } = this.tracked;
+    const isSame = names.begunAt(name.place) === name.begun && namer === this.file;
+    if (isSame && world.listing().get(name.place) === view.inode) names.promise(name.place);
+  }
+
+  /** Ends the publication of an atomic file, successful or not. */
+  unhide(): void {
+    if (this.hidden) this.session.oracle.temporaries--;
+    this.hidden = false;
+  }
+
+  /** Frees the slot of a handle that is closed, or must not be used any more. */
+  leave(): void {
+    this.closing = true;
+    for (const slot of this.session.slots) if (slot.handle === this) slot.handle = undefined;
+  }
+
+  /** Whether it may be closed or sealed already. */
+  get mayBeShut(): boolean {
+    return this.closing || this.sealing || (this.fragile && this.session.isFaulty);
+  }
 }
 
-/** A name at the beginning of a call. */
+/** A name at the beginning of a call, and the number of its changes. */
 export interface StandingName {
   readonly place: Place;
-  readonly renames: number;
+  readonly begun: number;
 }
 
-export interface OpenWriter {
-  readonly slot: Slot;
-  readonly stream: DmaStreamWriter;
-  readonly oracle: WriterOracle;
-  readonly handle: Handle;
-  readonly memory: MemoryUser;
+export class OpenWriter {
   /** The file that a pipe into it reads. The writer fails with that file's error. */
-  source?: Handle | undefined;
+  source: Handle | undefined;
+
+  constructor(
+    readonly slot: Slot,
+    readonly handle: Handle,
+    readonly stream: DmaStreamWriter,
+    readonly oracle: WriterOracle,
+    readonly memory: MemoryUser,
+  ) {}
+
+  /** Watches a call of the writer, which rejects with the writer's failure. */
+  call<T>(call: Call<T>): Promise<void> {
+    const failed = (error: unknown) => this.noteFailure(error);
+    return this.handle.session.call({ ...this.excuse, failed, ...call });
+  }
+
+  get excuse(): Excuse {
+    const { handle, source, oracle } = this;
+    return { handles: source ? [handle, source] : [handle], writer: oracle };
+  }
+
+  /** Checks the error of a call: the writer's failure, or the stream's refusal of the call. */
+  noteFailure(error: unknown): void {
+    const isRefusal = error instanceof TypeError && !("errno" in error);
+    if (!isRefusal) this.oracle.failed(error);
+  }
+
+  /** Its running calls. They keep the stream from being collected. */
+  get calls(): Pending[] {
+    return [...this.handle.session.pending].filter(({ writer }) => writer === this.oracle);
+  }
+
+  /** Drops the writer. */
+  drop(): void {
+    const { session } = this.handle;
+    this.oracle.ending = true;
+    this.slot.writer = undefined;
+    session.dropped.push(this);
+    session.oracle.hasDropped = true;
+    session.finalizers.collect(this.stream);
+  }
 }
 
 export interface OpenReader {
@@ -96,10 +195,12 @@ export interface OpenReader {
 export class Slot {
   handle: Handle | undefined;
   writer: OpenWriter | undefined;
-  /** The last reader that has ended. */
+  /** The last writer that has ended. */
   ended: OpenWriter | undefined;
   reader: OpenReader | undefined;
   opening = false;
+
+  constructor(readonly session: Session) {}
 }
 
 /** The end of a step: at once, or when the promise resolves. */
@@ -107,9 +208,8 @@ export type Over = Promise<void> | void;
 
 /** The reasons for which a call may be rejected. */
 export interface Excuse {
-  readonly handle?: Handle | undefined;
-  /** The source of the bytes. */
-  readonly source?: Handle | undefined;
+  /** The files that it uses. */
+  readonly handles?: readonly Handle[];
   readonly writer?: WriterOracle | undefined;
   /** The error numbers that are possible without a fault. */
   readonly errnos?: readonly number[];
@@ -129,6 +229,7 @@ export interface Call<T> extends Excuse {
   readonly failed?: (error: unknown) => void;
 }
 
+/** A running call. */
 type Pending = Pick<Call<unknown>, "name" | "promise" | "writer">;
 
 /** The errors of missing features. */
@@ -137,10 +238,9 @@ const MISSING: readonly number[] = [Errno.EISDIR, Errno.EOPNOTSUPP, Errno.EINVAL
 /** The shared state of a program's tasks. */
 export class Session {
   readonly slots: readonly Slot[];
-  /** Running calls, by name. */
   readonly pending: Set<Pending> = new Set();
   /** Errors of the program itself: reasons of aborts, failures of sources. */
-  readonly #ownErrors = new Set<unknown>();
+  readonly ownErrors: Set<unknown> = new Set();
   /** Every path that the program has used. */
   readonly #paths = new Set<string>();
   /** Dropped writers, whose end is not reported. */
@@ -163,7 +263,11 @@ export class Session {
     readonly trace?: (line: string) => void,
   ) {
     this.#paths.add(world.root);
-    this.slots = Array.from({ length: slots }, () => new Slot());
+    this.slots = Array.from({ length: slots }, () => new Slot(this));
+  }
+
+  get handles(): Handle[] {
+    return this.slots.flatMap(({ handle }) => handle ?? []);
   }
 
   /** A path in the form that the program uses. */
@@ -183,48 +287,39 @@ export class Session {
   /** Makes an error of the program. */
   ownError(text: string): Error {
     const error = new Error(text);
-    this.#ownErrors.add(error);
+    this.ownErrors.add(error);
     return error;
-  }
-
-  /** Makes an error of the platform, such as that of an AbortSignal. */
-  adopt(error: unknown): void {
-    this.#ownErrors.add(error);
   }
 
   /** Watches a call. Resolves when it has settled and its end was checked. */
   call<T>(call: Call<T>): Promise<void> {
-    const { promise, memory: bound = 0, done, failed } = call;
+    const { name, promise, memory: bound = 0, done, failed } = call;
     const memory = { bound };
     this.pending.add(call);
     this.oracle.memoryUsers.add(memory);
-    const over = (check: () => void) => {
+    const over = (end: string, check: () => void) => {
       this.pending.delete(call);
       this.oracle.memoryUsers.delete(memory);
       this.oracle.guard(() => {
         call.over?.();
+        this.trace?.(`  ${name} ${end}`);
         check();
       });
     };
     return promise.then(
-      (value) =>
-        over(() => {
-          this.trace?.(`  ${call.name} resolves to ${shown(value)}`);
-          done?.(value);
-        }),
+      (value) => over(`resolves to ${shown(value)}`, () => done?.(value)),
       (error) =>
-        over(() => {
-          this.trace?.(`  ${call.name} rejects with ${describeError(error)}`);
-          this.explain(call, error);
+        over(`rejects with ${describeError(error)}`, () => {
+          this.explain(name, call, error);
           failed?.(error);
         }),
     );
   }
 
   /** "errors": a rejected call reports the actual failure. */
-  explain(call: Excuse & { readonly name: string }, error: unknown): void {
-    if (this.#isRight(call, error) && this.#hasForm(error)) return;
-    throw new Violation("errors", `${call.name} rejects with ${describeError(error)}`);
+  explain(name: string, excuse: Excuse, error: unknown): void {
+    if (this.#isRight(excuse, error) && this.#hasForm(error)) return;
+    throw new Violation("errors", `${name} rejects with ${describeError(error)}`);
   }
 
   /** Errors of the kernel have Deno's form, with the operation and a path of the program. */
@@ -235,22 +330,17 @@ export class Session {
       message!.includes(`(os error ${errno}): ${op} '${path}'`);
   }
 
-  #isRight(
-    { handle, source, writer, errnos, misuse }: Excuse,
-    error: unknown,
-  ): boolean | undefined {
-    if (this.#ownErrors.has(error) || writer?.failure?.reason === error) return true;
+  #isRight({ handles = [], writer, errnos, misuse }: Excuse, error: unknown): boolean {
+    if (this.ownErrors.has(error) || writer?.failure?.reason === error) return true;
     const { faults, isLimited } = this.world;
     const { errno } = error as { errno?: number };
     if (errno === undefined) {
       const isTypeError = error instanceof TypeError || error instanceof RangeError;
       const lacksMemory = String(error).includes("Cannot map");
-      return (isTypeError && misuse === true) ||
-        (lacksMemory && faults.hit("acquire"));
+      return (isTypeError && misuse === true) || (lacksMemory && faults.hit("acquire"));
     }
     return errnos?.includes(errno) ||
-      (errno === Errno.EBADF &&
-        [handle, source].some((each) => each && mayBeShut(each, this.isFaulty))) ||
+      (errno === Errno.EBADF && handles.some(({ mayBeShut }) => mayBeShut)) ||
       faults.happened.some((fault) => fault.errno === errno) ||
       // A transfer that is shortened repeatedly fails.
       (errno === Errno.EIO && faults.shortened > 0) ||
@@ -263,55 +353,7 @@ export class Session {
     // Its next writer cuts off bytes in space that it has reserved (docs/limits.md).
     const isReserved = handle !== undefined && writers.size === 0 && mayLookReserved;
     return (expected.end === 0 || isReserved) &&
-      this.slots.some(({ handle: other }) =>
-        other?.tracked === tracked && other.owns && other !== handle
-      );
-  }
-
-  /** Whether a call may change the file now. */
-  mayChange(handle: Handle): boolean {
-    const { tracked, writable, appends, closing } = handle;
-    if (!writable || appends || closing) return false;
-    return !this.isOthers(tracked, handle) && !this.oracle.isEmptied(tracked.view);
-  }
-
-  /** Whether another handle has the same file. */
-  isShared(handle: Handle): boolean {
-    return this.slots.some(({ handle: other }) =>
-      other !== handle && other?.tracked === handle.tracked
-    );
-  }
-
-  /** Running calls of a writer. They keep the stream from being collected. */
-  callsOf(writer: WriterOracle): Pending[] {
-    return [...this.pending].filter((call) => call.writer === writer);
-  }
-
-  /** The promise of a sync of a file's name. */
-  promiseName({ file, tracked, renames }: Handle, name: StandingName | undefined): void {
-    // A directory without read permission cannot be synced.
-    if (this.world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
-    const isSame = name && name.renames === renames && this.#standsAt(name.place, tracked);
-    if (isSame && tracked.namer === file) this.oracle.names.promise(name.place);
-  }
-
-  #standsAt(place: Place, tracked: TrackedFile): boolean {
-    return this.world.listing().get(place) === tracked.view.inode;
-  }
-
-  /** The name of a file; undefined if it has none, or is being renamed. */
-  standingName(handle: Handle): StandingName | undefined {
-    const place = this.placeOf(handle);
-    const { renames } = handle;
-    return place === undefined || renames % 2 === 1 ? undefined : { place, renames };
-  }
-
-  /** The current name of a file, set by any call. A hidden name does not count. */
-  placeOf({ tracked }: Handle): Place | undefined {
-    for (const [place, inode] of this.world.listing()) {
-      if (inode === tracked.view.inode && !isTemporary(place)) return place;
-    }
-    return undefined;
+      this.handles.some((other) => other.tracked === tracked && other.owns && other !== handle);
   }
 
   /** Whether a fault has occurred, or a feature is missing. */
@@ -323,38 +365,6 @@ export class Session {
   get cutsAreSure(): boolean {
     return !this.world.faults.hit("truncate");
   }
-
-  /** Ends the publication of an atomic file, successful or not. */
-  unhide(handle: Handle): void {
-    if (handle.hidden) this.oracle.temporaries--;
-    handle.hidden = false;
-  }
-
-  /** Frees the slot of a closed handle. */
-  leave(handle: Handle): void {
-    this.unhide(handle);
-    this.forget(handle);
-  }
-
-  /** Drops a writer. */
-  drop(writer: OpenWriter): void {
-    writer.oracle.ending = true;
-    writer.slot.writer = undefined;
-    this.dropped.push(writer);
-    this.oracle.hasDropped = true;
-    this.finalizers.collect(writer.stream);
-  }
-
-  /** Marks a handle as unusable. */
-  forget(handle: Handle): void {
-    handle.closing = true;
-    for (const slot of this.slots) if (slot.handle === handle) slot.handle = undefined;
-  }
-}
-
-/** Whether a file may be closed or sealed already. */
-function mayBeShut({ closing, sealing, fragile }: Handle, isFaulty: boolean): boolean {
-  return closing || sealing || (fragile && isFaulty);
 }
 
 function shown(value: unknown): string {
@@ -363,6 +373,5 @@ function shown(value: unknown): string {
 }
 
 function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return `${error.name}: ${error.message}`;
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

@@ -4,21 +4,21 @@ import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Random } from "../random.ts";
-import type { Handle, Over, Session, Slot } from "./session.ts";
+import type { Handle, OpenWriter, Over, Slot } from "./session.ts";
 
 /** A kind of step with its arguments, which can be printed, dropped and repeated. */
 export interface Kind<Args extends object> {
   readonly weight: number;
-  /** Draws the arguments. A program has `slots` places for files. */
-  readonly draw: (random: Random, slots: number) => Args;
+  readonly draw: Draw<Args>;
   /** Begins a step. Resolves when it has ended, and does not reject if a call of the module fails. */
-  readonly perform: (session: Session, slot: Slot, args: Args) => Over;
+  readonly perform: (slot: Slot, args: Args) => Over;
 }
 
-/** A step on the file of a slot. */
-type PerformOnFile<Args> = (session: Session, handle: Handle, args: Args, slot: Slot) => Over;
-
+/** Draws the arguments. A program has `slots` places for files. */
 type Draw<Args> = (random: Random, slots: number) => Args;
+
+/** Performs a step on the file of a slot. */
+type OnFile<Args> = (handle: Handle, args: Args, slot: Slot) => Over;
 
 export function step<Args extends object>(
   weight: number,
@@ -32,10 +32,19 @@ export function step<Args extends object>(
 export function onFile<Args extends object>(
   weight: number,
   draw: Draw<Args>,
-  take: PerformOnFile<Args>,
+  take: OnFile<Args>,
 ): Kind<Args> {
-  return step(weight, draw, (session, slot, args) => {
-    return slot.handle && take(session, slot.handle, args, slot);
+  return step(weight, draw, (slot, args) => slot.handle && take(slot.handle, args, slot));
+}
+
+/** A step that does nothing if the slot has no open writer. */
+export function onWriter<Args extends object>(
+  weight: number,
+  draw: Draw<Args>,
+  take: (writer: OpenWriter, args: Args) => Over,
+): Kind<Args> {
+  return step(weight, draw, ({ writer }, args) => {
+    if (writer && !writer.oracle.end) return take(writer, args);
   });
 }
 
@@ -43,12 +52,11 @@ export function onFile<Args extends object>(
 export function reading<Args extends object>(
   weight: number,
   draw: Draw<Args>,
-  take: PerformOnFile<Args>,
+  take: OnFile<Args>,
   refused: (file: DmaFile) => Promise<unknown>,
 ): Kind<Args> {
-  return onFile(weight, draw, (session, handle, args, slot) => {
-    if (handle.readable) return take(session, handle, args, slot);
-    return refuse(session, handle, refused(handle.file));
+  return onFile(weight, draw, (handle, args, slot) => {
+    return handle.readable ? take(handle, args, slot) : refuse(handle, refused(handle.file));
   });
 }
 
@@ -56,21 +64,20 @@ export function reading<Args extends object>(
 export function changing<Args extends object>(
   weight: number,
   draw: Draw<Args>,
-  take: PerformOnFile<Args>,
+  take: OnFile<Args>,
   refused: (file: DmaFile) => Promise<unknown>,
 ): Kind<Args> {
-  return onFile(weight, draw, (session, handle, args, slot) => {
-    if (session.mayChange(handle)) return take(session, handle, args, slot);
-    if (!handle.writable) return refuse(session, handle, refused(handle.file));
+  return onFile(weight, draw, (handle, args, slot) => {
+    if (handle.isChangeable) return take(handle, args, slot);
+    if (!handle.writable) return refuse(handle, refused(handle.file));
   });
 }
 
 /** "rights": a call is rejected if the file was not opened for it, or was sealed. */
-function refuse(session: Session, handle: Handle, promise: Promise<unknown>): Promise<void> {
-  return session.call({
+function refuse(handle: Handle, promise: Promise<unknown>): Promise<void> {
+  return handle.call({
     name: "a call without the right",
     promise,
-    handle,
     errnos: [Errno.EBADF],
     done: () => {
       throw new Violation("rights", "it is done to a file that was not opened for it");

@@ -61,7 +61,8 @@ export interface Program {
 }
 
 export function perform(session: Session, { slot, action }: Step): Over {
-  return (all[action.do] as Kind<object>).perform(session, session.slots[slot]!, action);
+  const { do: name, ...args } = action;
+  return (all[name] as Kind<object>).perform(session.slots[slot]!, args);
 }
 
 export function describeStep({ id, task, slot, awaited, action }: Step): string {

@@ -75,7 +75,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
     oracle.guard(() => {
-      if (session.endsNow) return session.explain({ name: "the end", misuse: true }, event.reason);
+      if (session.endsNow) return session.explain("the end", { misuse: true }, event.reason);
       throw new Violation("errors", `a rejection that nobody handles: ${event.reason}`);
     });
   };
@@ -181,10 +181,10 @@ async function runTask(
 /** Ends every stream and closes every file. */
 async function endAll(session: Session, random: Random): Promise<void> {
   for (const slot of session.slots) {
-    if (slot.reader) await endReader(session, slot, { how: "close" });
-    if (slot.writer) {
-      await endWriter(session, slot, { how: random.pick(["close", "abort"]) });
-    }
-    if (slot.handle) await closeFile(session, slot.handle, { twice: false }, slot);
+    if (slot.reader) await endReader(slot, { how: "close" });
+    const { writer } = slot;
+    const how = writer && random.pick(["close", "abort"]);
+    if (how && !writer.oracle.end) await endWriter(writer, { how });
+    if (slot.handle) await closeFile(slot.handle, { twice: false }, slot);
   }
 }
