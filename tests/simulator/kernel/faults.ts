@@ -16,7 +16,7 @@ export type FaultTarget =
   | "realPath"
   | "acquire";
 
-/** One fault. */
+/** What fails, how, and when. */
 interface FaultRule {
   readonly targets: readonly FaultTarget[];
   readonly errno: number;
@@ -38,18 +38,11 @@ export interface Fate {
   readonly most: number;
 }
 
-/** A fault that has occurred. */
-interface Fault {
-  readonly target: FaultTarget;
-  readonly errno: number;
-}
-
-const EDQUOT = 122;
 const ENFILE = 23;
 
 /** Temporary errors. */
 const passing = [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED];
-const full = [Errno.ENOSPC, EDQUOT, Errno.EFBIG];
+const full = [Errno.ENOSPC, Errno.EDQUOT, Errno.EFBIG];
 
 /** The errors of each target, with their weights. */
 const candidates: readonly (readonly [
@@ -60,14 +53,14 @@ const candidates: readonly (readonly [
   [8, ["write"], [Errno.EIO, ...full, ...passing]],
   [6, ["write", "allocate"], full],
   [6, ["read"], [Errno.EIO, ...passing]],
-  [6, ["sync"], [Errno.EIO, Errno.ENOSPC, EDQUOT]],
+  [6, ["sync"], [Errno.EIO, Errno.ENOSPC, Errno.EDQUOT]],
   [4, ["truncate"], [Errno.EIO, Errno.EINTR, Errno.ENOSPC, Errno.EFBIG]],
   [4, ["allocate"], [...full, Errno.EINTR, Errno.EOPNOTSUPP, Errno.EIO]],
   [3, ["open"], [Errno.EACCES, EMFILE, ENFILE, Errno.ENOMEM, Errno.EIO, Errno.EINTR, Errno.ENOSPC]],
   [2, ["close"], [Errno.EIO, Errno.EINTR, Errno.ENOSPC]],
   [2, ["stat"], [Errno.ENOMEM, Errno.EIO, Errno.EINTR]],
   [1, ["statfs"], [Errno.EINTR, Errno.EIO]],
-  [3, ["link"], [Errno.ENOSPC, Errno.EIO, EDQUOT, Errno.EACCES]],
+  [3, ["link"], [Errno.ENOSPC, Errno.EIO, Errno.EDQUOT, Errno.EACCES]],
   [3, ["rename"], [Errno.ENOSPC, Errno.EIO, Errno.EACCES]],
   [2, ["unlink"], [Errno.EIO, Errno.EACCES]],
   [3, ["copyRange"], [Errno.EIO, Errno.EINVAL, Errno.EXDEV, Errno.EINTR, Errno.ENOSPC]],
@@ -90,7 +83,7 @@ export class Faults {
   #short = 0;
   #stalls = 0;
   /** The targets that failed. */
-  readonly happened: Fault[] = [];
+  readonly happened: { readonly target: FaultTarget; readonly errno: number }[] = [];
   /** The number of short results. */
   shortened = 0;
 
@@ -130,7 +123,7 @@ export class Faults {
   }
 
   /** Records a failure that no rule has caused. */
-  note(fault: Fault): void {
+  note(fault: Faults["happened"][number]): void {
     this.happened.push(fault);
   }
 

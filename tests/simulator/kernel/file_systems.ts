@@ -1,6 +1,7 @@
 // The kinds of file systems that a simulated kernel can have.
 
 import type { Random } from "../random.ts";
+import type { DirectoryTree } from "./directory_tree.ts";
 
 /** The properties of a file system that the module sees. */
 export interface FileSystemKind {
@@ -22,25 +23,36 @@ export interface FileSystemKind {
   readonly lacks: ReadonlySet<Feature>;
 }
 
-export type Feature =
+/** A mounted file system. */
+export interface Mount {
+  readonly kind: FileSystemKind;
+  readonly tree: DirectoryTree;
+  /** The number of the mount, unique among all kernels. */
+  readonly mountId: bigint;
+}
+
+const features = [
   /** O_TMPFILE. */
-  | "unnamed files"
+  "unnamed files",
   /** fallocate(2). */
-  | "allocate"
+  "allocate",
   /** FALLOC_FL_PUNCH_HOLE. */
-  | "punch"
+  "punch",
   /** copy_file_range(2). */
-  | "copy"
+  "copy",
   /** /proc. */
-  | "proc"
+  "proc",
   /** linkat(2) with AT_EMPTY_PATH, without a capability: since kernel 6.10. */
-  | "link by descriptor"
+  "link by descriptor",
   /** RESOLVE_CACHED of openat2(2). */
-  | "cached lookup"
+  "cached lookup",
   /** RWF_DONTCACHE. */
-  | "uncached writes"
+  "uncached writes",
   /** Whether transfers past the page cache work, if O_DIRECT can be set. */
-  | "direct transfers";
+  "direct transfers",
+] as const;
+
+export type Feature = typeof features[number];
 
 const served = {
   deviceMajor: 0,
@@ -72,18 +84,6 @@ const kinds: readonly Omit<FileSystemKind, "uniqueMountId" | "lacks">[] = [
   { name: "s3fs", ...served, server: "s3fs", answersEarly: true },
   { name: "sshfs", ...served, server: "sshfs", answersEarly: true },
   { name: "GlusterFS", ...served, server: "glusterfs", answersEarly: true },
-];
-
-const features: readonly Feature[] = [
-  "unnamed files",
-  "allocate",
-  "punch",
-  "copy",
-  "proc",
-  "link by descriptor",
-  "cached lookup",
-  "uncached writes",
-  "direct transfers",
 ];
 
 /** A common disk, without missing features. */

@@ -1,4 +1,4 @@
-// A file in memory: its content, the durable part, and the part that a power cut may keep of the rest.
+// A file in memory: its content, and the changes to it that a power cut may lose.
 
 import type { Random } from "../random.ts";
 import { SparseBytes } from "./sparse_bytes.ts";
@@ -6,26 +6,26 @@ import { SparseBytes } from "./sparse_bytes.ts";
 /** The unit in which a disk keeps or loses unsynced bytes. */
 const SECTOR = 512;
 
-/** A change to a file that is not durable yet. */
-type Change =
-  | {
-    readonly kind: "bytes";
-    readonly position: number;
-    readonly bytes: Uint8Array;
-    /** RWF_DSYNC: the write is durable, even if earlier changes are not. */
-    readonly through: boolean;
-  }
-  | { readonly kind: "zeros"; readonly from: number; readonly to: number }
-  | { readonly kind: "size"; readonly size: number };
-
 /** A file after a power cut. */
 export interface FileImage {
   readonly content: SparseBytes;
-  readonly size: number;
+  size: number;
 }
 
 /** The part of unsynced changes that a power cut keeps. */
 export type Kept = "nothing" | "everything" | "some";
+
+/** A change of a file: bytes, zeros in a range, or the length. */
+type Change =
+  & (
+    | { readonly kind: "bytes"; readonly position: number; readonly bytes: Uint8Array }
+    | { readonly kind: "zeros"; readonly from: number; readonly to: number }
+    | { readonly kind: "size"; readonly size: number }
+  )
+  & {
+    /** Whether it is on the disk, although earlier changes are not. */
+    isDurable: boolean;
+  };
 
 export class SimulatedFile {
   readonly isDirectory = false;
@@ -40,9 +40,10 @@ export class SimulatedFile {
   failedSyncs = 0;
   syncErrno = 0;
   #size = 0;
-  readonly #durable = { content: new SparseBytes(), size: 0 };
+  readonly #durable: FileImage = { content: new SparseBytes(), size: 0 };
+  /** The changes since the first one that is not durable. */
   #changes: Change[] = [];
-  /** The number of durable changes, which are no longer in the list. */
+  /** The number of changes before them. */
   #settled = 0;
 
   constructor(readonly inode: number) {}
@@ -60,36 +61,16 @@ export class SimulatedFile {
     return this.content.slice(position, Math.min(position + length, this.#size));
   }
 
-  copyTo(bytes: SparseBytes, from: number, to: number): void {
-    bytes.copy(this.content, from, to);
-  }
-
-  firstDifference(expected: SparseBytes, from: number, to: number): number {
-    return this.content.firstDifference(expected, from, to);
-  }
-
+  /** Writes bytes. With `through` (RWF_DSYNC) they are durable, and so are all lengths and freed blocks before. */
   write(position: number, bytes: Uint8Array, through = false): void {
     if (bytes.length === 0) return;
-    const end = position + bytes.length;
     this.content.write(position, bytes);
-    this.#changes.push({ kind: "bytes", position, bytes, through });
-    this.#resize(Math.max(this.#size, end));
-    if (through) this.#writeThrough();
-  }
-
-  /** The last change that was written through. The lengths and freed blocks before it, in the journal, are durable too. */
-  get #lastThrough(): number {
-    return this.#changes.findLastIndex((change) => change.kind === "bytes" && change.through);
-  }
-
-  /** Makes written-through changes durable, and with them the changes in the journal. */
-  #writeThrough(): void {
-    const durable = this.#durable;
-    for (const change of this.#changes.slice(0, this.#lastThrough + 1)) {
-      if (change.kind === "bytes" && !change.through) continue;
-      apply(durable, change);
-      if (change.kind !== "bytes") continue;
-      durable.size = Math.max(durable.size, change.position + change.bytes.length);
+    this.#changes.push({ kind: "bytes", position, bytes, isDurable: through });
+    this.#resize(Math.max(this.#size, position + bytes.length));
+    if (through) {
+      for (const change of this.#changes) {
+        change.isDurable ||= change.kind !== "bytes";
+      }
     }
   }
 
@@ -111,13 +92,13 @@ export class SimulatedFile {
 
   #zero(from: number, to: number): void {
     this.content.zero(from, to);
-    this.#changes.push({ kind: "zeros", from, to });
+    this.#changes.push({ kind: "zeros", from, to, isDurable: false });
   }
 
   #resize(size: number): void {
     if (size === this.#size) return;
     this.#size = size;
-    this.#changes.push({ kind: "size", size });
+    this.#changes.push({ kind: "size", size, isDurable: false });
   }
 
   // ---- durability -------------------------------------------------------------------------------------------------
@@ -125,36 +106,6 @@ export class SimulatedFile {
   /** Records a successful sync that covers so many changes. */
   makeDurable(upTo: number): void {
     for (const change of this.#take(upTo)) apply(this.#durable, change);
-    // Earlier changes must not overwrite it.
-    this.#writeThrough();
-  }
-
-  /**
-   * Records a failed sync that covers so many changes. Some sectors are on the disk. The kernel drops the others: no
-   * later sync writes them. Lengths and freed blocks are in the journal, which is written. With `early` the bytes that
-   * the server does not have are lost.
-   */
-  forget(upTo: number, random: Random, early: boolean): void {
-    const keeps = () => random.chance(0.5);
-    const durable = this.#durable;
-    const { size } = durable;
-    for (const change of this.#take(upTo)) {
-      apply(this.#durable, change, change.kind === "bytes" ? keepsOf(change, keeps) : undefined);
-    }
-    this.#writeThrough();
-    if (!early) return;
-    // An extension of the file may be lost too.
-    if (keeps()) durable.size = Math.min(durable.size, size);
-    durable.content.zero(durable.size, Infinity);
-    this.content.copy(durable.content, 0, Infinity);
-    const now = { content: this.content, size: durable.size };
-    for (const change of this.#changes) {
-      apply(now, change);
-      if (change.kind === "bytes") {
-        now.size = Math.max(now.size, change.position + change.bytes.length);
-      }
-    }
-    this.#size = now.size;
   }
 
   #take(upTo: number): Change[] {
@@ -163,46 +114,60 @@ export class SimulatedFile {
     return this.#changes.splice(0, count);
   }
 
+  /**
+   * Records a failed sync that covers so many changes. Some sectors are on the disk. The kernel drops the others: no
+   * later sync writes them. Lengths and freed blocks are in the journal, which is written. With `early` the bytes that
+   * the server does not have are lost, and perhaps an extension of the file.
+   */
+  forget(upTo: number, random: Random, early: boolean): void {
+    const keeps = () => random.chance(0.5);
+    const durable = this.#durable;
+    const { size } = durable;
+    for (const change of this.#take(upTo)) {
+      apply(durable, change, change.kind === "bytes" ? keeps : undefined);
+    }
+    if (!early) return;
+    if (keeps()) durable.size = Math.min(durable.size, size);
+    durable.content.zero(durable.size, Infinity);
+    const now = { content: this.content, size: durable.size };
+    now.content.copy(durable.content, 0, Infinity);
+    for (const change of this.#changes) {
+      apply(now, change);
+      if (change.kind !== "bytes") continue;
+      now.size = Math.max(now.size, change.position + change.bytes.length);
+    }
+    this.#size = now.size;
+  }
+
   /** The file after a power cut: any sectors of the unsynced bytes, and any of the lengths since the sync. */
   image(random: Random, kept: Kept): FileImage {
     const image = { content: this.#durable.content.clone(), size: this.#durable.size };
-    if (kept === "nothing") return image;
-    const keeps = kept === "everything" ? undefined : () => random.chance(0.5);
+    const keeps = { nothing: () => false, everything: undefined, some: () => random.chance(0.5) };
     let sizes = [image.size];
-    const lastThrough = this.#lastThrough;
-    for (const [index, change] of this.#changes.entries()) {
-      const isDurable = change.kind === "zeros" && index < lastThrough;
-      if (change.kind === "size") sizes.push(change.size);
-      else apply(image, change, isDurable ? undefined : keepsOf(change, keeps));
-      if (change.kind === "bytes" && change.through) sizes = [this.#durable.size];
+    for (const change of this.#changes) {
+      if (change.kind !== "size") apply(image, change, keeps[kept]);
+      else if (change.isDurable) sizes = [change.size];
+      else sizes.push(change.size);
     }
-    image.size = kept === "everything" ? this.#size : random.pick(sizes);
+    image.size = { nothing: sizes[0]!, everything: this.#size, some: random.pick(sizes) }[kept];
     image.content.zero(image.size, Infinity);
     return image;
   }
 }
 
-/** The sectors of a change that a disk keeps: all if it was written through. */
-function keepsOf(change: Change, keeps: (() => boolean) | undefined): (() => boolean) | undefined {
-  return change.kind === "bytes" && change.through ? undefined : keeps;
-}
-
-/** Repeats a change: all of it, or the kept sectors. */
-function apply(
-  image: { content: SparseBytes; size: number },
-  change: Change,
-  keeps?: () => boolean,
-): void {
+/** Repeats a change: all of it, or the kept sectors if it is not durable. */
+function apply(image: FileImage, change: Change, keeps?: () => boolean): void {
   const { content } = image;
+  const keepsAll = change.isDurable || !keeps;
   if (change.kind === "size") image.size = change.size;
   else if (change.kind === "zeros") {
-    if (!keeps) return content.zero(change.from, change.to);
+    if (keepsAll) return content.zero(change.from, change.to);
     for (const [from, to] of content.extents(change.from, change.to)) {
       forEachSector(from, to, (start, end) => keeps() && content.zero(start, end));
     }
   } else {
     const { position, bytes } = change;
-    if (!keeps) return content.write(position, bytes);
+    if (keepsAll) return content.write(position, bytes);
     forEachSector(position, position + bytes.length, (start, end) => {
       if (keeps()) content.write(start, bytes.subarray(start - position, end - position));
     });

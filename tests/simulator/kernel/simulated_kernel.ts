@@ -10,10 +10,11 @@ import type { Random } from "../random.ts";
 import type { Clock } from "./clock.ts";
 import { type Description, type DescriptorTable, EMFILE } from "./descriptors.ts";
 import type { Faults, FaultTarget } from "./faults.ts";
+import type { Mount } from "./file_systems.ts";
 import { describe, type Flight, type FlightObserver, flightOf } from "./flight.ts";
 import { Judge } from "./judge.ts";
 import { SimulatedMemory } from "./memory.ts";
-import { type Mount, SystemCalls } from "./system_calls.ts";
+import { SystemCalls } from "./system_calls.ts";
 
 export interface KernelOptions {
   readonly mount: Mount;

@@ -1,4 +1,4 @@
-// Lays out `struct statx` (include/uapi/linux/stat.h) and `struct statfs`.
+// Lays out `struct statx` (include/uapi/linux/node.h) and `struct statfs`.
 
 import {
   STATX_BASIC_STATS,
@@ -6,23 +6,11 @@ import {
   STATX_MNT_ID,
   STATX_MNT_ID_UNIQUE,
 } from "../../../src/engine/linux.ts";
-import type { FileSystemKind } from "./file_systems.ts";
-
-/** The fields of a `struct statx`. */
-export interface Stat {
-  readonly isDirectory: boolean;
-  readonly inode: number;
-  readonly size: number;
-  readonly links: number;
-  readonly mountId: bigint;
-}
+import type { Node } from "./directory_tree.ts";
+import type { FileSystemKind, Mount } from "./file_systems.ts";
 
 /** Writes the fields that the module reads. */
-export function writeStatx(
-  into: Uint8Array,
-  stat: Stat,
-  kind: Omit<FileSystemKind, "name" | "type" | "lacks">,
-): void {
+export function writeStatx(into: Uint8Array, node: Node, { kind, mountId }: Mount): void {
   const view = new DataView(into.buffer, into.byteOffset, 256);
   into.fill(0, 0, 256);
   const { memoryAlignment, alignment } = kind;
@@ -30,14 +18,14 @@ export function writeStatx(
     (kind.saysAlignment ? STATX_DIOALIGN : 0);
   view.setUint32(0, mask, true);
   view.setUint32(4, alignment, true);
-  view.setUint32(16, stat.links, true);
-  view.setUint16(28, stat.isDirectory ? 0o040755 : 0o100644, true);
-  view.setBigUint64(32, BigInt(stat.inode), true);
-  view.setBigUint64(40, BigInt(stat.size), true);
-  view.setBigUint64(48, BigInt(Math.ceil(stat.size / 512)), true);
+  view.setUint32(16, node.links, true);
+  view.setUint16(28, node.isDirectory ? 0o040755 : 0o100644, true);
+  view.setBigUint64(32, BigInt(node.inode), true);
+  view.setBigUint64(40, BigInt(node.size), true);
+  view.setBigUint64(48, BigInt(Math.ceil(node.size / 512)), true);
   view.setUint32(136, kind.deviceMajor, true);
   view.setUint32(140, 1, true);
-  view.setBigUint64(144, stat.mountId, true);
+  view.setBigUint64(144, mountId, true);
   if (!kind.saysAlignment) return;
   view.setUint32(152, kind.hasDirectIo ? memoryAlignment : 0, true);
   view.setUint32(156, kind.hasDirectIo ? alignment : 0, true);

@@ -19,7 +19,7 @@ import type { Random } from "../random.ts";
 import type { Description, DescriptorTable } from "./descriptors.ts";
 import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.ts";
 import type { Fate } from "./faults.ts";
-import type { Feature, FileSystemKind } from "./file_systems.ts";
+import type { Feature, Mount } from "./file_systems.ts";
 import type { Flight } from "./flight.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
 import { writeStatfs, writeStatx } from "./statx.ts";
@@ -27,14 +27,6 @@ import { writeStatfs, writeStatx } from "./statx.ts";
 const MOUNTS = "/proc/self/mountinfo";
 
 type Named<Op extends Operation["op"]> = Extract<Operation, { op: Op }>;
-
-/** A mounted file system. */
-export interface Mount {
-  readonly kind: FileSystemKind;
-  readonly tree: DirectoryTree;
-  /** The number of the mount, unique among all kernels. */
-  readonly mountId: bigint;
-}
 
 export class SystemCalls {
   readonly #mount: Mount;
@@ -128,7 +120,7 @@ export class SystemCalls {
         fileOf(description).truncate(operation.length);
         return 0;
       case "stat":
-        this.stat(description!.node, operation.memory.bytes);
+        writeStatx(operation.memory.bytes, description!.node, this.#mount);
         return 0;
       case "statfs":
         writeStatfs(operation.memory.bytes, this.#mount.kind);
@@ -145,16 +137,6 @@ export class SystemCalls {
       case "lock":
         return lock(operation.operation, description!);
     }
-  }
-
-  /** statx(2). */
-  stat(node: Node, into: Uint8Array): void {
-    const { inode, size, links, isDirectory } = node;
-    writeStatx(
-      into,
-      { inode, size, links, isDirectory, mountId: this.#mount.mountId },
-      this.#mount.kind,
-    );
   }
 
   // ---- names ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ export class ExpectedFile {
   /** Makes the whole file content. */
   constructor(readonly view: SimulatedFile) {
     this.end = this.longest = view.size;
-    view.copyTo(this.content, 0, view.size);
+    this.content.copy(view.content, 0, view.size);
   }
 
   /** Sets the bytes of a range. */
@@ -33,13 +33,13 @@ export class ExpectedFile {
   /** Makes the bytes between the end and a new content position content. */
   #reach(position: number): void {
     if (position <= this.end) return;
-    this.view.copyTo(this.content, this.end, position);
+    this.content.copy(this.view.content, this.end, position);
     this.end = position;
   }
 
   /** Makes the current bytes of a range content, as far as it was content before. */
   isAsFound(from: number, to: number): void {
-    if (from < this.end) this.view.copyTo(this.content, from, Math.min(to, this.end));
+    if (from < this.end) this.content.copy(this.view.content, from, Math.min(to, this.end));
   }
 
   /** Records that the file has no writers, so that loose bytes no longer change. */

@@ -375,7 +375,7 @@ export class TrackedFile {
       throw new Violation(promise, `the file has ${size} bytes, of which ${end} count`);
     }
     for (const [from, to] of this.certain()) {
-      const at = view.firstDifference(content, from, to);
+      const at = view.content.firstDifference(content, from, to);
       if (at < 0) continue;
       const [is] = view.read(at, 1);
       throw new Violation(promise, `byte ${at} is ${is}, right is ${content.at(at)}`);

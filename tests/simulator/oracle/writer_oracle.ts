@@ -181,7 +181,11 @@ export class WriterOracle {
     this.flushed = flushed;
     if (given.length > 0) file.expected.settle(before, given);
     file.touches.resize();
-    const at = file.view.firstDifference(file.expected.content, before, before + given.length);
+    const at = file.view.content.firstDifference(
+      file.expected.content,
+      before,
+      before + given.length,
+    );
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
 
@@ -189,7 +193,7 @@ export class WriterOracle {
   checkKept(from: number, to: number): void {
     const { start, flushed, file: { expected, view } } = this;
     const [first, last] = [Math.max(from, start), Math.min(to, flushed, expected.end)];
-    const at = view.firstDifference(expected.content, first, last);
+    const at = view.content.firstDifference(expected.content, first, last);
     if (at >= 0) this.#break("writer 2", `byte ${at} was flushed, and is lost`);
   }
 
