@@ -8,9 +8,13 @@
 
 import { parseArgs } from "node:util";
 import { controls } from "./simulator/controls.ts";
-import { findControls } from "./simulator/run/run_controls.ts";
 import { Runner } from "./simulator/run/runner.ts";
-import { commandOf, describeTally, simulateInWorkers } from "./simulator/run/simulate.ts";
+import {
+  commandOf,
+  describeTally,
+  findControls,
+  simulateInWorkers,
+} from "./simulator/run/workers.ts";
 
 function read() {
   return parseArgs({
@@ -72,10 +76,10 @@ async function runControls(minutes: number, words: readonly string[]): Promise<b
   console.log(
     "| The module … | Found after operations | Broken promise | Seed |\n| --- | --- | --- | --- |",
   );
-  await findControls(chosen, minutes * 60_000, ({ control, operations, broken, seed }) => {
+  await findControls(chosen, minutes * 60_000, ({ name }, { operations, broken, seed }) => {
     if (broken === undefined) missed++;
     const found = broken === undefined ? "not found" : operations.toLocaleString("en");
-    console.log(`| ${control.name} | ${found} | ${broken ?? ""} | ${seed ?? ""} |`);
+    console.log(`| ${name} | ${found} | ${broken ?? ""} | ${seed ?? ""} |`);
   });
   console.log(missed === 0 ? "All were found" : `${missed} were not found`);
   return missed === 0;

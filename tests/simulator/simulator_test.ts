@@ -6,9 +6,7 @@ import { engineIsOfNoConcern } from "../support/once.ts";
 import { controls } from "./controls.ts";
 import { promises } from "./oracle/promises.ts";
 import { loadModule } from "./run/module.ts";
-import { findControl } from "./run/run_controls.ts";
-import { commandOf, simulateInWorkers } from "./run/simulate.ts";
-import type { Report } from "./run/worker.ts";
+import { commandOf, findControl, type Report, simulateInWorkers } from "./run/workers.ts";
 import { seeds } from "./seeds.ts";
 
 /** The time for new programs. */

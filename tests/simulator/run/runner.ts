@@ -3,13 +3,8 @@
 import { type PromiseName, Violation } from "../oracle/promises.ts";
 import { makeDeterministic } from "./deterministic.ts";
 import { type Change, type LoadedModule, loadModule } from "./module.ts";
-import {
-  programOf,
-  simulate,
-  type SimulationOptions,
-  type SimulationResult,
-  type Tally,
-} from "./simulate_program.ts";
+import type { Finalizers } from "../program/finalizers.ts";
+import { programOf, simulate, type SimulationResult } from "./simulate_program.ts";
 
 /** A program that broke a promise. */
 export interface Failure {
@@ -21,35 +16,22 @@ export interface Failure {
   readonly steps: readonly number[] | undefined;
 }
 
-export function newTally(): Tally {
-  return { programs: 0, operations: 0, faults: 0, cuts: 0 };
-}
-
-/** Adds the totals of other programs. */
-export function addTally(sum: Tally, { programs, operations, faults, cuts }: Tally): void {
-  sum.programs += programs;
-  sum.operations += operations;
-  sum.faults += faults;
-  sum.cuts += cuts;
-}
-
-/** The shared state of all programs. */
-type Parts = Pick<SimulationOptions, "finalizers"> & { module: LoadedModule };
-
 /** Runs programs over one loaded module. An isolate has one runner. */
 export class Runner {
   readonly #changes: readonly Change[];
-  #parts: Parts;
+  readonly #finalizers: Finalizers;
+  #module: LoadedModule;
 
-  private constructor(changes: readonly Change[], parts: Parts) {
+  private constructor(changes: readonly Change[], finalizers: Finalizers, module: LoadedModule) {
     this.#changes = changes;
-    this.#parts = parts;
+    this.#finalizers = finalizers;
+    this.#module = module;
   }
 
   /** Makes this isolate deterministic, and loads the module with these changes. */
   static async load(changes: readonly Change[] = []): Promise<Runner> {
     const finalizers = makeDeterministic();
-    return new Runner(changes, { finalizers, module: await loadModule(changes) });
+    return new Runner(changes, finalizers, await loadModule(changes));
   }
 
   /** Runs the program of a seed, or these steps of it. */
@@ -58,9 +40,10 @@ export class Runner {
     steps?: readonly number[],
     trace?: (line: string) => void,
   ): Promise<SimulationResult> {
-    const result = await simulate({ seed, steps, trace, ...this.#parts });
+    const program = programOf(seed, steps);
+    const result = await simulate(seed, program, this.#module, this.#finalizers, trace);
     // The module still has the files that a program has left open.
-    if (result.failure) this.#parts.module = await loadModule(this.#changes, true);
+    if (result.failure) this.#module = await loadModule(this.#changes, true);
     return result;
   }
 

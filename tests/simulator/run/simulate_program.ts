@@ -19,22 +19,21 @@ import type { LoadedModule } from "./module.ts";
 /** More events than any program has. A program that needs more loops. */
 const MOST_EVENTS = 300_000;
 
-/** The options of one run. */
-export interface SimulationOptions {
-  readonly seed: number;
-  readonly module: LoadedModule;
-  readonly finalizers: Finalizers;
-  /** The numbers of the steps to run; by default all. */
-  readonly steps?: readonly number[] | undefined;
-  readonly trace?: ((line: string) => void) | undefined;
-}
-
 /** The totals of programs. */
 export interface Tally {
   programs: number;
   operations: number;
   faults: number;
   cuts: number;
+}
+
+export function newTally(): Tally {
+  return { programs: 0, operations: 0, faults: 0, cuts: 0 };
+}
+
+/** Adds the totals of other programs. */
+export function addTally(sum: Tally, more: Tally): void {
+  for (const name of ["programs", "operations", "faults", "cuts"] as const) sum[name] += more[name];
 }
 
 export interface SimulationResult extends Tally {
@@ -53,11 +52,15 @@ export function programOf(seed: number, wanted?: readonly number[]): Program {
   return { ...program, steps: program.steps.filter(({ id }) => wanted.includes(id)) };
 }
 
-export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { seed, module, finalizers, trace } = options;
+export async function simulate(
+  seed: number,
+  program: Program,
+  module: LoadedModule,
+  finalizers: Finalizers,
+  trace?: (line: string) => void,
+): Promise<SimulationResult> {
   const random = new Random(seed);
   random.fork();
-  const program = programOf(seed, options.steps);
   const violated = (rule: string) =>
     oracle.guard(() => {
       throw new Violation("engine", rule);
@@ -82,12 +85,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   globalThis.addEventListener("unhandledrejection", onRejection);
   const pace = random.fork();
   const run = async () => {
-    const seed = pace.seed();
-    const began = (step: Step) => trace?.(`  ${describeStep(step)}`);
-    const tasks = Array.from(
-      { length: program.tasks },
-      (_, task) => runTask(session, program, task, seed, began),
-    );
+    const moments = pace.seed();
+    const tasks = Array.from({ length: program.tasks }, (_, task) => {
+      return runTask(session, program.steps.filter((step) => step.task === task), moments);
+    });
     await Promise.all(tasks);
     if (random.chance(0.5)) world.faults.cease();
     trace?.("  the end of the program");
@@ -156,20 +157,17 @@ async function drive(
 /** Runs the steps of one task, one after the other. */
 async function runTask(
   session: Session,
-  program: Program,
-  task: number,
+  steps: readonly Step[],
   seed: number,
-  began: (step: Step) => void,
 ): Promise<void> {
   const under: Promise<void>[] = [];
-  for (const step of program.steps) {
-    if (step.task !== task) continue;
+  for (const step of steps) {
     // Derived from the step alone, so that omitting a step does not change the moments of the others.
     const random = new Random(seed + step.id);
     // Most steps follow at once. Others come at any moment of the running operations.
     if (random.chance(0.4)) await session.world.clock.sleep(random.next() ** 3 * 2000);
     if (session.oracle.violation) return;
-    began(step);
+    session.trace?.(`  ${describeStep(step)}`);
     const over = Promise.resolve(perform(session, step));
     if (step.action.do === "join") await Promise.all(under.splice(0));
     else if (step.awaited) await over;

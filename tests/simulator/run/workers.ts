@@ -1,0 +1,113 @@
+// Runs programs in several Workers at once.
+
+import type { Control } from "../controls.ts";
+import type { Change } from "./module.ts";
+import type { Failure } from "./runner.ts";
+import { addTally, newTally, type Tally } from "./simulate_program.ts";
+
+/** A Worker without a report for so long after its time hangs: no program takes long, nor does its reduction. */
+const STUCK_MS = 30_000;
+
+/** The programs to run, and how. */
+export interface Runs {
+  /** The first seed, or all of them. */
+  readonly seeds: number | readonly number[];
+  readonly milliseconds: number;
+  /** The mistakes in the module. */
+  readonly changes?: readonly Change[];
+  /** Whether to stop at the first failure, without reducing it. */
+  readonly stopsAtFirst?: boolean;
+}
+
+/** The programs of one Worker: those of every `stride`-th seed. */
+export interface Order {
+  readonly runs: Runs;
+  readonly index: number;
+  readonly stride: number;
+  /** The memory for the current seed, in case the Worker hangs. */
+  readonly current: Float64Array<SharedArrayBuffer>;
+}
+
+export interface Report {
+  readonly tally: Tally;
+  readonly failures: Failure[];
+}
+
+/** Runs programs in as many Workers as there are processors. */
+export async function simulateInWorkers(
+  runs: Runs,
+  stride = navigator.hardwareConcurrency,
+): Promise<Report> {
+  const all = Array.from({ length: stride }, (_, index) => runInWorker(runs, index, stride));
+  const reports = await Promise.all(all);
+  const tally = newTally();
+  for (const report of reports) addTally(tally, report.tally);
+  return { tally, failures: reports.flatMap(({ failures }) => failures) };
+}
+
+function runInWorker(runs: Runs, index: number, stride: number): Promise<Report> {
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const current = new Float64Array(new SharedArrayBuffer(8));
+  const { promise, resolve, reject } = Promise.withResolvers<Report>();
+  const timer = setTimeout(() => {
+    const [seed = 0] = current;
+    const message = "a call that blocks the JavaScript thread never returns";
+    const failure = { seed, message, promise: undefined, steps: undefined };
+    resolve({ tally: newTally(), failures: [failure] });
+  }, runs.milliseconds + STUCK_MS);
+  worker.onmessage = ({ data }: MessageEvent<Report>) => resolve(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new Error(event.message));
+  };
+  worker.postMessage({ runs, index, stride, current } satisfies Order);
+  return promise.finally(() => {
+    clearTimeout(timer);
+    worker.terminate();
+  });
+}
+
+// ---- deliberate mistakes ------------------------------------------------------------------------------------------
+
+/** The finding of a mistake. */
+export interface Finding {
+  /** The number of operations until the finding. */
+  readonly operations: number;
+  /** The broken promise; undefined if the mistake was not found. */
+  readonly broken: string | undefined;
+  /** The seed of the program. */
+  readonly seed: number | undefined;
+}
+
+/** Searches for one mistake, for so long. The same seeds give the same finding. */
+export async function findControl({ changes }: Control, milliseconds: number): Promise<Finding> {
+  const runs = { seeds: 1, stopsAtFirst: true, milliseconds, changes };
+  const { tally: { operations }, failures: [failure] } = await simulateInWorkers(runs, 1);
+  return { operations, broken: failure?.promise ?? failure?.message, seed: failure?.seed };
+}
+
+/** Searches for all mistakes, as many at once as there are processors. Reports each finding. */
+export async function findControls(
+  controls: readonly Control[],
+  milliseconds: number,
+  tell: (control: Control, finding: Finding) => void,
+): Promise<void> {
+  const waiting = [...controls];
+  const work = async () => {
+    for (let next; (next = waiting.shift());) tell(next, await findControl(next, milliseconds));
+  };
+  await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, work));
+}
+
+// ---- text ---------------------------------------------------------------------------------------------------------
+
+/** The command that repeats a failed program. */
+export function commandOf({ seed, steps }: Failure): string {
+  const chosen = steps === undefined ? "" : ` --steps ${steps.join(",")}`;
+  return `deno task simulate --seed ${seed}${chosen} --trace`;
+}
+
+export function describeTally({ programs, operations, faults, cuts }: Tally): string {
+  const counts = Object.entries({ programs, operations, faults, "power cuts": cuts });
+  return counts.map(([what, count]) => `${count.toLocaleString("en")} ${what}`).join(", ");
+}
