@@ -33,7 +33,7 @@ export function sourceOf(
     if (start > position) to = Math.min(to, start);
     else if (position < givenEnd) {
       const end = Math.min(to, givenEnd);
-      return { bytes: writer.given.slice(position - start, end - start), to: end, writer };
+      return { bytes: writer.givenAt(position, end), to: end, writer };
     }
   }
   return { bytes: undefined, to };

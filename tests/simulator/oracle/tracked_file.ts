@@ -168,7 +168,7 @@ export class TrackedFile {
       case "write": {
         const { position, length } = operation;
         if (![...this.claims].some(({ from, to }) => from <= position && position < to)) {
-          for (const writer of this.writers) writer.locate(position, flight.bytes!);
+          for (const writer of this.writers) writer.opened();
         }
         this.#judgeWrite(position, flight.bytes!);
         this.#noteChange(position, position + length);

@@ -1,33 +1,9 @@
 // One writer, and its promises.
 
 import type { DmaStreamWriter } from "../../../mod.ts";
+import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { type PromiseName, Violation } from "./promises.ts";
 import type { TrackedFile } from "./tracked_file.ts";
-
-/** A growing sequence of bytes. */
-export class ByteLog {
-  #bytes = new Uint8Array(1024);
-  length = 0;
-
-  append(bytes: Uint8Array): void {
-    const end = this.length + bytes.length;
-    if (end > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
-      larger.set(this.#bytes.subarray(0, this.length));
-      this.#bytes = larger;
-    }
-    this.#bytes.set(bytes, this.length);
-    this.length = end;
-  }
-
-  slice(from: number, to: number): Uint8Array {
-    return this.#bytes.subarray(from, Math.min(to, this.length));
-  }
-
-  cutTo(length: number): void {
-    this.length = Math.min(length, this.length);
-  }
-}
 
 /** The options of a writer. */
 export interface WriterFacts {
@@ -44,8 +20,9 @@ export interface WriterFacts {
 export type WriterEnd = "closed" | "failed";
 
 export class WriterOracle {
-  /** All bytes of its chunks, in order. */
-  readonly given: ByteLog = new ByteLog();
+  /** All bytes of its chunks, in order, and their number. */
+  readonly #given = new SparseBytes();
+  givenLength = 0;
   /** The limit of its positions, behind which another call writes. */
   wall = Infinity;
   flushed: number;
@@ -90,23 +67,9 @@ export class WriterOracle {
   opened(): void {
     if (this.isOpened || this.end || this.#failure) return;
     const { nextPos, currentFlushedPos } = this.stream;
-    const start = nextPos - this.given.length;
+    const start = nextPos - this.givenLength;
     // Chunks of a failing stream are in `given`, but no longer waiting. Nothing was written yet.
     this.#startAt(this.#sizesSeen.has(start) ? start : currentFlushedPos);
-  }
-
-  /** Derives the start from the first write. */
-  locate(position: number, bytes: Uint8Array): void {
-    if (this.isOpened) return;
-    const start = [...this.#sizesSeen].find((size) => {
-      const at = Math.max(size, position);
-      const written = bytes.subarray(at - position, at - position + 8);
-      const given = this.given.slice(at - size, at - size + written.length);
-      // The write need not contain all chunks: zeros are padding.
-      return written.length > 0 && given[0] === written[0] &&
-        given.every((byte, index) => byte === written[index] || written[index] === 0);
-    });
-    if (start !== undefined) this.#startAt(start);
   }
 
   #startAt(start: number): void {
@@ -128,7 +91,7 @@ export class WriterOracle {
   }
 
   get givenEnd(): number {
-    return this.start + this.given.length;
+    return this.start + this.givenLength;
   }
 
   /**
@@ -142,6 +105,22 @@ export class WriterOracle {
   /** The number of bytes that further chunks may have. */
   get room(): number {
     return this.isOpened ? Math.max(0, this.wall - this.givenEnd) : this.wall;
+  }
+
+  /** Records a chunk. */
+  give(bytes: Uint8Array): void {
+    this.#given.write(this.givenLength, bytes);
+    this.givenLength += bytes.length;
+  }
+
+  /** Records that the writer got no more bytes than up to a position. */
+  gotUpTo(position: number): void {
+    this.givenLength = Math.max(0, Math.min(this.givenLength, position - this.start));
+  }
+
+  /** The given bytes of a range. */
+  givenAt(from: number, to: number): Uint8Array<ArrayBuffer> {
+    return this.#given.slice(from - this.start, Math.min(to, this.givenEnd) - this.start);
   }
 
   /** Whether a range belongs to this writer. */
@@ -172,7 +151,7 @@ export class WriterOracle {
     // If the file was cut meanwhile, the gap has zeros.
     const { end } = file.expected;
     if (end < before) file.touches.addPastWriters(end, before);
-    let given = this.given.slice(before - this.start, flushed - this.start);
+    let given = this.givenAt(before, flushed);
     if (flushed > this.leastTruncated) {
       // Bytes that were in the file before a truncate are gone.
       const left = file.view.read(before, given.length);
@@ -258,7 +237,7 @@ export class WriterOracle {
   promiseAll(since: number): void {
     const { file, file: { expected, touches } } = this;
     // A handle that has not changed the file has nothing to sync.
-    if (this.given.length === 0) return;
+    if (this.givenLength === 0) return;
     const certain = file.certainSince(since, true);
     const { unsyncedPastWriters } = touches;
     for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);

@@ -110,6 +110,8 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
   const begun = oracle.names.begunAt(place);
   // A file that is truncated must not be changed or replaced by another call meanwhile.
   if (empties && (begun === undefined || (there && isTaken(there)))) return;
+  if (session.emptying.has(place)) return;
+  if (empties) session.emptying.add(place);
   if (empties && there) there.emptying++;
   const naming = oracle.names.begin(place, found, ...(creates ? ["new"] as const : []));
   const options = { read, write, create: creates && !createsNew, createNew: createsNew, direct };
@@ -125,7 +127,9 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
       ...refusalsOf(action),
     ],
     over: () => {
-      if (empties && there) there.emptying--;
+      if (!empties) return;
+      session.emptying.delete(place);
+      if (there) there.emptying--;
     },
     done: (file) => {
       naming.settled(world.listing().get(place));

@@ -38,7 +38,7 @@ async function pipeInto(writer: OpenWriter, choice: Pipe): Promise<void> {
   const source = choice.source === "file" ? fileSource(writer, choice) : ownSource(writer, choice);
   if (!source) return;
   const { preventClose, preventAbort, preventCancel, abortAfter } = choice;
-  oracle.given.append(source.bytes);
+  oracle.give(source.bytes);
   oracle.piped = true;
   writer.source = source.handle;
   const controller = new AbortController();
@@ -54,7 +54,7 @@ async function pipeInto(writer: OpenWriter, choice: Pipe): Promise<void> {
   const goOn = () => {
     oracle.piped = false;
     writer.source = undefined;
-    oracle.given.cutTo(Math.max(0, stream.nextPos - oracle.start));
+    oracle.gotUpTo(stream.nextPos);
     if (mayClose) handle.closing = false;
   };
   let failure: { readonly reason: unknown } | undefined;
@@ -102,7 +102,7 @@ async function fail(
   oracle.ending = true;
   await stream.abort(failure).catch(() => {});
   session.oracle.guard(() => {
-    oracle.given.cutTo(Math.max(0, stream.currentPos - oracle.start));
+    oracle.gotUpTo(stream.currentPos);
     giveUp(writer, closing);
   });
 }

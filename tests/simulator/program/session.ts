@@ -243,6 +243,8 @@ export class Session {
   readonly ownErrors: Set<unknown> = new Set();
   /** Every path that the program has used. */
   readonly #paths = new Set<string>();
+  /** The names at which a running open truncates a file. Another open might create or use it before. */
+  readonly emptying: Set<Place> = new Set();
   /** Dropped writers, whose end is not reported. */
   readonly dropped: OpenWriter[] = [];
   /** Whether another process has moved files, so that the module has outdated names. */

@@ -118,11 +118,11 @@ async function write(slot: Slot, action: ReturnType<typeof drawChunk>): Promise<
     if (length > oracle.room) return;
     const buffer = file.allocBuffer(length);
     buffer.bytes.set(bytesOf(seed, length));
-    oracle.given.append(buffer.bytes);
+    oracle.give(buffer.bytes);
     return await give(writer, stream.writeBuffer(buffer));
   }
   const bytes = bytesOf(seed, room);
-  oracle.given.append(bytes);
+  oracle.give(bytes);
   const lock = how === "lock" ? takeLock(stream) : undefined;
   const half = seed % 2 === 0 ? room >> 1 : 0;
   const cuts = how === "burst"
@@ -183,7 +183,7 @@ function flush(slot: Slot, tail: boolean, durable: boolean): Over {
   const writer = slot.writer ?? slot.ended;
   if (!writer) return;
   const { stream, oracle, handle, handle: { session } } = writer;
-  const { end, flushed, piped, given: { length } } = oracle;
+  const { end, flushed, piped, givenLength } = oracle;
   const since = session.oracle.now();
   const name = handle.standingName;
   return writer.call({
@@ -194,7 +194,7 @@ function flush(slot: Slot, tail: boolean, durable: boolean): Over {
       if (end) return;
       oracle.opened();
       // The start may not have been known before.
-      const least = tail && !piped && oracle.isOpened ? oracle.start + length : flushed;
+      const least = tail && !piped && oracle.isOpened ? oracle.start + givenLength : flushed;
       oracle.poll();
       if (position < least || position > stream.currentFlushedPos) {
         const detail = `${position}, at least ${least}, flushed is ${stream.currentFlushedPos}`;
