@@ -148,15 +148,6 @@ export class World {
 
   // ---- other processes --------------------------------------------------------------------------------------------
 
-  append(path: string, bytes: Uint8Array): void {
-    const file = this.fileAt(path)!;
-    file.write(file.size, bytes);
-  }
-
-  truncate(path: string, length: number): void {
-    this.fileAt(path)!.truncate(length);
-  }
-
   rename(from: string, to: string): void {
     const node = this.#look(from)!;
     this.#tree.edit([

@@ -13,7 +13,8 @@ export class Touches {
   #resized = 0;
   #pastWriters = 0;
   #unsynced: Touch[] = [];
-  #synced = 0;
+  /** The beginning of the last successful sync. */
+  synced = 0;
 
   /** `clock` returns a later moment each time. */
   constructor(clock: { now(): number }) {
@@ -41,12 +42,12 @@ export class Touches {
   /** Records a successful sync that began at that moment. */
   sync(began: number): void {
     this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
-    this.#synced = Math.max(this.#synced, began);
+    this.synced = Math.max(this.synced, began);
   }
 
   /** Notes that a writer begins. It does not sync what earlier writers have left unsynced. */
   beginWriter(): void {
-    this.#unsynced = this.all.filter(({ time }) => time > this.#synced);
+    this.#unsynced = this.all.filter(({ time }) => time > this.synced);
   }
 
   /** Whether there are changes by other calls than writers' that no sync has covered. */

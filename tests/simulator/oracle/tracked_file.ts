@@ -10,7 +10,7 @@ import { ExpectedFile } from "./expected_file.ts";
 import { type PromiseName, Violation } from "./promises.ts";
 import { blockEnd, blockStart, type Claim, type Source, sourceOf } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
-import { type Touch, Touches } from "./touches.ts";
+import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
 /** Facts from outside of the file. */
@@ -50,27 +50,18 @@ export class TrackedFile {
   readonly #flights = new Map<Flight, number>();
   /** Truncates in flight that may lose content, or make the file longer. */
   readonly #allowed = new Set<Flight>();
-  /** The syncs in flight: the beginning of each, and the end of the content then. */
-  readonly #syncs = new Map<Flight, { time: number; end: number }>();
+  /** The beginnings of the syncs in flight. */
+  readonly #syncs = new Map<Flight, number>();
   readonly touches: Touches;
   readonly #around: Surroundings;
-  /** The last successful sync. */
-  #synced: { time: number; end: number };
   /** Whether a server that answers early has lost bytes of completed writes. */
   #lostAt = 0;
 
   constructor(readonly view: SimulatedFile, around: Surroundings) {
     this.#around = around;
     this.touches = new Touches(around);
-    this.#synced = { time: 0, end: view.size };
     this.expected = new ExpectedFile(view);
     this.durable = new DurableFile(this.expected);
-  }
-
-  /** Marks the file as not durable. */
-  promiseNothing(): void {
-    this.durable.promiseNothing();
-    this.#synced = { time: 0, end: 0 };
   }
 
   /** A writer begins. It is not responsible for earlier losses. */
@@ -155,7 +146,6 @@ export class TrackedFile {
   promise(ranges: Iterable<Range>, size?: number): void {
     const kept = new Ranges(...ranges);
     kept.removeAll(this.#lost);
-    this.#synced.end = Math.max(this.#synced.end, kept.end);
     this.durable.promise(this.expected, kept, size);
     for (const [flight, end] of this.#flights) this.durable.mayPerform(flight, end);
   }
@@ -185,7 +175,7 @@ export class TrackedFile {
         this.#judgePut(operation.targetPosition);
         break;
       case "sync":
-        this.#syncs.set(flight, { time: this.#around.now(), end: this.expected.end });
+        this.#syncs.set(flight, this.#around.now());
         return;
       default:
         return;
@@ -214,30 +204,23 @@ export class TrackedFile {
     if (flight.result! < 0) {
       // The bytes of running calls are lost too.
       this.losing.add(0, Math.max(this.expected.end, this.view.size));
-    } else {
-      this.touches.sync(began.time);
-      if (began.time > this.#synced.time) this.#synced = began;
-    }
+    } else this.touches.sync(began);
   }
 
-  /** Unsynced bytes may be lost. The file itself shows the rest. */
+  /** A server has lost unsynced bytes of completed writes, and perhaps the length. Flushed bytes cannot be lost. */
   #lose(): void {
-    const { expected, touches } = this;
-    // Each range is used once, because every loss touches the ranges again.
-    const unsynced = new Map<string, Touch>();
-    for (const touch of touches.all) {
-      const range = `${touch.from}-${touch.to}`;
-      const counts = touch.time > this.#synced.time && (touch.byWriter || !unsynced.has(range));
-      if (counts) unsynced.set(range, touch);
+    const { expected, touches, view } = this;
+    const kept = this.certainSince(touches.synced, true);
+    for (const { start, flushed } of this.writers) {
+      for (const [from, to] of kept.within(start, flushed)) {
+        const at = view.content.firstDifference(expected.content, from, to);
+        if (at >= 0) throw new Violation("writer 2", `byte ${at} was flushed, and is lost`);
+      }
     }
     this.#lostAt = this.#around.now();
-    expected.mayEndAt(this.#synced.end);
-    for (const { from, to, byWriter } of unsynced.values()) {
-      if (byWriter) { for (const writer of this.writers) writer.checkKept(from, to); }
-      expected.isAsFound(from, to);
-      touches.add(from, to, false);
-    }
-    touches.resize();
+    expected.mayEndAt(view.size);
+    expected.isAsFound(0, Infinity);
+    touches.addPastWriters(0, Infinity);
   }
 
   /** Whether bytes that calls have written since a moment may be lost. */
@@ -348,7 +331,6 @@ export class TrackedFile {
   }
 
   #resized(length: number): void {
-    this.#synced.end = Math.min(this.#synced.end, length);
     this.expected.truncated(length);
     for (const writer of this.writers) {
       writer.leastTruncated = Math.min(writer.leastTruncated, length);

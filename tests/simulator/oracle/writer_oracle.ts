@@ -168,14 +168,6 @@ export class WriterOracle {
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
 
-  /** Records a loss on a server in a range. Flushed bytes cannot be lost. */
-  checkKept(from: number, to: number): void {
-    const { start, flushed, file: { expected, view } } = this;
-    const [first, last] = [Math.max(from, start), Math.min(to, flushed, expected.end)];
-    const at = view.content.firstDifference(expected.content, first, last);
-    if (at >= 0) this.#break("writer 2", `byte ${at} was flushed, and is lost`);
-  }
-
   #break(promise: PromiseName, detail: string): never {
     throw new Violation(promise, detail);
   }

@@ -21,9 +21,9 @@ function act(session: Session, action: Other): void {
   const bytes = bytesOf(action.seed, amount);
   switch (action.what) {
     case "append":
-      return append(session, tracked, path, bytes);
+      return append(session, tracked, bytes);
     case "truncate":
-      return truncate(session, tracked, path, amount);
+      return truncate(session, tracked, amount);
     case "rename": {
       const to = `${world.root}/${DIRECTORIES[action.seed % 2]}/moved`;
       if (world.fileAt(to)) return;
@@ -39,7 +39,7 @@ function act(session: Session, action: Other): void {
     case "replace": {
       world.replace(path, bytes);
       const made = oracle.track(world.fileAt(path)!);
-      made.promiseNothing();
+      made.durable.promiseNothing();
       made.touches.addPastWriters(0, amount);
     }
   }
@@ -53,7 +53,7 @@ function isQuiet({ isBusy, isLengthLeftAlone, writers }: TrackedFile): boolean {
   return !isBusy && isLengthLeftAlone && [...writers].every(({ facts }) => !facts.appendsAlways);
 }
 
-function append(session: Session, tracked: TrackedFile, path: string, bytes: Uint8Array): void {
+function append(session: Session, tracked: TrackedFile, bytes: Uint8Array): void {
   const { size } = tracked.view;
   // Behind the bytes and the reserved space of writers.
   const isBehind = [...tracked.writers].every((writer) => {
@@ -67,20 +67,20 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
   for (const writer of tracked.writers) {
     writer.wall = Math.min(writer.wall, size - size % writer.block);
   }
-  session.world.append(path, bytes);
+  tracked.view.write(size, bytes);
   tracked.durable.mayChange(size, size + bytes.length);
   tracked.touches.addPastWriters(Math.min(size, tracked.expected.end), size + bytes.length);
   tracked.expected.settle(size, bytes);
   for (const writer of tracked.writers) writer.noteSize();
 }
 
-function truncate(session: Session, tracked: TrackedFile, path: string, length: number): void {
+function truncate(session: Session, tracked: TrackedFile, length: number): void {
   const { expected, view } = tracked;
   // Behind the content, or beside a writer behind the end of the file, the bytes look like reserved space.
   const isPlain = length <= expected.end || (length > view.size && tracked.writers.size === 0);
   if (!isQuiet(tracked) || !isPlain || session.isOthers(tracked)) return;
   const { size } = view;
-  session.world.truncate(path, length);
+  view.truncate(length);
   tracked.truncatedByOthers(length, size);
 }
 
