@@ -24,64 +24,38 @@ import {
 import type { Block, Operation } from "../../src/engine/operation.ts";
 import { parseStat } from "../../src/file/stat.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
-import { bytesOf } from "./program/bytes.ts";
 import { DescriptorTable } from "./kernel/descriptors.ts";
 import { DirectoryTree } from "./kernel/directory_tree.ts";
 import { aDisk } from "./kernel/file_systems.ts";
 import { flightOf } from "./kernel/flight.ts";
 import { SystemCalls } from "./kernel/system_calls.ts";
+import { bytesOf } from "./program/bytes.ts";
 import { Random } from "./random.ts";
 
 const OPERATIONS = 2000;
 
-/** Performs operations on a simulated kernel and on the real one. Each descriptor has a number on both. */
-class Kernels {
-  readonly #tree = new DirectoryTree();
-  readonly #descriptors = new DescriptorTable(false, Infinity);
-  readonly #engine = new KernelEngine(loadShim(), new BufferBudget(), 1);
-  readonly #calls: SystemCalls;
-  readonly #memory = [1, 2].map(() => this.#engine.acquire(1 << 17));
-  /** The open files, and the directory. */
-  readonly files: (readonly [simulated: number, real: number])[] = [];
-  readonly directory: readonly [simulated: number, real: number];
-
-  constructor(path: string, random: Random) {
-    const tree = this.#tree;
-    this.#calls = new SystemCalls({ kind: aDisk, tree, mountId: 1n }, this.#descriptors, random);
-    const flags = O_DIRECTORY;
-    const real = { op: "open", directory: AT_FDCWD, name: path, flags, mode: 0 } as const;
-    this.directory = [
-      this.#descriptors.open(tree.root, flags),
-      this.#engine.runNow(real),
-    ];
-  }
-
-  /** Performs an operation on both, for each with its own descriptors and memory. Returns both results, and bytes. */
-  run(operation: (side: 0 | 1, memory: Block) => Operation): [number, number, Uint8Array[]] {
-    const [simulated, real] = this.#memory.map((memory, side) => {
-      memory.bytes.fill(0);
-      return operation(side as 0 | 1, memory);
-    }) as [Operation, Operation];
-    const result = this.#engine.runNow(real);
-    // The real file system lacks a feature.
-    if (result === -Errno.EOPNOTSUPP) return [result, result, []];
-    const flight = flightOf(simulated, this.#descriptors, this.#tree);
-    const length = "length" in simulated ? simulated.length : 0;
-    const bytes = this.#memory.map((memory) => memory.bytes);
-    return [this.#calls.perform(flight, { errno: 0, most: length }), result, bytes];
-  }
-
-  close(): void {
-    for (const [, fd] of [...this.files, this.directory]) {
-      this.#engine.runNow({ op: "close", fd });
-    }
-    for (const block of this.#memory) this.#engine.release(block);
-  }
+/** One of the kernels: its memory, the descriptor of a directory, and those of the files that are open on both. */
+interface Kernel {
+  readonly memory: Block;
+  readonly directory: number;
+  readonly files: number[];
+  run(operation: Operation): number;
 }
 
-/** A random operation on random files, for each side. */
-function drawOperation(random: Random, { files, directory }: Kernels) {
-  const [file, target] = [random.pick(files), random.pick(files)];
+function simulated(random: Random, memory: Block): Kernel {
+  const tree = new DirectoryTree();
+  const descriptors = new DescriptorTable(false, Infinity);
+  const calls = new SystemCalls({ kind: aDisk, tree, mountId: 1n }, descriptors, random);
+  const run = (operation: Operation) => {
+    const most = "length" in operation ? operation.length : 0;
+    return calls.perform(flightOf(operation, descriptors, tree), { errno: 0, most });
+  };
+  return { memory, directory: descriptors.open(tree.root, O_DIRECTORY), files: [], run };
+}
+
+/** A random operation on random files, for each kernel. */
+function drawOperation(random: Random, count: number): (kernel: Kernel) => Operation {
+  const [file, target] = [random.below(count), random.below(count)];
   const position = random.pick([0, 511, 4096, random.below(20_000)]);
   const length = 1 + random.pick([0, 511, 4095, random.below(20_000)]);
   const [name, targetName] = [random.pick(["a", "b", "c"]), random.pick(["a", "b", "c"])];
@@ -89,71 +63,74 @@ function drawOperation(random: Random, { files, directory }: Kernels) {
   const flags = random.pick([0, 0, O_CREAT, O_CREAT, O_CREAT | O_EXCL, O_APPEND | O_CREAT]);
   const lock = random.pick([LOCK_SH, LOCK_EX, LOCK_UN]) | LOCK_NB;
   const mode = random.pick([0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE]);
-  const range = { offset: 0, length, position };
-  const fds = (side: 0 | 1) => ({ fd: file[side], directory: directory[side] });
-  const choices: ((side: 0 | 1, memory: Block) => Operation)[] = [
-    (side) => ({ op: "open", ...fds(side), name, flags: O_RDWR | flags, mode: 0o600 }),
-    (side) => ({ op: "open", ...fds(side), name: ".", flags: O_TMPFILE | O_RDWR, mode: 0o600 }),
-    (side, memory) => ({ op: "read", ...fds(side), memory, ...range }),
-    (side, memory) => {
-      memory.bytes.set(bytes);
-      return { op: "write", ...fds(side), memory, ...range, buffered: false, flags: 0 };
-    },
-    (side) => ({ op: "truncate", ...fds(side), length: position }),
-    (side) => ({ op: "allocate", ...fds(side), mode, position, length }),
-    (side) => ({
-      op: "copyRange",
-      ...fds(side),
-      position,
-      targetFd: target[side],
-      targetPosition: length,
-      length,
-    }),
-    (side) => ({ op: "sync", ...fds(side), dataOnly: false }),
-    (side, memory) => ({ op: "stat", ...fds(side), memory, cached: false }),
-    (side) => ({ op: "link", ...fds(side), byProc: true, name }),
-    (side) => ({ op: "rename", ...fds(side), name, targetDirectory: directory[side], targetName }),
-    (side) => ({ op: "unlink", ...fds(side), name }),
-    (side) => ({ op: "lock", ...fds(side), operation: lock }),
-  ];
-  return random.pick(choices);
+  const op = random.below(count < 3 ? 1 : 13);
+  return ({ files, memory, directory }) => {
+    const fd = files[file]!;
+    const range = { fd, memory, offset: 0, length, position };
+    memory.bytes.fill(0);
+    if (op === 3) memory.bytes.set(bytes);
+    const operations: Operation[] = [
+      { op: "open", directory, name: ".", flags: O_TMPFILE | O_RDWR, mode: 0o600 },
+      { op: "open", directory, name, flags: O_RDWR | flags, mode: 0o600 },
+      { op: "read", ...range },
+      { op: "write", ...range, buffered: false, flags: 0 },
+      { op: "truncate", fd, length: position },
+      { op: "allocate", fd, mode, position, length },
+      {
+        op: "copyRange",
+        fd,
+        position,
+        targetFd: files[target]!,
+        targetPosition: length,
+        length,
+      },
+      { op: "sync", fd, dataOnly: false },
+      { op: "stat", fd, memory, cached: false },
+      { op: "link", fd, byProc: true, directory, name },
+      { op: "rename", directory, name, targetDirectory: directory, targetName },
+      { op: "unlink", directory, name },
+      { op: "lock", fd, operation: lock },
+    ];
+    return operations[op]!;
+  };
 }
 
 testInEachDirectory("The simulated system calls behave like those of the kernel", ({ path }) => {
   const seed = Math.floor(Math.random() * 2 ** 32);
   const random = new Random(seed);
-  const kernels = new Kernels(path, random);
-  const { files, directory } = kernels;
-  const open = (side: 0 | 1): Operation => ({
+  const engine = new KernelEngine(loadShim(), new BufferBudget(), 1);
+  const [memory, more] = [engine.acquire(1 << 17), engine.acquire(1 << 17)];
+  const model = simulated(random, more);
+  const opening = {
     op: "open",
-    directory: directory[side],
-    name: ".",
-    flags: O_TMPFILE | O_RDWR,
-    mode: 0o600,
-  });
-  for (let count = 0; count < 3; count++) {
-    const [simulated, real] = kernels.run(open);
-    files.push([simulated, real]);
-  }
+    directory: AT_FDCWD,
+    name: path,
+    flags: O_DIRECTORY,
+    mode: 0,
+  } as const;
+  const real: Kernel = {
+    memory,
+    directory: engine.runNow(opening),
+    files: [],
+    run: (operation) => engine.runNow(operation),
+  };
   for (let count = 0; count < OPERATIONS; count++) {
-    const operation = drawOperation(random, kernels);
-    let op = "";
-    const [simulated, real, bytes] = kernels.run((side, memory) => {
-      const value = operation(side, memory);
-      op = value.op;
-      return value;
-    });
-    const what = `operation ${count} of seed ${seed}, ${op}`;
-    if (op === "open" && simulated >= 0 && real >= 0) files.push([simulated, real]);
-    else assertEquals(simulated, real, what);
-    const [one, other] = bytes;
-    if (op === "read") assertEquals(one, other, what);
-    if (op !== "stat" || !one) continue;
-    const facts = [one, other!].map((each) => {
-      const { size, links } = parseStat(each, "file");
-      return { size, links };
-    });
-    assertEquals(facts[0], facts[1], what);
+    const draw = drawOperation(random, real.files.length);
+    const operation = draw(real);
+    const result = real.run(operation);
+    // The real file system lacks a feature.
+    if (result === -Errno.EOPNOTSUPP) continue;
+    const expected = model.run(draw(model));
+    const what = `operation ${count} of seed ${seed}, ${operation.op}`;
+    if (operation.op === "open" && result >= 0 && expected >= 0) {
+      real.files.push(result);
+      model.files.push(expected);
+    } else assertEquals(expected, result, what);
+    if (operation.op === "read") assertEquals(more.bytes, memory.bytes, what);
+    if (operation.op !== "stat") continue;
+    const [one, other] = [memory, more].map(({ bytes }) => parseStat(bytes, "file"));
+    assertEquals([other!.size, other!.links], [one!.size, one!.links], what);
   }
-  kernels.close();
+  for (const fd of [...real.files, real.directory]) engine.runNow({ op: "close", fd });
+  for (const block of [memory, more]) engine.release(block);
 });
