@@ -2,18 +2,19 @@
 
 export interface Touch {
   readonly time: number;
-  readonly byWriter: boolean;
   readonly from: number;
   readonly to: number;
+  readonly byWriter: boolean;
+  /** Whether a call other than a writer's has ended with this change. */
+  readonly pastWriters: boolean;
 }
 
 export class Touches {
   readonly all: Touch[] = [];
   readonly #clock: { now(): number };
   #resized = 0;
-  #pastWriters = 0;
-  #unsynced: Touch[] = [];
-  /** The beginning of the last successful sync. */
+  /** The beginnings of the last writer, and of the last successful sync. */
+  #begun = 0;
   synced = 0;
 
   /** `clock` returns a later moment each time. */
@@ -22,8 +23,8 @@ export class Touches {
   }
 
   /** Records a change of a range. */
-  add(from: number, to: number, byWriter: boolean): void {
-    this.all.push({ time: this.#clock.now(), byWriter, from, to });
+  add(from: number, to: number, byWriter: boolean, pastWriters = false): void {
+    this.all.push({ time: this.#clock.now(), from, to, byWriter, pastWriters });
   }
 
   /** Records a possible change of the size. */
@@ -33,31 +34,30 @@ export class Touches {
 
   /** Records a change by a call that is not a writer's. */
   addPastWriters(from: number, to: number): void {
-    this.add(from, to, false);
+    this.add(from, to, false, true);
     this.resize();
-    this.#pastWriters = this.#clock.now();
-    this.#unsynced.push(this.all.at(-1)!);
   }
 
   /** Records a successful sync that began at that moment. */
   sync(began: number): void {
-    this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
     this.synced = Math.max(this.synced, began);
   }
 
-  /** Notes that a writer begins. It does not sync what earlier writers have left unsynced. */
+  /** Notes that a writer begins. */
   beginWriter(): void {
-    this.#unsynced = this.all.filter(({ time }) => time > this.synced);
+    this.#begun = this.#clock.now();
   }
 
-  /** Whether there are changes by other calls than writers' that no sync has covered. */
+  /** The changes that no sync has covered, and that the writer does not sync: those of others, and those before it. */
   get unsyncedPastWriters(): readonly Touch[] {
-    return this.#unsynced;
+    return this.all.filter(({ time, pastWriters }) =>
+      time > this.synced && (pastWriters || time < this.#begun)
+    );
   }
 
   /** Whether only writers have changed the file since a moment. */
-  areWritersSince(time: number): boolean {
-    return this.#pastWriters < time;
+  areWritersSince(since: number): boolean {
+    return !this.all.some(({ time, pastWriters }) => pastWriters && time >= since);
   }
 
   /** Whether a range was changed since a moment. */

@@ -8,7 +8,7 @@ import type { World } from "../world.ts";
 import { DurableFile } from "./durable_file.ts";
 import { ExpectedFile } from "./expected_file.ts";
 import { type PromiseName, Violation } from "./promises.ts";
-import { blockEnd, blockStart, type Claim, type Source, sourceOf } from "./claim.ts";
+import { blockEnd, blockStart, type Claim } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
 import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
@@ -125,9 +125,8 @@ export class TrackedFile {
   firstWrong(position: number, bytes: Uint8Array): number {
     for (const [from, to] of this.certain().within(position, position + bytes.length)) {
       const right = this.expected.content.slice(from, to);
-      const part = bytes.subarray(from - position, to - position);
-      if (Buffer.compare(part, right) === 0) continue;
-      return from + part.findIndex((byte, at) => byte !== right[at]);
+      const wrong = firstDifference(bytes.subarray(from - position, to - position), right);
+      if (wrong >= 0) return from + wrong;
     }
     return -1;
   }
@@ -235,17 +234,30 @@ export class TrackedFile {
     if (to > this.view.size) this.touches.resize();
   }
 
-  /** Every written byte must come from a chunk, or be the file's current byte. */
+  /** Every written byte must come from a call or a chunk, or be the file's current byte. */
   #judgeWrite(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length;
-    for (let at = position; at < end;) {
-      const source = sourceOf(at, this);
-      const to = Math.min(source.to, end);
-      const part = bytes.subarray(at - position, to - position);
-      if (source.bytes) this.#judgeGiven(at, part, source);
-      else this.#judgePreserved(at, part);
-      at = to;
+    const part = (from: number, to = end) => bytes.subarray(from - position, to - position);
+    const left = new Ranges([position, end]);
+    for (const claim of this.claims) {
+      for (const [from, to] of left.within(claim.from, claim.from + claim.bytes.length)) {
+        const given = claim.bytes.subarray(from - claim.from, to - claim.from);
+        const wrong = firstDifference(part(from, to), given);
+        if (wrong >= 0) throw new Violation("writer 9", `byte ${from + wrong} is not the call's`);
+        left.remove(from, to);
+      }
     }
+    for (const writer of this.writers) {
+      for (const [from, to] of left.within(writer.start, writer.givenEnd)) {
+        const wrong = firstDifference(part(from, to), writer.givenAt(from, to));
+        left.remove(from, wrong < 0 ? to : from + wrong);
+        // A tail that was copied before further chunks came has padding in their place.
+        const isPadding = from + wrong >= writer.flushed && to - from - wrong < writer.block;
+        if (wrong < 0 || isPadding) continue;
+        throw new Violation("writer 9", `byte ${from + wrong} is not the one that was given`);
+      }
+    }
+    for (const [from, to] of left) this.#judgePreserved(from, part(from, to));
     const furthest = this.#furthestEnd();
     if (end > furthest) {
       const isExact = [...this.writers].every(({ block }) => block === 1);
@@ -259,18 +271,6 @@ export class TrackedFile {
     const written = [...this.writers].map((each) => alignUp(each.givenEnd, each.block));
     const put = [...this.claims].map(({ from, bytes }) => blockEnd(from + bytes.length));
     return Math.max(this.expected.end, ...written, ...put);
-  }
-
-  #judgeGiven(position: number, bytes: Uint8Array, { bytes: given, writer }: Source): void {
-    const isRight = Buffer.compare(bytes, given!.subarray(0, bytes.length)) === 0;
-    const wrong = isRight ? -1 : bytes.findIndex((byte, index) => byte !== given![index]);
-    if (wrong < 0) return;
-    // A tail that was copied before further chunks came has padding in their place.
-    const at = position + wrong;
-    const isPadding = writer && at >= writer.flushed && bytes.length - wrong < writer.block;
-    const detail = `byte ${at} is written as ${bytes[wrong]}, given was ${given![wrong]}`;
-    if (!isPadding) throw new Violation("writer 9", detail);
-    this.#judgePreserved(at, bytes.subarray(wrong));
   }
 
   #judgePreserved(position: number, bytes: Uint8Array): void {
@@ -370,4 +370,11 @@ export class TrackedFile {
     if (size >= end && size <= longest) return;
     throw new Violation(promise, `the file has ${size} bytes, right is ${end}`);
   }
+}
+
+/** The index of the first byte that differs; -1 if there is none. */
+function firstDifference(bytes: Uint8Array, right: Uint8Array): number {
+  return Buffer.compare(bytes, right) === 0
+    ? -1
+    : bytes.findIndex((byte, at) => byte !== right[at]);
 }
