@@ -73,14 +73,10 @@ export class DescriptorTable {
     return fd;
   }
 
-  /** Closes a descriptor. Returns its description; undefined if there was none. */
-  close(fd: number): Description | undefined {
+  close(fd: number): void {
     const description = this.#open.get(fd);
     this.#open.delete(fd);
-    if (description && !description.node.isDirectory) {
-      description.node.locks.delete(description);
-    }
-    return description;
+    description?.file?.locks.delete(description);
   }
 
   /** As fcntl(2) with F_SETFL. */

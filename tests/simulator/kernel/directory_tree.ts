@@ -3,6 +3,12 @@
 import type { Random } from "../random.ts";
 import { type Kept, SimulatedFile } from "./simulated_file.ts";
 
+/** The key of a name: the directory's inode and the component. A rename of the directory does not change it. */
+export type Place = string;
+
+/** The existing names of files, and their inodes. */
+export type Listing = ReadonlyMap<Place, number>;
+
 /** A node of the tree: a file or a directory. */
 export type Node = SimulatedFile | SimulatedDirectory;
 
@@ -36,12 +42,14 @@ export class DirectoryTree {
   workingDirectory: SimulatedDirectory;
   /** All nodes so far, by inode. */
   readonly files: Map<number, SimulatedFile> = new Map();
+  readonly #directories: SimulatedDirectory[];
   #journal: JournalEntry[] = [];
   #lastEntry = 0;
   #lastInode = 1;
 
   constructor() {
     this.root = new SimulatedDirectory(this.newInode(), undefined);
+    this.#directories = [this.root];
     this.workingDirectory = this.root;
   }
 
@@ -64,6 +72,7 @@ export class DirectoryTree {
   /** Creates a durable directory. */
   makeDirectory(parent: SimulatedDirectory, name: string): SimulatedDirectory {
     const directory = new SimulatedDirectory(this.newInode(), parent);
+    this.#directories.push(directory);
     parent.entries.set(name, directory);
     parent.durable.set(name, directory);
     return directory;
@@ -79,7 +88,7 @@ export class DirectoryTree {
   // ---- lookup -----------------------------------------------------------------------------------------------------
 
   /** The directory of the last component of a path, and that component; undefined if there is no such directory. */
-  resolve(from: SimulatedDirectory, path: string): Omit<Edit, "node"> | undefined {
+  resolve(path: string, from = this.workingDirectory): Omit<Edit, "node"> | undefined {
     let directory = path.startsWith("/") ? this.root : from;
     const components = path.split("/").filter((part) => part !== "");
     const name = components.pop() ?? ".";
@@ -98,9 +107,24 @@ export class DirectoryTree {
   }
 
   /** The node at a path. */
-  lookUp(from: SimulatedDirectory, path: string): Node | undefined {
-    const place = this.resolve(from, path);
+  lookUp(path: string, from = this.workingDirectory): Node | undefined {
+    const place = this.resolve(path, from);
     return place && this.#child(place.directory, place.name);
+  }
+
+  fileAt(path: string): SimulatedFile | undefined {
+    const node = this.lookUp(path);
+    return node?.isDirectory ? undefined : node;
+  }
+
+  placeOf(path: string): Place {
+    const { directory, name } = this.resolve(path)!;
+    return `${directory.inode}/${name}`;
+  }
+
+  /** The names of all files. */
+  listing(): Listing {
+    return listingOf(this.#directories.map((directory) => [directory, directory.entries]));
   }
 
   /** The path of a node, in the form of /proc/self/fd. */
@@ -142,34 +166,39 @@ export class DirectoryTree {
   makeDurable(directory: SimulatedDirectory, upTo: number): void {
     const covered = this.#journal.filter(({ number }) => number <= upTo);
     const kept = inOrder(covered, new Set([directory]), () => false);
-    for (const entry of kept) commit(entry);
+    for (const entry of kept) commit(entry, ({ durable }) => durable);
     this.#journal = this.#journal.filter((entry) => !kept.includes(entry));
   }
 
-  /** The entries of each directory after a power cut. */
-  image(random: Random, kept: Kept): Map<SimulatedDirectory, Map<string, Node>> {
-    const image = new Map<SimulatedDirectory, Map<string, Node>>();
-    const visit = (directory: SimulatedDirectory) => {
-      image.set(directory, new Map(directory.durable));
-      for (const node of directory.durable.values()) if (node.isDirectory) visit(node);
-    };
-    visit(this.root);
-    if (kept === "nothing") return image;
-    const keeps = () => kept === "everything" || random.chance(0.5);
-    for (const { edits } of inOrder(this.#journal, new Set(), keeps)) {
-      for (const { directory, name, node } of edits) {
-        if (node) image.get(directory)?.set(name, node);
-        else image.get(directory)?.delete(name);
-      }
+  /** The names of all files after a power cut. */
+  image(random: Random, kept: Kept): Listing {
+    const image = new Map(this.#directories.map((each) => [each, new Map(each.durable)]));
+    const keeps = () => kept === "everything" || (kept === "some" && random.chance(0.5));
+    for (const entry of inOrder(this.#journal, new Set(), keeps)) {
+      commit(entry, (directory) => image.get(directory)!);
     }
-    return image;
+    return listingOf(image);
   }
 }
 
-function commit({ edits }: JournalEntry): void {
+function listingOf(entries: Iterable<readonly [SimulatedDirectory, Map<string, Node>]>): Listing {
+  const listing = new Map<Place, number>();
+  for (const [{ inode }, names] of entries) {
+    for (const [name, node] of names) {
+      if (!node.isDirectory) listing.set(`${inode}/${name}`, node.inode);
+    }
+  }
+  return listing;
+}
+
+/** Repeats the changes of a system call. */
+function commit(
+  { edits }: JournalEntry,
+  entriesOf: (directory: SimulatedDirectory) => Map<string, Node>,
+): void {
   for (const { directory, name, node } of edits) {
-    if (node) directory.durable.set(name, node);
-    else directory.durable.delete(name);
+    if (node) entriesOf(directory).set(name, node);
+    else entriesOf(directory).delete(name);
   }
 }
 

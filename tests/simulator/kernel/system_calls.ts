@@ -153,10 +153,10 @@ export class SystemCalls {
       ? this.#mount.tree.workingDirectory
       : description!.node as SimulatedDirectory;
     if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openUnnamed(flags);
-    const node = this.#mount.tree.lookUp(from, name);
+    const node = this.#mount.tree.lookUp(name, from);
     if (node && flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
     if (node) return this.#descriptors.open(node, flags);
-    const place = this.#mount.tree.resolve(from, name);
+    const place = this.#mount.tree.resolve(name, from);
     if (!place || !(flags & O_CREAT)) return -Errno.ENOENT;
     const file = this.#mount.tree.makeFile();
     const fd = this.#descriptors.open(file, flags);

@@ -1,15 +1,10 @@
 // The possible files at each name, now and after a power cut.
 
+import type { Listing, Place } from "../kernel/directory_tree.ts";
 import { Violation } from "./promises.ts";
-
-/** The key of a name: the directory's inode and the component. A rename of the directory does not change it. */
-export type Place = string;
 
 /** The file at a name: an inode, undefined for none, or "new" for a file that is being created. */
 export type Occupant = number | undefined | "new";
-
-/** The existing names, and their inodes. */
-export type Listing = ReadonlyMap<Place, number>;
 
 interface Expectation {
   now: Set<Occupant>;

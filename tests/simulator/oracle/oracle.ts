@@ -47,8 +47,8 @@ export class Oracle implements FlightObserver, Surroundings {
   constructor(readonly world: World, random: Random) {
     this.#random = random;
     world.kernel.observer = this;
-    this.names = new ExpectedNames(world.listing());
-    for (const inode of world.listing().values()) this.track(world.fileOf(inode)!);
+    this.names = new ExpectedNames(world.tree.listing());
+    for (const inode of world.tree.listing().values()) this.track(world.tree.files.get(inode)!);
   }
 
   /** The number of the current event. */
@@ -146,20 +146,18 @@ export class Oracle implements FlightObserver, Surroundings {
   checkNames(): void {
     // A hidden name stays if it could not be checked or removed.
     const left = this.world.faults.happened.filter(({ target }) => KEEPS_NAMES.has(target)).length;
-    this.names.check(this.world.listing(), this.temporaries + left);
+    this.names.check(this.world.tree.listing(), this.temporaries + left);
   }
 
   // ---- power cuts -------------------------------------------------------------------------------------------------
 
   /** Checks the result of a power cut at this moment. */
   cut(kept: Kept): void {
-    const image = this.world.cut(kept);
-    if (!image) return;
+    const random = this.#random;
     this.cuts++;
-    this.names.checkDurable(image.names);
+    this.names.checkDurable(this.world.tree.image(random, kept));
     for (const file of this.#files.values()) {
-      const left = image.file(file.view.inode);
-      const wrong = left && file.durable.wrong(left);
+      const wrong = file.durable.wrong(file.view.image(random, kept));
       if (wrong) throw new Violation("writer 10", `after a power cut that keeps ${kept}, ${wrong}`);
     }
   }
@@ -174,7 +172,7 @@ export class Oracle implements FlightObserver, Surroundings {
   /** Checks the end: all resources are released, and all files are correct. */
   finish(): void {
     const { kernel: { memory: { blocks }, counters: { inFlight }, budget } } = this.world;
-    const descriptors = this.world.countDescriptors();
+    const descriptors = this.world.descriptors.size;
     const left = { descriptors, blocks, inFlight, budget: budget.held };
     for (const [what, count] of Object.entries(left)) {
       const promise = this.hasDropped ? "writer 8" : "nothing left";

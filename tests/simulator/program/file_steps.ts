@@ -72,7 +72,7 @@ function openTemporary(slot: Slot): Promise<void> {
 function createAtomic(slot: Slot, action: Creation): Promise<void> {
   const { session, session: { world, oracle, module } } = slot;
   const path = session.path(action.path);
-  const target = world.placeOf(path)!;
+  const target = world.tree.placeOf(path);
   const { read, direct } = action;
   oracle.temporaries++;
   return session.call({
@@ -100,13 +100,13 @@ function create(slot: Slot, action: Creation): Over {
 function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
   const { session, session: { world, oracle, module } } = slot;
   const path = session.path(action.path);
-  const place = world.placeOf(path)!;
+  const place = world.tree.placeOf(path);
   const { read, write, append, direct } = action;
   const empties = write && action.truncate;
   const createsNew = write && action.create === "new";
   const creates = write && action.create !== "no";
-  const found = world.listing().get(place);
-  const there = found === undefined ? undefined : oracle.track(world.fileOf(found)!);
+  const found = world.tree.listing().get(place);
+  const there = found === undefined ? undefined : oracle.track(world.tree.files.get(found)!);
   const begun = oracle.names.begunAt(place);
   // A file that is truncated must not be changed or replaced by another call meanwhile.
   if (empties && (begun === undefined || (there && isTaken(there)))) return;
@@ -132,7 +132,7 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
       if (there) there.emptying--;
     },
     done: (file) => {
-      naming.settled(world.listing().get(place));
+      naming.settled(world.tree.listing().get(place));
       const handle = handleOf(session, file, { read, write, append });
       const isFound = handle.tracked === there;
       // Another call may have created the file, and must make its name durable.

@@ -2,7 +2,8 @@
 // renames names, not files, and another file may take the name in between.
 
 import { Errno } from "../../../src/engine/linux.ts";
-import type { Occupant, Place } from "../oracle/expected_names.ts";
+import type { Place } from "../kernel/directory_tree.ts";
+import type { Occupant } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Handle } from "./session.ts";
 import { nothing, onFile, path } from "./step.ts";
@@ -16,7 +17,7 @@ function changing({ session: { oracle, world } }: Handle, changes: Map<Place, Oc
     [place, oracle.names.begin(place, occupant)] as const
   );
   return () => {
-    const listing = world.listing();
+    const listing = world.tree.listing();
     for (const [place, change] of begun) change.settled(listing.get(place));
   };
 }
@@ -30,7 +31,7 @@ export function publish(handle: Handle): (succeeded: boolean) => void {
   handle.renaming = true;
   return (succeeded) => {
     handle.renaming = false;
-    const now = world.listing().get(place);
+    const now = world.tree.listing().get(place);
     naming.settled(now);
     if (!succeeded) return;
     handle.unhide();
@@ -47,7 +48,7 @@ export const nameSteps = {
     const { session, tracked, place: from, target } = handle;
     const { world, oracle: { names } } = session;
     const text = session.path(action.path);
-    const to = world.placeOf(text)!;
+    const to = world.tree.placeOf(text);
     const changes = new Map<Place, Occupant>();
     if (from !== undefined) changes.set(from, undefined);
     if (target !== undefined) changes.set(target, undefined);
@@ -73,7 +74,7 @@ export const nameSteps = {
         if (handle.isShared || session.slots.some(({ opening }) => opening)) {
           session.movedByOthers = true;
         }
-        if (world.listing().get(to) === tracked.view.inode) return;
+        if (world.tree.listing().get(to) === tracked.view.inode) return;
         throw new Violation("file of the call", `${to} is not the file that was renamed`);
       },
     });

@@ -1,6 +1,7 @@
 // Steps of other processes, and of the program outside of its files.
 
 import { alignUp } from "../../../src/align.ts";
+import type { SimulatedDirectory } from "../kernel/directory_tree.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { DIRECTORIES } from "../world.ts";
 import { bytesOf } from "./bytes.ts";
@@ -11,39 +12,43 @@ import { nothing, path, size, step } from "./step.ts";
 
 /** A change to a file or a name that the module does not see. */
 function act(session: Session, action: Other): void {
-  const { world, oracle } = session;
-  const path = `${world.root}/${DIRECTORIES[action.path.directory]}/${action.path.name}`;
-  const view = world.fileAt(path);
-  const place = world.placeOf(path)!;
+  const { world: { root, tree }, oracle } = session;
+  const pathOf = (directory: number, name: string) => `${root}/${DIRECTORIES[directory]}/${name}`;
+  const path = pathOf(action.path.directory, action.path.name);
+  const view = tree.fileAt(path);
+  const place = tree.placeOf(path);
   if (!view || oracle.names.begunAt(place) === undefined) return;
   const tracked = oracle.track(view);
   const amount = Math.min(action.amount, 20_000);
   const bytes = bytesOf(action.seed, amount);
+  const from = tree.resolve(path)!;
   switch (action.what) {
     case "append":
       return append(session, tracked, bytes);
     case "truncate":
       return truncate(session, tracked, amount);
     case "rename": {
-      const to = `${world.root}/${DIRECTORIES[action.seed % 2]}/moved`;
-      if (world.fileAt(to)) return;
-      world.rename(path, to);
+      const to = pathOf(action.seed % 2, "moved");
+      if (tree.fileAt(to)) return;
+      tree.edit([{ ...tree.resolve(to)!, node: view }, { ...from, node: undefined }]);
       session.movedByOthers = true;
       tracked.namer = undefined;
-      oracle.names.changed(world.placeOf(to)!, view.inode);
+      oracle.names.changed(tree.placeOf(to), view.inode);
       break;
     }
     case "remove":
-      world.remove(path);
+      tree.edit([{ ...from, node: undefined }]);
       break;
     case "replace": {
-      world.replace(path, bytes);
-      const made = oracle.track(world.fileAt(path)!);
+      const file = tree.makeFile();
+      file.write(0, bytes);
+      tree.edit([{ ...from, node: file }]);
+      const made = oracle.track(file);
       made.durable.promiseNothing();
       made.touches.addPastWriters(0, amount);
     }
   }
-  oracle.names.changed(place, world.fileAt(path)?.inode);
+  oracle.names.changed(place, tree.fileAt(path)?.inode);
 }
 
 /**
@@ -106,9 +111,10 @@ export const otherSteps = {
   "change directory": step(
     0.2,
     (random) => ({ directory: random.between(-1, 1) }),
-    ({ session, session: { world } }, { directory }) => {
+    ({ session, session: { world: { root, tree } } }, { directory }) => {
       session.directory = directory;
-      world.changeDirectory([world.root, DIRECTORIES[directory] ?? ""].join("/"));
+      const node = tree.lookUp(`${root}/${DIRECTORIES[directory] ?? ""}`);
+      tree.workingDirectory = node as SimulatedDirectory;
     },
   ),
   /** An uncaught error, after which the program continues. */

@@ -5,7 +5,8 @@ import type { descriptorNumber } from "../../../src/dma_file.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaError } from "../../../src/errors.ts";
 import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
-import { isTemporary, type Place } from "../oracle/expected_names.ts";
+import type { Place } from "../kernel/directory_tree.ts";
+import { isTemporary } from "../oracle/expected_names.ts";
 import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
@@ -82,7 +83,7 @@ export class Handle {
 
   /** The current name of the file, set by any call. A hidden name does not count. */
   get place(): Place | undefined {
-    for (const [place, inode] of this.session.world.listing()) {
+    for (const [place, inode] of this.session.world.tree.listing()) {
       if (inode === this.tracked.view.inode && !isTemporary(place)) return place;
     }
     return undefined;
@@ -102,7 +103,7 @@ export class Handle {
     if (!name || world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
     const { view, namer } = this.tracked;
     const isSame = names.begunAt(name.place) === name.begun && namer === this.file;
-    if (isSame && world.listing().get(name.place) === view.inode) names.promise(name.place);
+    if (isSame && world.tree.listing().get(name.place) === view.inode) names.promise(name.place);
   }
 
   /** Ends the publication of an atomic file, successful or not. */

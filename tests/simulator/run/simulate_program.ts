@@ -106,7 +106,7 @@ export async function simulate(
   } finally {
     globalThis.removeEventListener("unhandledrejection", onRejection);
     world.clock.stop();
-    world.dispose();
+    world.kernel.dispose();
     finalizers.clear();
     module.substituteEngine(undefined);
   }
