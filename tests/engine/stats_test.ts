@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { configure, DmaFile, engineInfo, type IoStats, ioStats } from "../../mod.ts";
 import { filled, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
 

@@ -77,7 +77,7 @@ testInEachDirectory("What is not aligned is rejected, and changes nothing", asyn
   const multiple = `multiple of ${offset}`;
   const memory = new ArrayBuffer(4096) as unknown as Uint8Array;
   const bytes = new Uint8Array(4096) as unknown as DmaBuffer;
-  const cases: [() => Promise<unknown>, typeof TypeError, string][] = [
+  const cases: [() => Promise<unknown>, new (message: string) => Error, string][] = [
     [() => file.readAtAligned(1, offset), RangeError, multiple],
     [() => file.readAtAligned(0, 1), RangeError, multiple],
     [() => file.readAtAligned(offset + 1, 0), RangeError, multiple],

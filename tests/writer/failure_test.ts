@@ -112,14 +112,17 @@ testDirectAndCached("Disposing rejects with a failure that no call has reported"
   }
 });
 
-testDirectAndCached("Disposing does nothing after an abort, even of a failed writer", async (dir) => {
-  const stream = await create(dir, unreserved);
-  using _ = fail("write", Errno.ENOSPC);
-  await stream.write(pattern(5000));
-  await assertFull(() => stream.closed);
-  await stream.abort();
-  await stream[Symbol.asyncDispose]();
-});
+testDirectAndCached(
+  "Disposing does nothing after an abort, even of a failed writer",
+  async (dir) => {
+    const stream = await create(dir, unreserved);
+    using _ = fail("write", Errno.ENOSPC);
+    await stream.write(pattern(5000));
+    await assertFull(() => stream.closed);
+    await stream.abort();
+    await stream[Symbol.asyncDispose]();
+  },
+);
 
 const one = { ...unreserved, ...narrow };
 
