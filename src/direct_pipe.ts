@@ -26,7 +26,7 @@ export function readPipeOptions(options: StreamPipeOptions | undefined) {
 }
 
 /** The two ends of a pipe, and their streams. */
-export interface DirectPipe extends NonNullable<ReturnType<typeof readPipeOptions>> {
+interface DirectPipe extends NonNullable<ReturnType<typeof readPipeOptions>> {
   readonly source: ReadableStream<Uint8Array>;
   readonly readAhead: ReadAhead;
   readonly destination: WritableStream;

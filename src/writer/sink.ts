@@ -52,6 +52,7 @@ const NOT_WAITING = { isTaken: undefined, item: undefined };
 /** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
+  /** The stream, which has a reference to this sink. */
   stream: WeakRef<WritableStream> | undefined;
   /** Chunks that are not completely accepted, in order. */
   readonly #waiting: Chunk[] = [];
