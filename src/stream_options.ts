@@ -55,8 +55,9 @@ export interface DmaStreamWriterOptions {
   append?: boolean;
   /**
    * The number of bytes that the writer is expected to write. Their space is reserved at once, and unused space is freed
-   * at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, and on btrfs, FUSE and network file systems.
-   * Limit a number that a client sends, such as a Content-Length: the space is reserved before any byte has arrived.
+   * at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, and on btrfs, FUSE and
+   * network file systems. Limit a number that a client sends, such as a Content-Length: the space is reserved before any
+   * byte has arrived.
    *
    * @default {0}
    */
