@@ -63,6 +63,8 @@ export const STATX_DIOALIGN = 0x2000;
 export const STATX_MNT_ID_UNIQUE = 0x4000;
 /** Since kernel 6.11. */
 export const STATX_WRITE_ATOMIC = 0x10000;
+/** The length of a `struct statx`. */
+export const STATX_BYTES = 256;
 /** Bits of `stx_attributes`. */
 export const STATX_ATTR_IMMUTABLE = 0x10;
 export const STATX_ATTR_APPEND = 0x20;

@@ -52,7 +52,7 @@ export type Operation =
   | Named<"truncate", { fd: number; length: number }>
   /**
    * statx(2) of a descriptor; `cached` accepts the facts in the kernel's memory (AT_STATX_DONT_SYNC). The first 256
-   * bytes of `memory` become a `struct statx`.
+   * bytes of `memory` become a `struct statx`. The next one holds the empty path.
    */
   | Named<"stat", { fd: number; memory: Memory; cached: boolean }>
   /** fstatfs(2). The first 120 bytes of `memory` become a `struct statfs`. */

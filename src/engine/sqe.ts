@@ -13,6 +13,7 @@ import {
   Opcode,
   RESOLVE_CACHED,
   RWF_ATOMIC,
+  STATX_BYTES,
   STATX_MASK,
 } from "./linux.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
@@ -127,9 +128,12 @@ export function prepareSqe(operation: Operation): Sqe {
     case "truncate":
       return entry(Opcode.FTRUNCATE, operation.fd, { offset: operation.length });
     case "stat": {
-      const { fd, memory: { address: offset }, cached } = operation;
+      const { fd, memory: { address: offset, bytes }, cached } = operation;
       const flags = AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : 0);
-      return entry(Opcode.STATX, fd, { length: STATX_MASK, offset, flags, paths: [""] });
+      // The empty path follows the result, so that no other memory may be lacking.
+      bytes[STATX_BYTES] = 0;
+      const address = offset + STATX_BYTES;
+      return entry(Opcode.STATX, fd, { address, length: STATX_MASK, offset, flags });
     }
     case "statfs":
       return entry(Opcode.STATFS, operation.fd, { address: operation.memory.address });

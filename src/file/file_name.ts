@@ -77,9 +77,10 @@ export class FileName {
 
   /** The real name of an open file; this name if it cannot be determined. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
-    const engine = this.engine;
-    const real = engine.realPath(fd);
-    const found = real && await FileName.lookUp(engine, real).catch(() => undefined);
+    const { engine } = this;
+    const real = attempt(() => engine.realPath(fd));
+    const found = typeof real === "string" &&
+      await FileName.lookUp(engine, real).catch(() => undefined);
     return found ? new FileName(found.directory, found.component, this.path) : this;
   }
 

@@ -4,6 +4,7 @@ import { attempt, type Engine, promiseOf } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
+  STATX_BYTES,
   STATX_DIOALIGN,
   STATX_MNT_ID,
   STATX_MNT_ID_UNIQUE,
@@ -22,7 +23,6 @@ const kinds: Record<number, string> = {
   0o020000: "character device",
   0o010000: "FIFO",
 };
-const STATX_BYTES = 256;
 
 /** A descriptor, which the caller keeps open, and its path for messages. */
 export interface Handle {
@@ -102,7 +102,7 @@ function readFacts({ engine, path }: Handle, memory: Block, result: number): Sta
 /** The facts of a descriptor, on the JavaScript thread, from the kernel's memory. */
 export function statNow(handle: Handle): StatFacts {
   const { engine, fd } = handle;
-  const memory = engine.acquire(STATX_BYTES);
+  const memory = engine.acquire(STATX_BYTES + 1);
   const result = engine.runNow({ op: "stat", fd, memory, cached: true });
   return readFacts(handle, memory, result);
 }
@@ -123,7 +123,7 @@ export function submitStat(
   ended: (facts: StatFacts | DmaError) => void,
 ): void {
   const { engine, fd } = handle;
-  const memory = attempt(() => engine.acquire(STATX_BYTES));
+  const memory = attempt(() => engine.acquire(STATX_BYTES + 1));
   if (memory instanceof Error) return ended(memory);
   const complete = (result: number) => ended(attempt(() => readFacts(handle, memory, result)));
   engine.submit({ op: "stat", fd, memory, cached }, { complete });

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
@@ -118,6 +118,65 @@ testDirectAndCached("Calls beside a chunk without memory fail with it", async (d
   assertEquals([writer.currentPos, writer.nextPos], [0, 0]);
   await assertFreed(dir);
 });
+
+/** Uses of the file "old", and of the names "new" and "link". */
+const uses: Record<string, (old: string, path: string, link: string) => Promise<void>> = {
+  "A created file": async (_, path) => {
+    await using file = await DmaFile.create(path);
+    await file.writeAt(file.allocBuffer(1), 0);
+    await file.sync();
+  },
+  "A file created through a link": async (_, path, link) => {
+    await Deno.symlink(path, link);
+    await using file = await DmaFile.open(link, { write: true, create: true });
+    await file.truncate(5000);
+  },
+  "An atomic file": async (old, path) => {
+    await using file = await DmaFile.create(old, { atomic: true });
+    await file.writeAt(file.allocBuffer(1), 0);
+    await file.rename(path);
+  },
+  "A copied file": async (old, path) => {
+    await using from = await DmaFile.open(old);
+    await using to = await DmaFile.create(path);
+    await from.copyRangeTo(to, 1, 5000, 3);
+    await from.rename(path);
+    await from.remove();
+  },
+  "A writer": async (old) => {
+    const file = await DmaFile.open(old, { write: true });
+    const writer = new DmaStreamWriter(file, { position: 100, bufferSize: 4096 });
+    await writer.write(pattern(5000));
+    writer.flushSync({ durable: true });
+    await writer.close();
+  },
+  "A reader": async (old) => {
+    const file = await DmaFile.open(old);
+    for await (const _ of new DmaStreamReader(file, { bufferSize: 4096 }));
+  },
+};
+
+for (const [name, use] of Object.entries(uses)) {
+  testDirectAndCached(`${name} without memory for once, wherever, leaves nothing`, async (dir) => {
+    for (let place = 0, isReached = true; isReached; place++) {
+      await Deno.writeFile(dir.file("old"), pattern(10_000));
+      isReached = false;
+      let taken = 0;
+      using _ = replaceMethod("acquire", (size) => {
+        if (taken++ !== place) return engine.pool.acquire(size);
+        isReached = true;
+        throw new RangeError("Cannot map memory");
+      });
+      await use(dir.file("old"), dir.file("new"), dir.file("link")).catch((error) => {
+        assertEquals(error.message, "Cannot map memory");
+      });
+      await assertFreed(dir);
+      const left = await namesIn(dir.path);
+      assertEquals(left.filter((name) => name.startsWith(".")), []);
+      await Promise.all(left.map((name) => Deno.remove(dir.file(name))));
+    }
+  });
+}
 
 testDirectAndCached("A pipe from a file without memory for once frees everything", async (dir) => {
   const source = await openPattern(dir.file("from"), MiB);
