@@ -77,13 +77,12 @@ class Group {
   bytesOf({ position, length }: ByteRange): Uint8Array | undefined {
     const { outcome } = this;
     const isAlone = this.ranges.length === 1;
-    if (!(outcome instanceof Uint8Array)) {
-      if (isAlone) throw outcome!.error;
-      return undefined;
+    if (outcome instanceof Uint8Array) {
+      const from = position - this.start;
+      return isAlone ? outcome : new Uint8Array(outcome.subarray(from, from + length));
     }
-    const from = position - this.start;
-    if (isAlone) return outcome;
-    return length === 0 ? new Uint8Array(0) : new Uint8Array(outcome.subarray(from, from + length));
+    if (isAlone) throw outcome!.error;
+    return undefined;
   }
 }
 
