@@ -24,6 +24,10 @@ export const ways: readonly Way[] = [
 export interface Piping {
   readonly from: DmaStreamReader;
   readonly to: DmaStreamWriter;
+  /** Aborts the signal of the pipe. */
+  readonly abort: (reason?: unknown) => void;
+  /** Keeps a fault until the pipe has ended. */
+  readonly use: (fault: Disposable) => void;
 }
 
 export interface Pipe {
@@ -33,9 +37,9 @@ export interface Pipe {
   /** Whether the ends of the streams close the files. @default {true} */
   closeFile?: boolean;
   /** Called before the pipe is. */
-  prepare?: (piping: Piping) => void | Promise<void>;
+  prepare?: (piping: Piping) => unknown;
   /** Called as soon as the pipe runs. */
-  during?: (piping: Piping) => void | Promise<void>;
+  during?: (piping: Piping) => unknown;
   /** The number of bytes depends on time, so only their values are compared. */
   untimed?: boolean;
 }
@@ -54,7 +58,11 @@ export interface Ending {
 }
 
 /** A reader of a new file with so many bytes, and a writer of another. Buffers are small, so that there are many. */
-async function make(dir: TestDirectory, size: number, closeFile = true): Promise<Piping> {
+async function make(
+  dir: TestDirectory,
+  size: number,
+  closeFile = true,
+): Promise<Pick<Piping, "from" | "to">> {
   await Deno.writeFile(dir.file("source"), pattern(size));
   const options = { bufferSize: 16_384, closeFile };
   const target = await DmaFile.create(dir.file("target"));
@@ -68,7 +76,7 @@ async function make(dir: TestDirectory, size: number, closeFile = true): Promise
 export function testWays(
   name: string,
   size: number,
-  fn: (piping: Piping & { way: Way }) => Promise<void>,
+  fn: (piping: Pick<Piping, "from" | "to"> & { way: Way }) => Promise<void>,
 ): void {
   for (const way of ways) {
     testDirectAndCached(`${name} [${way.name}]`, async (dir) => {
@@ -86,10 +94,18 @@ export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending
 
 async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
   const { size = 300_001, untimed = false, closeFile, options, prepare, during } = pipe;
-  const piping = await make(dir, size, closeFile);
-  const { from, to } = piping;
+  const { from, to } = await make(dir, size, closeFile);
+  const controller = new AbortController();
+  using faults = new DisposableStack();
+  const piping = {
+    from,
+    to,
+    abort: (reason?: unknown) => controller.abort(reason),
+    use: (fault: Disposable) => faults.use(fault),
+  };
   await prepare?.(piping);
-  const result = way.pipe(from, to, options).then(() => "resolved", inWords);
+  const { signal } = controller;
+  const result = way.pipe(from, to, { ...options, signal }).then(() => "resolved", inWords);
   await during?.(piping);
   const ending = {
     result: await result,
@@ -99,6 +115,7 @@ async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
   // After an error descriptors are closed a little later.
   while (engine.counters.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   const open = [descriptorsOf(from.file.path), descriptorsOf(to.file.path)] as const;
+  faults.dispose();
   if (ending.writer === "open") await to.flushAligned({ tail: true });
   await to.abort().catch(() => {});
   for (const each of [from, from.file, to.file]) await each.close().catch(() => {});
