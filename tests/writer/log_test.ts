@@ -6,7 +6,7 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { hasDirectIo, testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { closeWith } from "./create.ts";
@@ -221,14 +221,3 @@ for (const [way, start] of Object.entries(ways)) {
     assert(!complaints.includes("truncated"), complaints);
   }, { ignore: !hasProgram("tail") });
 }
-
-testDirectAndCached("A log with defaults is seen with zeros in it", async (dir) => {
-  const path = dir.file("log");
-  const file = await DmaFile.open(path, { write: true, create: true });
-  const writer = new DmaStreamWriter(file, { append: true });
-  await writer.write(text(lines(0, 10)));
-  await writer.flushAligned({ tail: true });
-  const seen = await Deno.readTextFile(path);
-  assert(seen.startsWith(lines(0, 10)) && seen.endsWith("\0"), `${seen.length} bytes`);
-  await closeWith(writer, text(lines(0, 10)));
-}, { where: hasDirectIo });
