@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { runInNewContext } from "node:vm";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
@@ -45,10 +45,8 @@ const elsewhere = (text: string) => runInNewContext(text);
 /** What tests/faults/bad_input_test.ts does not have: values that seem to be bytes, and what an error says of them. */
 const bad: [chunk: unknown, says: string][] = [
   ["text", "TextEncoder"],
-  [{ length: 3 }, "Object"],
   [Object.create(Uint8Array.prototype), "view"],
   [new Proxy(new Uint8Array(3), {}), "view"],
-  [detached(), "detached"],
   [detached().buffer, "detached"],
   [elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"), "detached"],
   [elsewhere("({})"), "object"],
@@ -198,9 +196,8 @@ const changes: Record<string, (buffer: ArrayBuffer) => void> = {
   grows: (buffer) => buffer.resize(30_000),
 };
 
-for (const [change, apply] of Object.entries(changes)) {
-  const end = change === "grows" ? "is taken as given" : "fails the stream";
-  testDirectAndCached(`A chunk that ${change} before it is taken ${end}`, async (dir) => {
+testDirectAndCached("A chunk that changes before it is taken fails the stream", async (dir) => {
+  for (const [change, apply] of Object.entries(changes)) {
     // The first chunk may be taken in part: what would follow would stand in the wrong place.
     for (const before of [0, 100_000]) {
       for (const locked of [false, true]) {
@@ -215,6 +212,7 @@ for (const [change, apply] of Object.entries(changes)) {
         apply(chunk.buffer);
         await first;
         if (change === "grows") {
+          // It is taken as given.
           await written;
           await target.close();
           await assertClosed(stream, pattern(before + 20_000));
@@ -225,8 +223,8 @@ for (const [change, apply] of Object.entries(changes)) {
         }
       }
     }
-  });
-}
+  }
+});
 
 // ---- buffers that are handed over -----------------------------------------------------------------------------
 
@@ -270,22 +268,6 @@ testWriter("writeBuffer makes no copy if the position is aligned", unsynced, asy
   assertEquals([lengths, pooled], [Array(10).fill(262_144), 0]);
   assertEquals(stream.currentFlushedPos, 2_621_440);
   await closeWith(stream, pattern(2_621_440));
-});
-
-testDirectAndCached("writeBuffer takes the buffer of a file of another alignment", async (dir) => {
-  await using other = await DmaFile.create(dir.file("other"));
-  const file = await DmaFile.create(dir.file("file"), { direct: "off" });
-  const stream = new DmaStreamWriter(file, { bufferSize: 8192 });
-  let position = 0;
-  for (let round = 0; round < 3; round++) {
-    const buffer = other.allocBuffer(1);
-    buffer.bytes.set(pattern(buffer.length, position));
-    position += buffer.length;
-    await stream.writeBuffer(buffer);
-    await stream.write(pattern(4096, position));
-    position += 4096;
-  }
-  await closeWith(stream, pattern(position));
 });
 
 // ---- chunks of 2 GiB and more, which optimized code counts wrongly ----------------------------------------------
