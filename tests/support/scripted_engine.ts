@@ -37,8 +37,6 @@ export class ScriptedEngine implements Engine {
   readonly endsWithProcess = true;
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget = new BufferBudget();
-  /** Every operation that was submitted, for example "write 0+512". */
-  readonly log: string[] = [];
   readonly #held: Held[] = [];
   #blocks = 0;
 
@@ -66,11 +64,7 @@ export class ScriptedEngine implements Engine {
     };
   }
 
-  /** Operations that are held, in the order in which they were queued. */
-  get pending(): readonly Held[] {
-    return this.#held;
-  }
-
+  /** The operations of that kind that are held, in the order in which they were submitted. */
   pendingOf(kind: OperationName): Held[] {
     return this.#held.filter((operation) => operation.kind === kind);
   }
@@ -134,7 +128,6 @@ export class ScriptedEngine implements Engine {
     const length = "length" in operation ? operation.length : 0;
     const held: Held = { kind: operation.op, position, length, operation, completion };
     this.#held.push(held);
-    this.log.push(describe(held));
     this.counters.inFlight++;
   }
 
