@@ -6,10 +6,9 @@ import { Errno } from "../../src/engine/linux.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { fail, hold, interpose } from "../support/interpose.ts";
-import { untilCollected } from "../support/collected.ts";
+import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 /** Registers a test of a file with the pattern in it, open for reading and writing. */
@@ -232,18 +231,4 @@ testInEachDirectory("A thread closes what may wait for the disk, and nothing els
       assertEquals(ioStats().submissions - before, calls, name);
     }
   }
-});
-
-testInOneDirectory("A file that is dropped is closed when its operations are over", async (dir) => {
-  const path = dir.file("file");
-  const drop = async () => void await openPattern(path, 50_000);
-  for (let count = 0; count < 50; count++) await drop();
-  using reads = hold("read", { results: true });
-  const read = (async () => (await openPattern(path, 50_000)).readAt(3, 40_000))();
-  await reads.reach();
-  await untilCollected(() => descriptorsOf(path) === 1);
-  reads.letGo();
-  assertEquals(await read, pattern(40_000, 3));
-  await untilCollected(() => descriptorsOf(path) === 0);
-  assertEquals(engine.pool.blocks, 0);
 });
