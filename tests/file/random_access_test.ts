@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { isOnDisk, testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -140,6 +140,70 @@ testInEachDirectory("An error of the disk names the operation and the file", asy
   // The call waits for the other pieces, so nothing is in flight when it rejects.
   await assertRejects(() => file.writeAt(pattern(8 << 20), 0), Error, "Input/output error");
   assertEquals([engine.counters.inFlight, engine.pool.blocks], [0, 0]);
+});
+
+testDirectAndCached("A temporary error is tried again, and at last reported", async (dir) => {
+  await using file = await openPattern(dir.file("file"), SIZE, { write: true });
+  const works = {
+    read: () => file.readAt(0, 8192),
+    write: () => file.writeAt(pattern(8192), 0),
+  };
+  for (const errno of [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED]) {
+    for (const kind of ["read", "write"] as const) {
+      {
+        // Progress gives it all attempts again.
+        using _ = interpose(kind, ({ index, pass, end }) => {
+          if (index % 6 === 5) pass({ length: 4096 });
+          else end(-errno);
+        });
+        await works[kind]();
+      }
+      using failing = interpose(kind, ({ index, pass, end }) => {
+        if (index === 0) pass({ length: 4096 });
+        else end(-errno);
+      });
+      const error = await assertRejects(works[kind], Error, `the ${kind} stops at 4096`);
+      assertEquals([(error as DmaError).errno, failing.count], [errno, 9]);
+    }
+  }
+  await assertFile(file.path, pattern(SIZE));
+});
+
+testInEachDirectory(
+  "Direct I/O that only a transfer refuses is given up, if it may be",
+  async (dir) => {
+    for (const direct of ["prefer", "require"] as const) {
+      await using file = await DmaFile.create(dir.file("file"), { direct });
+      // Both are in flight when the first one is refused.
+      using refused = interpose(
+        "write",
+        ({ index, pass, end }) => index < 2 ? end(-Errno.EINVAL) : pass(),
+      );
+      const works = [0, 4096].map((at) => file.writeAt(pattern(4096, at), at));
+      if (direct === "prefer") {
+        assertEquals(await Promise.all(works), [4096, 4096]);
+        assertEquals([file.direct, refused.count], [false, 4]);
+        await assertFile(file.path, pattern(8192));
+      } else {
+        const says = "Direct I/O is required, and refused";
+        for (const work of works) await assertRejects(() => work, Error, says);
+        assertEquals([file.direct, refused.count], [true, 2]);
+      }
+    }
+  },
+  { where: isOnDisk },
+);
+
+testDirectAndCached("A read of a file that is cut meanwhile returns what remains", async (dir) => {
+  await using file = await openPattern(dir.file("file"), SIZE);
+  using _ = interpose("read", ({ completion, pass }) =>
+    pass({}, {
+      complete() {
+        Deno.truncateSync(file.path, 700);
+        completion.complete(3000);
+      },
+    }));
+  assertEquals(await file.readAt(0, 8192), pattern(700));
 });
 
 testInEachDirectory("Every operation rejects after close, and names the file", async (dir) => {
