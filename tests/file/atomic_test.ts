@@ -94,34 +94,25 @@ testBothWays("An atomic file that is closed under its reader appears", async (di
   await assertOnly(dir, "file");
 });
 
-/** Work with a failing operation. A second attempt would succeed, although bytes are lost. */
-async function whileFailing(
-  operation: "write" | "sync",
-  work: () => Promise<unknown>,
-): Promise<void> {
-  using failing = fail(operation, Errno.ENOSPC);
-  await assertRejects(work, Error, `No space left on device (os error 28): ${operation}`);
-  assert(failing.count > 0);
+/** A second attempt would succeed, although bytes are lost. */
+async function failWrite(file: DmaFile): Promise<void> {
+  using _ = fail("write", Errno.ENOSPC);
+  await assertRejects(() => file.writeAt(pattern(4096), 4096), Error, "(os error 28): write");
 }
 
-/** The reasons for which an atomic file never appears. The simulator fails every operation of a writer. */
+/** Some reasons for which an atomic file never appears. The simulator has all others. */
 const ends: Record<string, (file: DmaFile) => Promise<unknown>> = {
-  "its writer is aborted": async ({ writable }) => {
-    await writable.write(pattern(5_000_000));
-    await writable.flushAligned();
-    await writable.abort("no more");
-  },
   "the file is closed under its writer": async (file) => {
     await file.writable.write(pattern(100_000));
     await file.close();
     await assertRejects(() => file.writable.close(), BadResource);
   },
-  "a write of it failed": async (file) => {
-    await whileFailing("write", () => file.writeAt(pattern(4096), 4096));
+  "a write of it failed, and it is closed": async (file) => {
+    await failWrite(file);
     await assertRejects(() => file.close(), Error, "(os error 28): write");
   },
-  "a write failed, and a writer closes it": async (file) => {
-    await whileFailing("write", () => file.writeAt(pattern(4096), 4096));
+  "a write of it failed, and a writer closes it": async (file) => {
+    await failWrite(file);
     await file.writable.write(pattern(100));
     await assertRejects(() => file.writable.close(), Error, "(os error 28): write");
   },
@@ -132,7 +123,8 @@ const ends: Record<string, (file: DmaFile) => Promise<unknown>> = {
   },
   "the sync at its end fails": async (file) => {
     await file.writeAt(pattern(4096), 0);
-    await whileFailing("sync", () => file.close());
+    using _ = fail("sync", Errno.ENOSPC);
+    await assertRejects(() => file.close(), Error, "(os error 28): sync");
     // The caller of close() has the failure.
     await file[Symbol.asyncDispose]();
   },
@@ -225,7 +217,8 @@ testBothWays("Atomic files of one path have names of their own, by any UUID", as
 });
 
 testInEachDirectory("A temporary name is hidden, and not too long", async (dir) => {
-  using _ = withoutUnnamedFiles();
+  // An older kernel takes O_TMPFILE for O_DIRECTORY.
+  using _ = withoutUnnamedFiles(Errno.EISDIR);
   for (const name of ["short", "ü".repeat(127), "😀".repeat(60), "n".repeat(255)]) {
     await using _file = await create(dir.file(name));
     const [temporary] = (await namesIn(dir.path)).filter((name) => name.endsWith(".tmp"));

@@ -40,10 +40,10 @@ function assertRead({ position, length, bytes }: RangeRead): void {
 async function readsFor(
   file: DmaFile,
   ranges: ByteRange[],
-  { input = ranges, ...options }: Options & { input?: Input } = {},
+  options: Options = {},
 ): Promise<number> {
   const before = ioStats().reads;
-  const results: RangeRead[] = await Array.fromAsync(file.readMany(input, options));
+  const results: RangeRead[] = await Array.fromAsync(file.readMany(ranges, options));
   assertEquals(results.map(({ position, length }) => ({ position, length })), ranges);
   for (const result of results) assertRead(result);
   return ioStats().reads - before;
@@ -99,13 +99,8 @@ testReadMany("merges what is near and no more, and keeps the order", async (file
   }
 });
 
-testReadMany("takes ranges of every iterable kind, each with memory of its own", async (file) => {
-  const ranges = Array.from({ length: 20 }, (_, index) => range(index * 512, 1000));
-  const generated = async function* () {
-    yield* ranges;
-  };
-  const inputs = [new Set(ranges), ranges.values(), generated(), ReadableStream.from(ranges)];
-  for (const input of inputs) assertEquals(await readsFor(file, ranges, { input }), 1);
+testReadMany("gives each range memory of its own", async (file) => {
+  const ranges = new Set([range(0, 1000), range(500, 1000), range(0, 1000)]);
   const [first, ...others] = await Array.fromAsync(file.readMany(ranges));
   (first!.bytes.fill(1).buffer as ArrayBuffer).transfer();
   for (const result of others) assertRead(result);
