@@ -142,17 +142,3 @@ for (const position of [0, 1]) {
     await assertFile(dir.file("file"), joined(new Uint8Array(position), content.subarray(PIECE)));
   });
 }
-
-testDirectAndCached("write accepts bytes at once, even if it is not awaited", async (dir) => {
-  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), ROOMY);
-  await mostBetweenTurns(() => writer.currentPos, async () => {
-    const written = [];
-    for (let at = 0; at < content.length; at += PIECE) {
-      written.push(writer.write(content.subarray(at, at + PIECE)));
-      assertEquals(writer.currentPos, at + PIECE);
-    }
-    await Promise.all(written);
-  });
-  await writer.close();
-  await assertFile(dir.file("file"), content);
-});

@@ -1,7 +1,7 @@
 // Atomic files appear complete and durable when they are closed without an error, and otherwise never.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type DmaError, DmaFile, DmaStreamReader } from "../../mod.ts";
+import { type DmaError, DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
@@ -78,20 +78,6 @@ testBothWays("rename of an atomic file changes where it will appear", async (dir
   await assertFile(dir.file("first"), pattern(100));
   assertEquals(await namesIn(dir.file("other")), []);
   await assertOnly(dir, "first", "other");
-});
-
-testBothWays("An atomic file that is closed under its reader appears", async (dir) => {
-  const file = await create(dir.file("file"));
-  await file.writeAt(pattern(1 << 20), 0);
-  const reader = new DmaStreamReader(file, { bufferSize: 4096, readAhead: 1 }).getReader();
-  await reader.read();
-  const closing = file.close();
-  const rest = async () => {
-    while (!(await reader.read()).done);
-  };
-  await Promise.all([assertRejects(rest, BadResource, "the file is closed"), closing]);
-  await assertFile(file.path, pattern(1 << 20));
-  await assertOnly(dir, "file");
 });
 
 /** A second attempt would succeed, although bytes are lost. */

@@ -238,24 +238,6 @@ testCopy("keeps what others append behind it, and the end where others cut", asy
   }
 });
 
-testCopy("keeps what is written while it looks for the end of a target", async (from, dir) => {
-  const to = await DmaFile.create(dir.file("to"));
-  await to.writeAt(pattern(20_480), 0);
-  // Another process cuts it. The first stat is that of the source.
-  await Deno.truncate(to.path, 4000);
-  let stats = 0;
-  using ends = hold("stat", { only: () => stats++ === 1, results: true });
-  const copied = from.copyRangeTo(to, 5000, 975, 5000);
-  if (to.direct) await ends.reach();
-  await to.writeAt(pattern(4096, 12_288), 12_288);
-  ends.letGo();
-  assertEquals(await copied, 975);
-  await to.writable.write(pattern(5));
-  await to.writable.close();
-  const copy = overlaid(pattern(4000), pattern(975, 5000), 5000);
-  await assertFile(dir.file("to"), overlaid(copy, pattern(4096, 12_288), 12_288));
-});
-
 testInEachDirectory("A copy by hand that begins while a close truncates", async (dir) => {
   await using source = await openWith(dir.file("source"), filled(4106, 7));
   await using file = await DmaFile.create(dir.file("file"));

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
 import { serverIn } from "../../src/file/proc.ts";
-import { exists, hasProgram, run, runOrThrow, within } from "../setup/command.ts";
+import { exists, runOrThrow, within } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
@@ -63,24 +63,6 @@ testInEachDirectory("A directory, a FIFO, a socket and links to them do not open
   assertEquals(left.subarray(0, await other.read(left) ?? 0), pattern(10));
   await assertFile(dir.file("directory/file"), pattern(100));
   assertEquals((await namesIn(dir.path)).length, all);
-});
-
-Deno.test({
-  name: "A block device does not open",
-  ignore: Deno.uid() !== 0 || !hasProgram("losetup"),
-  fn: async () => {
-    const path = await Deno.makeTempFile();
-    await Deno.writeFile(path, pattern(1 << 20));
-    const { success, output } = await run("losetup", ["--find", "--show", path]);
-    try {
-      assert(success, output);
-      await assertRefused(output.trim(), NotSupported);
-      await assertFile(path, pattern(1 << 20));
-    } finally {
-      if (success) await run("losetup", ["--detach", output.trim()]);
-      await Deno.remove(path);
-    }
-  },
 });
 
 Deno.test("Devices and files of the kernel do not open, and the error names the type", async () => {

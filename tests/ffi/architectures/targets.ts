@@ -19,8 +19,7 @@ export const parts: Readonly<Record<string, string>> = {
   prepare: "prepares entries until the submission queue is full, round its end",
   reap:
     "reaps pairs of user data and result, round the end of the queue, and what the kernel holds back",
-  ring:
-    "queues and reaps on a ring of this kernel, overflowed too, and mutes the eventfd only on x86_64",
+  ring: "waits and reaps on a ring of this kernel, and mutes the eventfd only on x86_64",
   "thread-end": "gives back what an isolate had when its thread ends, after the calls under way",
   "ring-end": "does so with a ring, after what is in flight, and not before",
 };
