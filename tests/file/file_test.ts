@@ -1,13 +1,13 @@
 // DmaFile without reading and writing: length, space, name, durability, closing.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { type DmaError, DmaFile, ioStats } from "../../mod.ts";
+import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
+import "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -199,36 +199,29 @@ testFile("close lets go of the descriptor, and may be called again", 10, async (
 testInEachDirectory("A thread closes what may wait for the disk, and nothing else", async (dir) => {
   const path = dir.file("file");
   const small = () => openPattern(path, 5000);
-  const written = async (direct: "prefer" | "off") => {
+  const opened = async (options: DmaOpenOptions) => {
     await using _ = await small();
-    const file = await DmaFile.open(path, { write: true, direct });
-    await file.writeAt(pattern(4096), 0);
+    const file = await DmaFile.open(path, options);
+    if (options.write) await file.writeAt(pattern(4096), 0);
     return file;
   };
-  const onThread: Record<string, () => Promise<DmaFile>> = {
-    "a large file": () => openPattern(path, (1 << 20) + 1),
-    "one without a name": async () => {
+  const isInMemory = dir.fileSystem === "tmpfs";
+  const cases: [name: string, calls: 0 | 1, open: () => Promise<DmaFile>][] = [
+    ["a large file", 1, () => openPattern(path, (1 << 20) + 1)],
+    ["one without a name", 1, async () => {
       const file = await small();
       await Deno.remove(path);
       return file;
-    },
-  };
-  const isInMemory = dir.fileSystem === "tmpfs";
-  const quick: Record<string, () => Promise<DmaFile>> = {
-    "a small file": small,
-    "one in the page cache": async () => {
-      await using _ = await small();
-      return await DmaFile.open(path, { direct: "off" });
-    },
-    "one written past the page cache": () => written("prefer"),
-  };
-  (isInMemory ? quick : onThread)["one written through the page cache"] = () => written("off");
-  for (const [cases, calls] of [[onThread, 1], [quick, 0]] as const) {
-    for (const [name, open] of Object.entries(cases)) {
-      const file = await open();
-      const before = ioStats().submissions;
-      await file.close();
-      assertEquals(ioStats().submissions - before, calls, name);
-    }
+    }],
+    ["a small file", 0, small],
+    ["one in the page cache", 0, () => opened({ direct: "off" })],
+    ["one written past the page cache", 0, () => opened({ write: true })],
+    ["one written through it", isInMemory ? 0 : 1, () => opened({ write: true, direct: "off" })],
+  ];
+  for (const [name, calls, open] of cases) {
+    const file = await open();
+    const before = ioStats().submissions;
+    await file.close();
+    assertEquals(ioStats().submissions - before, calls, name);
   }
 });
