@@ -1,7 +1,7 @@
 // The checks of `deno task check`, which do not run the code.
 
 import { fileURLToPath } from "node:url";
-import { exists, runMain } from "./setup/command.ts";
+import { exists } from "./setup/command.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { documented } from "./setup/passes.ts";
 
@@ -60,7 +60,7 @@ async function circles(): Promise<string[][]> {
   return found;
 }
 
-async function main(directory: string): Promise<boolean> {
+async function main(): Promise<boolean> {
   const failed: string[] = [];
   const imports = await importMapArguments(root);
   const checks: [name: string, ...args: string[]][] = [
@@ -82,4 +82,4 @@ async function main(directory: string): Promise<boolean> {
   return failed.length === 0;
 }
 
-if (import.meta.main) await runMain(main);
+if (import.meta.main) Deno.exit(await main() ? 0 : 1);
