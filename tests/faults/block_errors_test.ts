@@ -8,13 +8,13 @@ import { assertNoFile } from "../support/bytes.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { type Disk, faultyDiskTest } from "./disks.ts";
 import {
-  assertContent,
   assertFails,
   assertFailsForGood,
   assertIdle,
   assertSticky,
   finish,
   MiB,
+  writeContent,
 } from "./failed_writer.ts";
 import type { Daemon } from "./tools.ts";
 
@@ -35,28 +35,12 @@ function brokenDiskTest(
   }
 }
 
-brokenDiskTest("a bad block fails the writer or reader there", async (disk, daemon, path) => {
+brokenDiskTest("a block that cannot be read fails its reads alone", async (disk, daemon, path) => {
   const length = 12 * MiB;
   // With its full length, so that the places of its blocks are known.
   await finish(new DmaStreamWriter(await DmaFile.create(path), { sizeHint: length }), length);
   const bad = 5 * MiB + 8192;
   const [from, to] = await disk.extent(path, bad, 4096);
-  const overwriter = async () =>
-    new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
-  await daemon.fault(`write err ${EIO} 0 ${from} ${to}`);
-  const writer = await overwriter();
-  await assertFailsForGood(writer, () => finish(writer, length), {
-    code: "EIO",
-    op: "write",
-    path,
-  });
-  assertEquals(writer.currentFlushedPos, 5 * MiB, "Everything below the buffer that failed");
-  // The file was there before: its other bytes stay.
-  await assertContent(path, length);
-  // The control: without the fault the same succeeds.
-  await daemon.command("clear");
-  await finish(await overwriter(), length);
-
   await daemon.fault(`read err ${EIO} 0 ${from} ${to}`);
   const expected = { code: "EIO", op: "read", path };
   const bufferSize = 256 * 1024;
@@ -69,10 +53,10 @@ brokenDiskTest("a bad block fails the writer or reader there", async (disk, daem
     }
   }, expected);
   assertEquals(read, bad - bad % bufferSize, "All buffers before the bad one");
-  // Other reads succeed, and ranges that were read together fail alone.
   await using file = await DmaFile.open(path);
   assertEquals(await file.readAt(bad + 4096, 5000), content(bad + 4096, 5000));
   await assertFails(() => file.readAt(bad + 10, 5), expected);
+  // Of ranges that were read together.
   const ranges = [{ position: bad - 4096, length: 4096 }, { position: bad, length: 4096 }];
   const results: number[] = [];
   await assertFails(async () => {
@@ -81,36 +65,16 @@ brokenDiskTest("a bad block fails the writer or reader there", async (disk, daem
   assertEquals(results, [bad - 4096]);
 });
 
-brokenDiskTest("a disk that takes no more writes fails all", async (disk, daemon, path) => {
+brokenDiskTest("a disk fails a flush, and then every write", async (disk, daemon, path) => {
   const writer = new DmaStreamWriter(await DmaFile.create(path), options);
+  const other = new DmaStreamWriter(await DmaFile.create(disk.file("other")), options);
   const atomic = (await DmaFile.create(disk.file("atomic"), { atomic: true })).writable;
   await atomic.write(content(0, 100_000));
-  await writer.write(content(0, 3 * MiB + 77));
-  const synced = await writer.sync({ tail: true });
-  await daemon.fault(`write err ${EIO}`);
-  // A file system that has shut down answers with EIO or EROFS, but it answers.
-  await assertFailsForGood(writer, () => finish(writer, 40 * MiB), {
-    code: ["EIO", "EROFS"],
-    op: ["write", "allocate", "sync", "truncate"],
-    path,
-  });
-  assert(writer.currentFlushedPos >= synced);
-  await assertSticky(atomic, await within(30, "close", assertRejects(() => atomic.close())));
-  const creating = DmaFile.create(disk.file("new"));
-  await within(30, "create", creating.then((file) => file.close(), () => {}));
-  // What was synced before is there.
-  await daemon.command("clear");
-  await disk.unmount();
-  await disk.mount();
-  assertEquals(await firstWrongInFile(path, synced), -1);
-  await assertNoFile(disk.file("atomic"));
-});
-
-brokenDiskTest("a failed flush rejects sync(), and every later call", async (_, daemon, path) => {
-  const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-  await writer.write(content(0, 2 * MiB));
-  assertEquals(await writer.sync(), 2 * MiB);
-  await writer.write(content(2 * MiB, 2 * MiB));
+  await writeContent(other, 3 * MiB + 77);
+  const synced = await other.sync({ tail: true });
+  await writeContent(writer, 2 * MiB);
+  await writer.sync();
+  await writeContent(writer, 4 * MiB);
   await writer.flushAligned();
   const { syncs } = ioStats();
   // One flush: the kernel's next one would succeed.
@@ -121,4 +85,22 @@ brokenDiskTest("a failed flush rejects sync(), and every later call", async (_, 
   for (const call of waiting) assertEquals(await call.catch((reason) => reason), error);
   await assertSticky(writer, error);
   assertEquals(ioStats().syncs, syncs + 1, "A failed sync is not tried again");
+
+  await daemon.fault(`write err ${EIO}`);
+  // A file system that has shut down answers with EIO or EROFS, but it answers.
+  await assertFailsForGood(other, () => finish(other, 40 * MiB), {
+    code: ["EIO", "EROFS"],
+    op: ["write", "allocate", "sync", "truncate"],
+    path: disk.file("other"),
+  });
+  assert(other.currentFlushedPos >= synced);
+  await assertSticky(atomic, await within(30, "close", assertRejects(() => atomic.close())));
+  const creating = DmaFile.create(disk.file("new"));
+  await within(30, "create", creating.then((file) => file.close(), () => {}));
+  // What was synced before is there.
+  await daemon.command("clear");
+  await disk.unmount();
+  await disk.mount();
+  assertEquals(await firstWrongInFile(disk.file("other"), synced), -1);
+  await assertNoFile(disk.file("atomic"));
 });

@@ -2,7 +2,7 @@
 // answers.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import { serverTest } from "../faults/fault_file_system.ts";
@@ -50,27 +50,6 @@ async function oddLength(directory: string): Promise<void> {
   assertEquals(await again.readAt(1, 1 << 20), pattern(length - 1, 1));
   assertEquals(await again.readAt(length, 1 << 20), new Uint8Array());
 }
-
-serverTest(
-  "Direct I/O that a server refuses is done without, unless required",
-  async ({ path }) => {
-    const file = await DmaFile.create(`${path}/file`);
-    assertEquals([file.direct, file.engine], [true, "threads"]);
-    const writer = file.writable;
-    await writer.write(pattern(3_000_001));
-    await writer.flushAligned();
-    assertEquals(file.direct, false);
-    await writer.close();
-    await assertFile(`${path}/file`, pattern(3_000_001));
-    const reader = await DmaFile.open(`${path}/file`);
-    assertEquals(await reader.readAt(5, 5000), pattern(5000, 5));
-    await reader.close();
-    const required = await DmaFile.open(`${path}/file`, { direct: "require" });
-    await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O is required");
-    await required.close();
-  },
-  ["refuse-direct"],
-);
 
 serverTest("a file whose length its server does not know is read whole", async (server) => {
   for (const size of [0, 100, 10_000, 3_000_001]) {

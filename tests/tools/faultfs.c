@@ -8,7 +8,6 @@
 //   no-async-dio   no FUSE_ASYNC_DIO
 //   serial         no FOPEN_PARALLEL_DIRECT_WRITES
 //   writeback      FUSE_WRITEBACK_CACHE
-//   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
 //   lose-renamed   a rename succeeds and removes the file
 //   no-size        every file has the length 0, as on servers that do not know its length
 
@@ -31,7 +30,7 @@ struct node {
 
 static int backing;
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-static int refuses_direct, loses_renamed, hides_size;
+static int loses_renamed, hides_size;
 static struct node nodes[MOST_NODES];
 
 static int error_of(int operation) { return meet(operation, 0, 1).error; }
@@ -121,7 +120,6 @@ static void serve_read(const struct request *request) {
   const struct fuse_read_in *in = request->arguments;
   struct fate fate = meet(READ, 0, 1);
   if (fate.error) return reply_error(request, fate.error);
-  if (refuses_direct && in->flags & O_DIRECT) return reply_error(request, EINVAL);
   char *bytes = malloc(in->size);
   ssize_t length = pread(descriptor_of(request), bytes, smaller(in->size, fate.most), (off_t)in->offset);
   length < 0 ? reply_error(request, errno) : reply(request, 0, bytes, (size_t)length);
@@ -132,7 +130,6 @@ static void serve_write(const struct request *request) {
   const struct fuse_write_in *in = request->arguments;
   struct fate fate = meet(WRITE, 0, 1);
   if (fate.error) return reply_error(request, fate.error);
-  if (refuses_direct && in->flags & O_DIRECT) return reply_error(request, EINVAL);
   ssize_t length =
       pwrite(descriptor_of(request), request->rest, smaller(in->size, fate.most), (off_t)in->offset);
   struct fuse_write_out out = {.size = (uint32_t)length};
@@ -224,7 +221,6 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "no-async-dio")) wanted_features &= ~(uint32_t)FUSE_ASYNC_DIO;
   else if (!strcmp(flag, "serial")) open_flags &= ~(uint32_t)FOPEN_PARALLEL_DIRECT_WRITES;
   else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
-  else if (!strcmp(flag, "refuse-direct")) refuses_direct = 1;
   else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
   else if (!strcmp(flag, "no-size")) hides_size = 1;
   else return 0;
