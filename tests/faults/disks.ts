@@ -1,28 +1,23 @@
 // Small file systems that a test may break: on loop devices, over a file or over the disk of tests/tools/vdisk.c.
 
 import { statfsSync } from "node:fs";
-import { run, runOrThrow } from "../setup/command.ts";
-import { kinds } from "../setup/file_systems.ts";
+import { runOrThrow } from "../setup/command.ts";
+import { type FileSystem, kinds, mountImage } from "../setup/file_systems.ts";
 import { unmount } from "../setup/mounts.ts";
 import { assertIdle } from "./failed_writer.ts";
 import { folderTest, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
-export type FileSystem = keyof typeof kinds;
-
 /** The file systems with a journal or copies on write, in which a crash means something. */
 export const fileSystems = Object.keys(kinds) as FileSystem[];
 
-/** A file system on a loop device over a file, mounted. The device ends with the mount. */
+/** A file system on a loop device over a file, mounted. */
 export class Disk implements AsyncDisposable {
-  #mounted = false;
-
   private constructor(
     readonly type: FileSystem,
     readonly backing: string,
     /** Where it is mounted. */
     readonly path: string,
-    /** Options of losetup. */
     readonly options: readonly string[],
   ) {}
 
@@ -37,28 +32,17 @@ export class Disk implements AsyncDisposable {
     { isNew = false, direct = false } = {},
   ): Promise<Disk> {
     const disk = new Disk(type, backing, path, direct ? ["--direct-io=on"] : []);
-    const [program = "", ...args] = kinds[type].mkfs.split(" ");
-    if (isNew) await disk.#withDevice((device) => runOrThrow(program, [...args, device]));
     await Deno.mkdir(path);
-    await disk.mount();
+    await disk.mount(isNew);
     await Deno.chmod(path, 0o1777);
     return disk;
   }
 
-  async #withDevice(use: (device: string) => Promise<unknown>): Promise<void> {
-    const device = await runOrThrow("losetup", ["-f", "--show", ...this.options, this.backing]);
-    // A device that is mounted is detached at the unmount.
-    await use(device).finally(() => run("losetup", ["--detach", device]));
-  }
-
-  async mount(): Promise<void> {
-    await this.#withDevice((device) => runOrThrow("mount", ["-t", this.type, device, this.path]));
-    this.#mounted = true;
+  async mount(isNew = false): Promise<void> {
+    await mountImage(this.type, this.backing, this.path, { isNew, options: this.options });
   }
 
   async unmount(): Promise<void> {
-    if (!this.#mounted) return;
-    this.#mounted = false;
     if (!await unmount(this.path)) throw new Error(`${this.path} is in use`);
   }
 

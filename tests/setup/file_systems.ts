@@ -1,8 +1,7 @@
 // Makes one small file system of each kind that matters to Direct I/O, mounts them, and removes everything afterwards.
 
 import { statfsSync } from "node:fs";
-import { exists, pause, run, runOrThrow, say } from "./command.ts";
-import { isWithin } from "../../cli/system_facts.ts";
+import { exists, runOrThrow, say } from "./command.ts";
 import { mountOf, mountsBelow, unmount } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
@@ -18,11 +17,31 @@ export const kinds = {
   btrfs: { least: 128 * MiB, mkfs: "mkfs.btrfs -q -f" },
 };
 
+export type FileSystem = keyof typeof kinds;
+
 /** A disk with 4096-byte sectors refuses what one with 512-byte sectors takes. */
 const sectorSizes = [512, 4096];
 
-/** Attempts to detach, a tenth of a second apart: a process that was just killed may still hold a file. */
-const takeDownTries = 20;
+/**
+ * Mounts the file system in a file, or a new one, on a directory, through a loop device with these options of losetup(8).
+ * The device is detached at the unmount.
+ */
+export async function mountImage(
+  type: FileSystem,
+  image: string,
+  path: string,
+  {
+    isNew = false,
+    options = [] as readonly string[],
+    signal = undefined as AbortSignal | undefined,
+  },
+): Promise<void> {
+  const script = `device=$(losetup --find --show ${options.join(" ")} "$0")
+    trap 'losetup --detach $device' EXIT
+    ${isNew ? `${kinds[type].mkfs} $device` : ""}
+    mount -t ${type} $device "$1"`;
+  await runOrThrow("sh", ["-ec", script, image, path], signal ? { signal } : {});
+}
 
 /**
  * Makes a fresh directory for all files of a run, if possible on a disk, because most tests have no effect on tmpfs. The
@@ -75,16 +94,17 @@ export async function mountFileSystems(
       say(`${name} is skipped: ${error instanceof Error ? error.message : error}`);
     }
   };
-  for (const [type, { least, mkfs }] of Object.entries(kinds)) {
+  for (const type of Object.keys(kinds) as FileSystem[]) {
     for (const sectorSize of sectorSizes) {
       await attempt(`${type}-${sectorSize}`, async (path) => {
+        const { least } = kinds[type];
         if (size < least) {
           throw new Error(`The disk has room for ${size} bytes, and ${least} are needed`);
         }
-        const script = `truncate -s ${size} "$0.img"
-          device=$(losetup --find --show --sector-size ${sectorSize} "$0.img")
-          ${mkfs} $device; mount -t ${type} $device "$0"`;
-        await runOrThrow("sh", ["-ec", script, path], { signal });
+        await Deno.writeFile(`${path}.img`, new Uint8Array());
+        await Deno.truncate(`${path}.img`, size);
+        const options = ["--sector-size", `${sectorSize}`];
+        await mountImage(type, `${path}.img`, path, { isNew: true, options, signal });
       });
     }
   }
@@ -97,39 +117,19 @@ export async function mountFileSystems(
 }
 
 /**
- * Unmounts all mounts below `directory`, detaches the loop devices of its files, and removes it. It gets the list from the
- * kernel, so it also works after an incomplete setup, and for mounts that tests have added.
+ * Unmounts all mounts below `directory`, and removes it. It gets the list from the kernel, so it also works after an
+ * incomplete setup, and for mounts that tests have added.
  */
 export async function takeDown(directory: string): Promise<void> {
   for (const path of mountsBelow(directory)) {
     if (await unmount(path)) continue;
     say(`${path} is still in use: it is unmounted when its last user ends`);
   }
-  await detachLoopDevices(directory);
   try {
     await Deno.remove(directory, { recursive: true });
   } catch (error) {
     say(`${directory} cannot be removed: ${error}`);
   }
-}
-
-async function detachLoopDevices(directory: string): Promise<void> {
-  let devices = await loopDevicesBelow(directory);
-  for (let tried = 0; tried < takeDownTries && devices.length > 0; tried++) {
-    for (const device of devices) await run("losetup", ["--detach", device]);
-    devices = await loopDevicesBelow(directory);
-    if (devices.length > 0) await pause(100);
-  }
-  // The kernel detaches them at the last close.
-  if (devices.length > 0) {
-    say(`Still in use, and detached at the last close: ${devices.join(", ")}`);
-  }
-}
-
-async function loopDevicesBelow(directory: string): Promise<string[]> {
-  const { stdout } = await run("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
-  return [...stdout.matchAll(/^(\S+)\s+(.*)$/gm)]
-    .filter(([, , file]) => isWithin(file!, directory)).map(([, name]) => name!);
 }
 
 /** Removes the directories of killed runs: these are not locked. */

@@ -1,5 +1,6 @@
 // The runs of `deno test` that make up the test suite.
 
+import { Errno } from "../../src/engine/linux.ts";
 import { exists } from "./command.ts";
 
 /** One run of `deno test` over the suite, or over a part of it. */
@@ -17,8 +18,6 @@ export interface Pass {
   /** Variables with a similar effect, if that program cannot be compiled. */
   readonly insteadOfWrapper?: Readonly<Record<string, string>>;
 }
-
-const EPERM = 1;
 
 /** Tests of features that can differ in an older Deno: the public classes, permissions and the command line. */
 const TESTS_OF_OLDEST = [
@@ -62,7 +61,7 @@ export function allPasses(
       name: `${folder} without io_uring`,
       args: [folder],
       // io_uring is refused as by container runtimes, so that the module's own choice of the engine is tested too.
-      wrapper: ["secc", String(EPERM)],
+      wrapper: ["secc", `${Errno.EPERM}`],
       insteadOfWrapper: { DMA_ENGINE: "threads" },
       // DMA_TEST_AGAIN leaves out the tests that do not depend on the engine. An empty DMA_ENGINE counts as unset.
       env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
@@ -92,16 +91,13 @@ export function documented(root: string): string[] {
     "tests/README.md",
     "mod.ts",
   ].map((name) => `${root}/${name}`).filter(exists);
-  for (const { name } of Deno.readDirSync(`${root}/docs`)) {
-    if (name.endsWith(".md")) files.push(`${root}/docs/${name}`);
-  }
   const visit = (directory: string) => {
-    for (const entry of Deno.readDirSync(directory)) {
-      const path = `${directory}/${entry.name}`;
-      if (entry.isDirectory) visit(path);
-      else if (/(?<!_test)\.ts$/.test(entry.name)) files.push(path);
+    for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+      const path = `${directory}/${name}`;
+      if (isDirectory) visit(path);
+      else if (/\.(md|ts)$/.test(name)) files.push(path);
     }
   };
-  visit(`${root}/src`);
+  for (const folder of ["docs", "src"]) visit(`${root}/${folder}`);
   return files.sort();
 }
