@@ -31,11 +31,11 @@ function mountTest(
 }
 
 for (const server of servers) {
-  const { options = [[]], onlyStreams = false, fullCodes } = server;
+  const { options = [[]], fullCodes, breaks = [] } = server;
   mountTest("keeps every promise", server, options, async ({ path, script: { processes } }) => {
-    const request = { path, processes, onlyStreams, small: path, fullCodes };
-    const { broken } = await checkAll(request);
-    assertEquals(broken, {});
+    const { broken } = await checkAll({ path, processes, small: path, fullCodes });
+    const known = (promise: string) => breaks.some((part) => promise.includes(part));
+    assertEquals(Object.entries(broken).filter(([promise]) => !known(promise)), []);
   });
 }
 

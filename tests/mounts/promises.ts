@@ -49,11 +49,15 @@ async function assertEmptySoon(directory: string): Promise<void> {
   assertEquals(await namesIn(directory), []);
 }
 
-/** A check of one promise. */
-export type Check = (directory: string) => Promise<void>;
+async function removeOpen(directory: string): Promise<DmaFile> {
+  await Deno.writeFile(`${directory}/file`, pattern(50_001));
+  const file = await DmaFile.open(`${directory}/file`, { write: true });
+  await file.remove();
+  return file;
+}
 
-/** The promises of a stream that is written once, from start to end. */
-export const streamPromises: Readonly<Record<string, Check>> = {
+/** All promises that depend on the file system. */
+export const promises: Readonly<Record<string, (directory: string) => Promise<void>>> = {
   "a file of odd length is whole, and no longer": async (directory) => {
     for (const length of [0, 1, 5000, LENGTH]) {
       const path = `${directory}/${length}`;
@@ -108,17 +112,7 @@ export const streamPromises: Readonly<Record<string, Check>> = {
     const read = await Array.fromAsync(file.readMany(ranges), ({ bytes }) => bytes);
     assertEquals(read, [pattern(10, 4990), pattern(10)]);
   },
-};
 
-async function removeOpen(directory: string): Promise<DmaFile> {
-  await Deno.writeFile(`${directory}/file`, pattern(50_001));
-  const file = await DmaFile.open(`${directory}/file`, { write: true });
-  await file.remove();
-  return file;
-}
-
-/** The promises of a file that is written anywhere. */
-export const filePromises: Readonly<Record<string, Check>> = {
   "writers append at the odd end": async (directory) => {
     const path = `${directory}/file`;
     await Deno.writeFile(path, pattern(777));

@@ -8,7 +8,7 @@ import { pause, within } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { clientPromises } from "./client_promises.ts";
-import { filePromises, streamPromises, writeAndClose } from "./promises.ts";
+import { promises, writeAndClose } from "./promises.ts";
 import { ROOM } from "./servers.ts";
 
 /** What to check. */
@@ -18,7 +18,6 @@ export interface Request {
   readonly processes?: readonly number[];
   /** Whether to check only that the event loop continues, because every request is slow. */
   readonly isSlow?: boolean;
-  readonly onlyStreams?: boolean;
   /** The same directory through another client. */
   readonly second?: string | undefined;
   /** A directory on a disk of {@linkcode ROOM} bytes. */
@@ -89,7 +88,7 @@ async function standStill({ path, processes = [] }: Request): Promise<void> {
     file.tryLock(true).then((isLocked) => isLocked ? file.unlock() : undefined),
     file.copyRangeTo(target, 0, 5000, 0),
     file.preallocate(100_001).catch(() => {}),
-    moved.truncate(5001).then(() => moved.rename(at("renamed"))).then(() => moved.remove()),
+    moved.truncate(5001).then(() => moved.rename(at("renamed"))),
     DmaFile.open(at("old")).then((file) => file.close()),
     DmaFile.create(at("new"), { atomic: true }).then((file) => file.close()),
     ...writers.map((writer) => writeAndClose(writer, bytes)),
@@ -136,7 +135,7 @@ async function fillDisk(
 
 /** Checks all promises. Those about one directory are checked at once, because they mostly wait. */
 export async function checkAll(request: Request): Promise<Outcome> {
-  const { path, second, small, fullCodes, onlyStreams, isSlow } = request;
+  const { path, second, small, fullCodes, isSlow } = request;
   const own = await Deno.makeTempDir({ dir: path, prefix: "promises-" });
   const probe = await DmaFile.create(`${own}/direct`);
   const { direct } = probe;
@@ -160,7 +159,6 @@ export async function checkAll(request: Request): Promise<Outcome> {
         : String(error);
     }
   };
-  const promises = { ...streamPromises, ...onlyStreams ? {} : filePromises };
   if (!isSlow) {
     await Promise.all(Object.entries(promises).map(([name, fn]) => check(name, fn)));
     for (const [name, fn] of second ? Object.entries(clientPromises) : []) {
@@ -168,14 +166,12 @@ export async function checkAll(request: Request): Promise<Outcome> {
       await check(name, (directory) => fn(directory, other(directory)));
     }
   }
-  if (!onlyStreams) {
-    const turn = standing.catch(() => {}).then(() =>
-      check("the event loop continues while the server does not answer", (directory) => {
-        return standStill({ ...request, path: directory });
-      })
-    );
-    await (standing = turn);
-  }
+  const turn = standing.then(() =>
+    check("the event loop continues while the server does not answer", (directory) => {
+      return standStill({ ...request, path: directory });
+    })
+  );
+  await (standing = turn);
   if (small && fullCodes?.length !== 0) {
     for (const direct of ["prefer", "off"] as const) {
       await check(`a full disk is told, direct "${direct}"`, () => {

@@ -33,8 +33,6 @@ export interface Server {
   readonly slow?: string;
   /** The errors that may report a full disk; none if that is not tested. @default {["ENOSPC", "EDQUOT"]} */
   readonly fullCodes?: readonly string[];
-  /** Whether files are only written from start to end. */
-  readonly onlyStreams?: true;
   /** Parts of the names of promises that are known to be broken, as in docs/file_systems.md. */
   readonly breaks?: readonly string[];
 }
@@ -163,7 +161,7 @@ export const rclone: Server = {
   options: [["--vfs-cache-mode", "writes"]],
   script: 'exec rclone mount --config /dev/null --cache-dir $work/cache "$@" $disk $mount',
   fullCodes: [],
-  onlyStreams: true,
+  breaks: ["removed while it is open is read", "renamed while it is open"],
 };
 
 export const servers: readonly Server[] = [

@@ -11,7 +11,7 @@ import {
 } from "../../../mod.ts";
 import { descriptorsIn } from "../../support/descriptors.ts";
 import { allOf } from "../../support/patterned.ts";
-import { filePromises, streamPromises } from "../../mounts/promises.ts";
+import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong, firstWrongInFile } from "../content.ts";
 import { swapped } from "./swapped.ts";
 
@@ -44,11 +44,12 @@ function told(): { refused?: number; unlisted?: number } {
 /** Checks all promises of files in an empty folder. Resolves to the failures, and to what the engine found. */
 export async function allWork(folder: string) {
   const wrong: string[] = [];
-  const promises = Object.entries({ ...streamPromises, ...filePromises });
-  await Promise.all(promises.map(async ([name, check], index) => {
-    await Deno.mkdir(`${folder}/${index}`);
-    await check(`${folder}/${index}`).catch((error) => wrong.push(`${name}: ${error}`));
-  }));
+  await Promise.all(
+    Object.entries(promises).map(async ([name, check], index) => {
+      await Deno.mkdir(`${folder}/${index}`);
+      await check(`${folder}/${index}`).catch((error) => wrong.push(`${name}: ${error}`));
+    }),
+  );
   await readOften(`${folder}/file`);
   const { inFlight, poolBuffers } = ioStats();
   return { wrong, used: inFlight + poolBuffers, info: engineInfo(), ...told() };
