@@ -20,14 +20,15 @@ export class ExpectedFile {
     this.content.copy(view.content, 0, view.size);
   }
 
-  /** Sets the bytes of a range. */
-  settle(position: number, bytes: Uint8Array): void {
+  /** Sets the bytes of a range. Returns the position of the first one that is not in the file; -1 if all are. */
+  settle(position: number, bytes: Uint8Array): number {
     const end = position + bytes.length;
     this.#reach(position);
     this.content.write(position, bytes);
     this.loose.remove(position, end);
     this.end = Math.max(this.end, end);
     this.longest = Math.max(this.longest, this.end);
+    return this.view.content.firstDifference(this.content, position, end);
   }
 
   /** Makes the bytes between the end and a new content position content. */

@@ -39,7 +39,8 @@ export class WriterOracle {
   end: WriterEnd | undefined;
   /** The reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
-  #failure: { readonly reason: unknown } | undefined;
+  /** The first failure. */
+  failure: { readonly reason: unknown } | undefined;
   readonly #sizesSeen: Set<number>;
 
   /** Writes begin and end at a multiple of `block`. */
@@ -65,7 +66,7 @@ export class WriterOracle {
 
   /** Whether the start is known. */
   opened(): void {
-    if (this.isOpened || this.end || this.#failure) return;
+    if (this.isOpened || this.end || this.failure) return;
     const { nextPos, currentFlushedPos } = this.stream;
     const start = nextPos - this.givenLength;
     // Chunks of a failing stream are in `given`, but no longer waiting. Nothing was written yet.
@@ -158,13 +159,8 @@ export class WriterOracle {
       given = left.subarray(0, 1 + left.findLastIndex((byte, at) => byte === given[at]));
     }
     this.flushed = flushed;
-    if (given.length > 0) file.expected.settle(before, given);
     file.touches.resize();
-    const at = file.view.content.firstDifference(
-      file.expected.content,
-      before,
-      before + given.length,
-    );
+    const at = given.length > 0 ? file.expected.settle(before, given) : -1;
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
 
@@ -174,17 +170,13 @@ export class WriterOracle {
 
   // ---- failures ---------------------------------------------------------------------------------------------------
 
-  get failure(): { readonly reason: unknown } | undefined {
-    return this.#failure;
-  }
-
   /** Checks the failure of a call: all calls must report the first one. */
   failed(reason: unknown): void {
     // Calls that wait while an abort and a failure coincide may get either of them.
     if (this.reasons.has(reason)) return;
-    this.#failure ??= { reason };
-    if (this.#failure.reason === reason) return;
-    this.#break("writer 6", `${this.#failure.reason} came first, then ${reason}`);
+    this.failure ??= { reason };
+    if (this.failure.reason === reason) return;
+    this.#break("writer 6", `${this.failure.reason} came first, then ${reason}`);
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------

@@ -72,8 +72,7 @@ function putting(
     if (bytes.length === 0) return;
     if (tracked.hasLostSince(since)) return failed();
     touches.addPastWriters(Math.min(position, expected.end), end);
-    expected.settle(position, bytes);
-    const at = tracked.view.content.firstDifference(expected.content, position, end);
+    const at = expected.settle(position, bytes);
     if (at >= 0) throw new Violation("file", `byte ${at} is not as it was put there`);
   };
   return { since, over: claim(tracked, { from: position, to, bytes }), done, failed };

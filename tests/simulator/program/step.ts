@@ -61,17 +61,11 @@ export function reading<Args extends object>(
 }
 
 /** A step that changes a file. `refused` is the same call on a file that cannot be written. */
-export function changing<Args extends object>(
-  weight: number,
-  draw: Draw<Args>,
-  take: OnFile<Args>,
-  refused: (file: DmaFile) => Promise<unknown>,
-): Kind<Args> {
-  return onFile(weight, draw, (handle, args, slot) => {
+export const changing: typeof reading = (weight, draw, take, refused) =>
+  onFile(weight, draw, (handle, args, slot) => {
     if (handle.isChangeable) return take(handle, args, slot);
     if (!handle.writable) return refuse(handle, refused(handle.file));
   });
-}
 
 /** "rights": a call is rejected if the file was not opened for it, or was sealed. */
 function refuse(handle: Handle, promise: Promise<unknown>): Promise<void> {
