@@ -1,16 +1,18 @@
-// The stress for half a minute on each engine.
+// The stress on each engine, for half a minute in all directories together.
 
 import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { runProgram } from "../faults/programs.ts";
+import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 
 const script = fileURLToPath(new URL("../stress.ts", import.meta.url));
+const each = Math.max(6, 30 / testDirectories.length);
 
 for (const engine of engines) {
-  Deno.test(`Half a minute of the stress [${engine}]`, async () => {
+  testInEachDirectory(`Some seconds of the stress [${engine}]`, async ({ path }) => {
     const seed = Math.floor(Math.random() * 1e6);
-    const args = ["--seconds", "30", "--seed", `${seed}`];
+    const args = ["--seconds", `${each}`, "--seed", `${seed}`, "--directory", path];
     const env = { DMA_ENGINE: engine };
     const { code, stdout, stderr } = await runProgram("", { script, args, env, seconds: 200 });
     assertEquals(code, 0, stdout + stderr);

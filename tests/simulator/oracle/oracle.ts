@@ -19,7 +19,7 @@ export interface MemoryUser {
 }
 
 /** A power cut is checked after one of so many completions. */
-const COMPLETIONS_PER_CUT = 20;
+const COMPLETIONS_PER_CUT = 30;
 
 /** The memory of streams beyond the budget: each stream has at least one buffer. */
 const BEYOND_BUDGET = 1 << 20;
