@@ -20,15 +20,11 @@ export class Clock {
   /** Sorted in reverse: the last element is the next event. */
   readonly #events: Event[] = [];
   readonly #random: Random;
-  #now = 0;
+  /** Microseconds since the beginning. */
+  now = 0;
 
   constructor(random: Random) {
     this.#random = random;
-  }
-
-  /** Microseconds since the beginning. */
-  get now(): number {
-    return this.#now;
   }
 
   /** The number of pending events. */
@@ -38,7 +34,7 @@ export class Clock {
 
   /** Calls `run` after so many microseconds. */
   after(microseconds: number, run: () => void, heard = true): void {
-    const event = { time: this.#now + microseconds, order: this.#random.next(), heard, run };
+    const event = { time: this.now + microseconds, order: this.#random.next(), heard, run };
     const at = this.#events.findLastIndex((other) => isBefore(event, other));
     this.#events.splice(at + 1, 0, event);
   }
@@ -52,7 +48,7 @@ export class Clock {
   step(): boolean | undefined {
     const next = this.#events.pop();
     if (!next) return undefined;
-    this.#now = next.time;
+    this.now = next.time;
     next.run();
     return next.heard;
   }

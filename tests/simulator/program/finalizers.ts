@@ -2,46 +2,40 @@
 
 interface Registration {
   readonly target: WeakKey;
-  readonly held: unknown;
   readonly token: WeakKey | undefined;
-  readonly finalize: (held: unknown) => void;
+  readonly finalize: () => void;
 }
 
 /** All registered objects. */
 export class Finalizers {
-  readonly #registrations = new Set<Registration>();
+  #registrations: Registration[] = [];
+
+  #remove(which: (registration: Registration) => boolean): Registration[] {
+    const found = this.#registrations.filter(which);
+    this.#registrations = this.#registrations.filter((each) => !found.includes(each));
+    return found;
+  }
 
   /** The class that the module under test sees. */
   registryClass(): typeof FinalizationRegistry {
-    const registrations = this.#registrations;
+    const register = (registration: Registration) => this.#registrations.push(registration);
+    const unregister = (token: WeakKey) => this.#remove((each) => each.token === token).length > 0;
     return class<T> {
-      readonly #finalize: (held: T) => void;
-      constructor(finalize: (held: T) => void) {
-        this.#finalize = finalize;
-      }
+      readonly unregister = unregister;
+      constructor(readonly finalize: (held: T) => void) {}
       register(target: WeakKey, held: T, token?: WeakKey): void {
-        const finalize = this.#finalize as (held: unknown) => void;
-        registrations.add({ target, held, token, finalize });
-      }
-      unregister(token: WeakKey): boolean {
-        const found = [...registrations].filter((each) => each.token === token);
-        for (const each of found) registrations.delete(each);
-        return found.length > 0;
+        register({ target, token, finalize: () => this.finalize(held) });
       }
     } as unknown as typeof FinalizationRegistry;
   }
 
   /** Collects an object. */
   collect(target: WeakKey): void {
-    for (const each of [...this.#registrations]) {
-      if (each.target !== target) continue;
-      this.#registrations.delete(each);
-      each.finalize(each.held);
-    }
+    for (const { finalize } of this.#remove((each) => each.target === target)) finalize();
   }
 
   /** Forgets the objects of the last program. */
   clear(): void {
-    this.#registrations.clear();
+    this.#registrations = [];
   }
 }

@@ -16,8 +16,7 @@ export function crash({ session }: Slot): void {
   for (const text of warnings) session.trace?.(`  ${text}`);
   // A failed writer may lack bytes, and may not have reported its failure yet.
   const mayFail = session.isFaulty || session.dropped.length > 0 ||
-    writers.some(({ oracle }) => oracle.ending || oracle.piped) ||
-    session.handles.some(({ probed }) => probed);
+    writers.some(({ oracle }) => oracle.ending || oracle.piped);
   if (mayFail) return;
   session.oracle.guard(() => {
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);

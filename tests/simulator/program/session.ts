@@ -35,8 +35,6 @@ export class Handle {
   hidden = false;
   /** Whether its name is being changed. */
   renaming = false;
-  /** Whether a second writer is being tried. */
-  probed = false;
   /** Whether it is being sealed, so that writes are rejected at any moment. */
   sealing = false;
   /** Whether a stream closes it after a failure. */

@@ -35,9 +35,8 @@ function openWriter(
   { place, position, options: chosen, waits }: ReturnType<typeof drawWriter>,
   slot: Slot,
 ): Over {
-  if (handle.closing || handle.probed || !handle.writable) return;
+  if (handle.closing || !handle.writable) return;
   const { session, file, tracked, appends } = handle;
-  if (slot.writer?.handle === handle && !slot.writer.oracle.end) return openSecond(handle);
   const isTaken = tracked.writers.size + tracked.claims.size + tracked.emptying > 0;
   if (isTaken || session.isOthers(tracked, handle)) return;
   // No other call may change the length of a file that is appended to or that two handles have open: the position of a
@@ -72,23 +71,6 @@ function openWriter(
   if (!waits) return;
   const promise = stream.flushAligned();
   return writer.call({ name: "open writer", promise, done: () => oracle.opened() });
-}
-
-/** A file has one writer at a time. The first one may have ended without a report yet. */
-async function openSecond(handle: Handle): Promise<void> {
-  const { session } = handle;
-  let second: DmaStreamWriter;
-  try {
-    second = new session.module.DmaStreamWriter(handle.file, { closeFile: false });
-  } catch (error) {
-    const excuse = { misuse: true, handles: [handle] };
-    return session.oracle.guard(() => session.explain("a writer", excuse, error));
-  }
-  handle.probed = true;
-  // An atomic file whose writer is aborted is not published.
-  handle.target = undefined;
-  await second.abort().catch(() => {});
-  handle.probed = false;
 }
 
 // ---- chunks -------------------------------------------------------------------------------------------------------
