@@ -1,9 +1,9 @@
 // Reads a cold file in chunks of 100 B to 1 MiB, beside FsFile.read and FsFile.readable.
 
+import { formatSize } from "../cli/units.ts";
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
 import { dropFromCache, writeSource } from "./harness/files.ts";
-import { showBytes } from "./harness/units.ts";
 import { benchWays, CHUNK_SIZES, DISK_RUNS } from "./harness/ways.ts";
 
 const directory = benchDirectory();
@@ -43,7 +43,7 @@ for (const { name, chunk, total } of CHUNK_SIZES) {
   await writeSource(path, total);
   const open = async () => new DmaStreamReader(await DmaFile.open(path));
 
-  benchWays(`read ${showBytes(total)}, cold, by ${name}`, DISK_RUNS, {
+  benchWays(`read ${formatSize(total)}, cold, by ${name}`, DISK_RUNS, {
     [`FsFile.read, ${name}`]: cold(path, total, async () => {
       using file = await Deno.open(path);
       const buffer = new Uint8Array(chunk);

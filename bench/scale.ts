@@ -2,6 +2,7 @@
 //
 //     deno task bench:scale [--size=1GiB] [--most=64GiB] [--rounds=3] [--only=writers,write,read]
 
+import { formatSize } from "../cli/units.ts";
 import { fileURLToPath } from "node:url";
 import { FILE_READERS, FILE_WRITERS, writersAtOnce } from "./contestants/scale.ts";
 import type { Contestant } from "./harness/contestant.ts";
@@ -13,7 +14,7 @@ import { writeResults } from "./harness/result.ts";
 import { type Course, courseIn, runRounds } from "./harness/rounds.ts";
 import { scaleMarkdown, type Series } from "./harness/table.ts";
 import { ONLY_DENO } from "./harness/tools.ts";
-import { GIB, showBytes } from "./harness/units.ts";
+import { GIB } from "./harness/units.ts";
 
 const WRITERS = [1, 10, 100, 1000];
 const GIBIBYTES = [1, 4, 16, 64];
@@ -54,7 +55,7 @@ async function growingFile(
     const size = gibibytes * GIB;
     if (size > options.most) break;
     if (await freeBytes(course.directory) < size * 1.1) {
-      say(`Skipped ${showBytes(size)}: no room in ${course.directory}`);
+      say(`Skipped ${formatSize(size)}: no room in ${course.directory}`);
       continue;
     }
     const sized = { ...course, size };

@@ -1,8 +1,8 @@
 // Writes a new durable file in chunks of 100 B to 1 MiB, beside FsFile.writable and syncData.
 
+import { formatSize } from "../cli/units.ts";
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
-import { showBytes } from "./harness/units.ts";
 import { benchWays, CHUNK_SIZES, DISK_RUNS } from "./harness/ways.ts";
 import { warmChunk, warmStream } from "./programs/measure.mjs";
 
@@ -12,7 +12,7 @@ const fresh = { write: true, create: true, truncate: true } as const;
 for (const { name, chunk, total } of CHUNK_SIZES) {
   const bytes: Uint8Array<ArrayBuffer> = warmChunk(chunk);
 
-  benchWays(`write ${showBytes(total)} by ${name}`, DISK_RUNS, {
+  benchWays(`write ${formatSize(total)} by ${name}`, DISK_RUNS, {
     [`FsFile.writable + syncData, pipeTo, ${name}`]: async () => {
       const file = await Deno.open(path, fresh);
       await warmStream(total, chunk).pipeTo(file.writable);

@@ -1,7 +1,8 @@
 // The reference: glommio's stream writer and reader, in the Rust program of ../glommio.
 
+import { formatSize } from "../../cli/units.ts";
 import type { Contestant } from "../harness/contestant.ts";
-import { KIB, MIB, showBytes } from "../harness/units.ts";
+import { KIB, MIB } from "../harness/units.ts";
 
 /** The settings of the writer or the reader. */
 export interface GlommioGeometry {
@@ -26,7 +27,7 @@ export function glommio(
     group: job,
     label: job === "read" ? `${label} DmaStreamReader` : `${label} DmaStreamWriter`,
     settings: [
-      `${showBytes(bufferSize)} × ${depth}${isDefault ? " (its defaults)" : ""}`,
+      `${formatSize(bufferSize)} × ${depth}${isDefault ? " (its defaults)" : ""}`,
       allocated && "all pre-allocated by the caller",
     ].filter(Boolean).join(", "),
     command({ tools, path, source, size }) {

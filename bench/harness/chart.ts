@@ -1,11 +1,12 @@
 // The charts of a comparison: one for each group, and six bars of the group "write" for the front page.
 
+import { formatSize } from "../../cli/units.ts";
 import { barChart, type Row } from "./bar_chart.ts";
 import type { Group } from "./contestant.ts";
 import { COLOURS, familyOf } from "./families.ts";
 import { RATE_UNITS, type Report, type Result } from "./result.ts";
 import { TITLES } from "./table.ts";
-import { MIB, showBytes } from "./units.ts";
+import { MIB } from "./units.ts";
 
 interface Panel {
   readonly title: string;
@@ -35,7 +36,7 @@ function row(result: Result, panels: readonly Panel[], name: string, detail: str
 
 /** The amount of work, if the title does not name it. */
 function amount(group: Group, size: number): string {
-  return group === "start" || group === "files" ? "" : `${showBytes(size)}. `;
+  return group === "start" || group === "files" ? "" : `${formatSize(size)}. `;
 }
 
 function subtitle(group: Group, { machine, size, rounds }: Report): string[] {
@@ -72,7 +73,7 @@ export function overview(report: Report): string | undefined {
   });
   if (rows.length < OVERVIEW.length) return undefined;
   return barChart({
-    title: `${TITLES.write}: ${showBytes(report.size)} in chunks of 64 KiB`,
+    title: `${TITLES.write}: ${formatSize(report.size)} in chunks of 64 KiB`,
     subtitle: subtitle("start", report).slice(0, 1),
     panels: panels.map(({ title }) => title),
     rows,

@@ -1,9 +1,9 @@
 // The machine of a comparison: hardware, kernel, file system and the versions of all contestants.
 
+import { formatSize } from "../../cli/units.ts";
 import { fileURLToPath } from "node:url";
 import { tryCommand } from "./measured_process.ts";
 import type { Tools } from "./tools.ts";
-import { showBytes } from "./units.ts";
 
 /** Facts by name, in the order in which they are shown. */
 export type MachineFacts = Readonly<Record<string, string>>;
@@ -66,7 +66,7 @@ export async function machineFacts(directory: string, tools: Tools): Promise<Mac
   const here = fileURLToPath(new URL("..", import.meta.url));
   return {
     date: new Date().toISOString(),
-    machine: `${await cpuModel()}, ${navigator.hardwareConcurrency} cores, ${showBytes(memory)}`,
+    machine: `${await cpuModel()}, ${navigator.hardwareConcurrency} cores, ${formatSize(memory)}`,
     kernel: `Linux ${Deno.osRelease()}`,
     fileSystem: mount?.facts ?? "unknown",
     disk: mount ? await disk(mount.device) : "unknown",

@@ -1,12 +1,13 @@
 // Reports as Markdown: one table for each group or experiment, with the settings of each peer beside its figure.
 
+import { formatSize } from "../../cli/units.ts";
 import type { Group } from "./contestant.ts";
 import type { MachineFacts } from "./machine.ts";
 import { RATE_UNITS, type Report, type Result } from "./result.ts";
 import { goalsTable } from "./goals.ts";
 import { factLines, markdownTable } from "./markdown.ts";
 import { median } from "./statistics.ts";
-import { MIB, showBytes, showNumber } from "./units.ts";
+import { MIB, showNumber } from "./units.ts";
 
 /** The title of each group. */
 export const TITLES: Readonly<Record<Group, string>> = {
@@ -53,7 +54,7 @@ function cachedShare(result: Result): string {
   const bytes = result.samples[0]?.bytes ?? 0;
   if (result.cached === undefined) return dash;
   if (result.cached === 0) return "none";
-  return bytes > 0 ? `${Math.round(result.cached / bytes * 100)} %` : showBytes(result.cached);
+  return bytes > 0 ? `${Math.round(result.cached / bytes * 100)} %` : formatSize(result.cached);
 }
 
 function row(result: Result, first: Result): string[] {
@@ -95,7 +96,7 @@ export function markdown(report: Report): string {
     .filter(([, members]) => members.length > 0)
     .map(([group, members]) => table(group, members));
   return [
-    `# Comparison: ${showBytes(size)}, medians of ${rounds} alternating rounds`,
+    `# Comparison: ${formatSize(size)}, medians of ${rounds} alternating rounds`,
     "",
     ...factLines(machine),
     `- busy with other things meanwhile: ${showNumber(elsewhere)} cores (median)`,

@@ -4,14 +4,6 @@ export const KIB = 1024;
 export const MIB = 1024 * KIB;
 export const GIB = 1024 * MIB;
 
-/** Bytes as 128 KiB or 1.5 GiB. */
-export function showBytes(bytes: number): string {
-  for (const [unit, power] of [["GiB", GIB], ["MiB", MIB], ["KiB", KIB]] as const) {
-    if (bytes >= power) return `${showNumber(bytes / power)} ${unit}`;
-  }
-  return `${bytes} B`;
-}
-
 /** A number with its significant digits: 2,345, 12.3, 1.23, 0.012. */
 export function showNumber(value: number): string {
   const size = Math.abs(value);

@@ -1,7 +1,6 @@
 // What a transfer has kept when it ends early: by a signal, by SIGKILL, or because its source failed.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { STOPPING_SIGNALS, type StoppingSignal } from "../../cli/exit_codes.ts";
 import { engines } from "../faults/machine.ts";
 import { type Ended, pause, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
@@ -14,7 +13,7 @@ function assertStopped({ code, stderr }: Ended, says: string): void {
   assertEquals([code, stderr], [130, `dma: stopped by SIGINT; ${says}\n`]);
 }
 
-for (const [signal, exitCode] of Object.entries(STOPPING_SIGNALS)) {
+for (const [signal, exitCode] of [["SIGHUP", 129], ["SIGINT", 130], ["SIGTERM", 143]] as const) {
   testDma(
     `dma write keeps all accepted bytes and ends with ${exitCode} on ${signal}`,
     async (dir) => {
@@ -26,7 +25,7 @@ for (const [signal, exitCode] of Object.entries(STOPPING_SIGNALS)) {
         const options = ["--json", "--buffer-size", "64K", ...more];
         await using running = await Running.writing(path, options);
         await running.send(input);
-        const { code, stdout, stderr } = await running.stop(signal as StoppingSignal);
+        const { code, stdout, stderr } = await running.stop(signal);
         const atomic = more.includes("--atomic");
         const kept = atomic
           ? `nothing kept, ${path} is as it was before`
@@ -172,7 +171,7 @@ testDma("dma keeps what came before its source failed", async (dir) => {
 // ---- commands with files of their own ---------------------------------------------------------------------------
 
 /** Sends signals when there is a file in a hidden directory. Resolves to the exit code, and checks that all is gone. */
-async function stopScratch(dir: string, args: string[], signals: readonly StoppingSignal[]) {
+async function stopScratch(dir: string, args: string[], signals: Deno.Signal[]) {
   await using running = new Running([...args, dir]);
   let hasEnded = false;
   running.ended.finally(() => hasEnded = true);
