@@ -1,7 +1,6 @@
 // The diagnosis of `doctor`: on this machine, and its findings on machines that are not available.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { isNoCow } from "../../cli/descriptor.ts";
 import type { DirectProbe } from "../../cli/direct_probe.ts";
 import { type Facts, findings, verdict } from "../../cli/findings.ts";
 import { findMount } from "../../cli/system_facts.ts";
@@ -87,10 +86,6 @@ testOnce("findMount() takes the longest mount point, the last of two, and unesca
   assertEquals(findMount(mountinfo, "/mnt/a")?.options, ["ro", "nosuid"]);
   assertEquals(findMount(mountinfo, "/mnt/ab")?.type, "ext4");
   assertEquals(findMount(mountinfo, "/mnt/a b/c")?.mountPoint, "/mnt/a b");
-});
-
-testOnce("isNoCow() gives null for a file without such flags, and for a missing one", () => {
-  assertEquals(["/proc/version", "/missing/file"].map(isNoCow), [null, null]);
 });
 
 // ---- other machines ---------------------------------------------------------------------------------------------

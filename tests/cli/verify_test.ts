@@ -10,8 +10,10 @@ const LENGTH = 8_388_608 + 777;
 
 testDma("dma --verify confirms what is right, however it is written", async (dir) => {
   const target = `${dir}/out`;
-  for (const options of [[], ["--atomic"], ["--buffer-size", "64K"], ["--append"]]) {
-    const { stderr } = await succeeds(["write", "--verify", ...options, target], pattern(LENGTH));
+  const ways = [[], ["--atomic"], ["--buffer-size", "64K"], ["--append"]];
+  for (const [first, options] of ways.entries()) {
+    const input = pattern(LENGTH, first);
+    const { stderr } = await succeeds(["write", "--verify", ...options, target], input);
     assertMatch(stderr, /; synced; verified in \d.*\/s\n$/);
   }
   assertEquals((await Deno.stat(target)).size, 2 * LENGTH);

@@ -1,9 +1,10 @@
-// Links of the pages: each leads to an existing file and heading. Links of published pages lead to published pages,
-// because JSR has no others.
+// What the pages and the package name is there: files and headings, tests, printed references, and few dependencies.
+// Links of published pages lead to published pages, because JSR has no others.
 
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
-import { exists } from "../setup/command.ts";
+import config from "../../deno.json" with { type: "json" };
+import { exists, runOrThrow } from "../setup/command.ts";
 import { documented } from "../setup/passes.ts";
 import { testOnce } from "../support/once.ts";
 import { isPublished } from "../support/published.ts";
@@ -48,4 +49,39 @@ testOnce("Every test that SECURITY.md names is there", () => {
   const named = [...security.matchAll(/`([\w/]+_test\.ts)`/g)].map(([, path]) => path!);
   assert(named.length > 20);
   assertEquals(named.filter((path) => !exists(`${root}tests/${path}`)), []);
+});
+
+/** The output of a command of Deno. */
+function output(...args: string[]): Promise<string> {
+  const options = { cwd: root, env: { NO_COLOR: "1" } };
+  return runOrThrow(Deno.execPath(), args, options);
+}
+
+/** All direct and indirect imports of a module from outside of this project. */
+async function foreignImports(entry: string): Promise<string[]> {
+  const { modules, redirects }: {
+    modules: { specifier: string }[];
+    redirects: Record<string, string>;
+  } = JSON.parse(await output("info", "--json", entry));
+  const specifiers = [...modules.map(({ specifier }) => specifier), ...Object.keys(redirects)];
+  return specifiers.filter((specifier) => !specifier.startsWith(`file://${root}`)).sort();
+}
+
+testOnce("Only the command line depends on packages, in one exact version", async () => {
+  assertEquals(await foreignImports("mod.ts"), ["node:net", "node:process", "node:timers"]);
+  const packages = (await foreignImports("cli.ts")).filter((each) => /^npm:[^/]/.test(each));
+  // A new release must not change an installed program.
+  assertEquals(packages, [config.imports.commander]);
+  assert(/@\d+\.\d+\.\d+$/.test(config.imports.commander));
+});
+
+testOnce("The guide's commands print the reference, of all names and of one class", async () => {
+  const guide = Deno.readTextFileSync(`${root}docs/README.md`);
+  const commands = [...guide.matchAll(/`deno (doc [^`]+)`/g)].map(([, command]) => command!);
+  const printed = await Promise.all(commands.map((command) => output(...command.split(" "))));
+  const [all = [], one, node] = printed.map((text) =>
+    [...text.matchAll(/^(?:class|function) (\w+)/gm)].map(([, name]) => name!).sort()
+  );
+  assert(all.includes("DmaFile") && all.includes("engineInfo"), all.join());
+  assertEquals([one, node], [["DmaStreamWriter"], ["toNodeReadable", "toNodeWritable"]]);
 });
