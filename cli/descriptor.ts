@@ -3,7 +3,7 @@ import { openLibc } from "../ffi/library.ts";
 import { descriptorNumber, type DmaFile } from "../src/dma_file.ts";
 
 const symbols = {
-  // Older C libraries lack statx(). Both architectures pass variadic arguments like fixed ones.
+  // Both architectures pass variadic arguments like fixed ones. Older C libraries lack statx().
   syscall: {
     parameters: [
       /* number */ "i64",
@@ -27,6 +27,9 @@ const symbols = {
     nonblocking: true,
   },
   futimens: { parameters: [/* fd */ "i32", /* access and change */ "buffer"], result: "i32" },
+  open: { parameters: [/* path */ "buffer", /* flags */ "i32"], result: "i32" },
+  ioctl: { parameters: [/* fd */ "i32", /* request */ "u64", /* flags */ "buffer"], result: "i32" },
+  close: { parameters: [/* fd */ "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 type Libc = Deno.DynamicLibrary<typeof symbols>["symbols"];
@@ -126,13 +129,6 @@ const O_CLOEXEC = 0o2000000;
 const FS_IOC_GETFLAGS = 0x80086601n;
 const FS_NOCOW_FL = 0x00800000;
 
-const flagSymbols = {
-  open: { parameters: [/* path */ "buffer", /* flags */ "i32"], result: "i32" },
-  // Both architectures pass variadic arguments like fixed ones.
-  ioctl: { parameters: [/* fd */ "i32", /* request */ "u64", /* flags */ "buffer"], result: "i32" },
-  close: { parameters: [/* fd */ "i32"], result: "i32" },
-} as const satisfies Deno.ForeignLibraryInterface;
-
 /**
  * Whether a file, or a new file in a directory, is written in place (chattr +C): btrfs computes no checksums then.
  * Null if the flags cannot be read.
@@ -140,7 +136,7 @@ const flagSymbols = {
 export function isNoCow(path: string): boolean | null {
   const flags = new Uint32Array(2);
   try {
-    const { open, ioctl, close } = openLibc(flagSymbols);
+    const { open, ioctl, close } = libc ??= openLibc(symbols);
     const fd = open(new TextEncoder().encode(`${path}\0`), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return null;
     const result = ioctl(fd, FS_IOC_GETFLAGS, new Uint8Array(flags.buffer));

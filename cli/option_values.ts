@@ -3,46 +3,52 @@ import { InvalidArgumentError } from "npm:commander@14.0.3";
 import { formatSize, parseSize } from "./units.ts";
 
 const MAX_BUFFER_SIZE = 1024 ** 3;
-const MAX_WRITE_BEHIND = 1024;
 const MIN_BENCH_SIZE = 1024 ** 2;
 const MAX_BENCH_SIZE = 1024 ** 4;
-const MAX_SECONDS = 3600;
 const MAX_INTERVAL_MS = 3_600_000;
 const UNIT_MS: Record<string, number> = { "": 1, ms: 1, s: 1000, m: 60_000 };
 
-/** A size that is like the examples. */
-function sizeLike(text: string, examples: string, least = 0, most = Infinity): number {
-  const bytes = parseSize(text);
-  if (bytes !== undefined && bytes >= least && bytes <= most) return bytes;
-  throw new InvalidArgumentError(`It must be a size such as ${examples}`);
+type Parse = (text: string) => number;
+
+/** Parses sizes that are like the examples. */
+function sizeLike(examples: string, least = 0, most = Infinity): Parse {
+  return (text) => {
+    const bytes = parseSize(text);
+    if (bytes !== undefined && bytes >= least && bytes <= most) return bytes;
+    throw new InvalidArgumentError(`It must be a size such as ${examples}`);
+  };
+}
+
+function wholeNumber(most: number): Parse {
+  return (text) => {
+    const count = /^\d+$/.test(text) ? Number(text) : NaN;
+    if (count >= 1 && count <= most) return count;
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}`);
+  };
 }
 
 /** Bytes of one buffer. */
-export function bufferSize(text: string): number {
-  const examples = `65536, 512K or 1M, at most ${formatSize(MAX_BUFFER_SIZE)}`;
-  return sizeLike(text, examples, 0, MAX_BUFFER_SIZE);
-}
+export const bufferSize: Parse = sizeLike(
+  `65536, 512K or 1M, at most ${formatSize(MAX_BUFFER_SIZE)}`,
+  0,
+  MAX_BUFFER_SIZE,
+);
 
 /** The expected length, in bytes. */
-export function size(text: string): number {
-  return sizeLike(text, "500M, 10G or 2T");
-}
+export const size: Parse = sizeLike("500M, 10G or 2T");
 
 /** Bytes of a file that a benchmark writes. */
-export function benchSize(text: string): number {
-  const range = `from ${formatSize(MIN_BENCH_SIZE)} to ${formatSize(MAX_BENCH_SIZE)}`;
-  return sizeLike(text, `256M or 2G, ${range}`, MIN_BENCH_SIZE, MAX_BENCH_SIZE);
-}
+export const benchSize: Parse = sizeLike(
+  `256M or 2G, from ${formatSize(MIN_BENCH_SIZE)} to ${formatSize(MAX_BENCH_SIZE)}`,
+  MIN_BENCH_SIZE,
+  MAX_BENCH_SIZE,
+);
 
 /** Buffers in flight. */
-export function writeBehind(text: string): number {
-  return wholeNumber(text, MAX_WRITE_BEHIND);
-}
+export const writeBehind: Parse = wholeNumber(1024);
 
 /** The duration of a benchmark. */
-export function seconds(text: string): number {
-  return wholeNumber(text, MAX_SECONDS);
-}
+export const seconds: Parse = wholeNumber(3600);
 
 /** Milliseconds from "1s", "500ms", "2m" or "0". */
 export function interval(text: string): number {
@@ -72,12 +78,4 @@ export function commandName(text: string): string {
     throw new InvalidArgumentError("It must be letters, digits, _ and -");
   }
   return text;
-}
-
-function wholeNumber(text: string, most: number): number {
-  const count = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(count >= 1 && count <= most)) {
-    throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}`);
-  }
-  return count;
 }

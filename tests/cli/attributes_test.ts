@@ -121,6 +121,12 @@ testDma("dma gives a group that cannot be kept no old rights, and says so", asyn
     await under("022", "setpriv", ...copy);
     assertEquals(await attributes(target), expected);
   }
+  // A set-user-ID bit would give the rights of another user.
+  await make(source, 0o4755, { owner: true });
+  await Deno.remove(target);
+  const preserve = ["copy", "--preserve", "--quiet", source, target];
+  await runOrThrow("setpriv", [...without("-chown"), ...preserve]);
+  assertEquals(await attributes(target), "755 0 0");
   await make(target, 0o666, { owner: true });
   const copy = [...without("-chown,-fowner"), "copy", "--preserve", source, target];
   const { code, stderr } = await run("setpriv", copy);
