@@ -1,7 +1,7 @@
 // What the pages and the package name is there: files and headings, tests, printed references, and few dependencies.
 // Links of published pages lead to published pages, because JSR has no others.
 
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { exists, runOrThrow } from "../setup/command.ts";
@@ -64,7 +64,7 @@ async function foreignImports(entry: string): Promise<string[]> {
     redirects: Record<string, string>;
   } = JSON.parse(await output("info", "--json", entry));
   const specifiers = [...modules.map(({ specifier }) => specifier), ...Object.keys(redirects)];
-  return specifiers.filter((specifier) => !specifier.startsWith(`file://${root}`)).sort();
+  return specifiers.filter((specifier) => !specifier.startsWith(pathToFileURL(root).href)).sort();
 }
 
 testOnce("Only the command line depends on packages, in one exact version", async () => {
