@@ -39,14 +39,14 @@ async function whileCopying(args: string[], look: () => void): Promise<void> {
   assertEquals([code, stderr], [0, ""]);
 }
 
-interface Copying {
+/** The mode of the source, and of an existing file. */
+type Copying = {
   mode: number;
-  umask?: string;
-  /** The mode of an existing file. */
   existing?: number;
+  umask?: string;
   preserve?: boolean;
   length?: number;
-}
+};
 
 const copyings: Copying[] = [
   ...[0o600, 0o640, 0o755, 0o666, 0o400, 0o4755].map((mode) => ({ mode })),
