@@ -81,8 +81,12 @@ testDma("dma --json describes the error, and the untouched file", async (dir) =>
   assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
 });
 
-serverTest("dma --atomic tells whether a failure leaves the new file", async (server) => {
+serverTest("dma syncs, and tells whether a failure leaves the new file", async (server) => {
   const path = `${server.path}/out`;
+  await server.fault("fsync err 5 1");
+  assertEquals((await report(["write", "--no-sync", path], pattern(5000))).synced, false);
+  const unsynced = await report(["write", path], pattern(5000));
+  assertEquals([unsynced.error?.code, unsynced.bytes, unsynced.synced], ["EIO", 5000, false]);
   // Operations that can fail, and whether the file has its name then.
   const failures = [["fsync", false], ["rename", false], ["fsyncdir", true]] as const;
   for (const [operation, isThere] of failures) {
