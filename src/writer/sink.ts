@@ -197,7 +197,7 @@ export class WriterSink {
   /** Accepts a chunk written without the lock, at once if there is room. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
     // An object that only inherits from Uint8Array has no byte length.
-    const isBytes = chunk instanceof Uint8Array && ArrayBuffer.isView(chunk);
+    const isBytes = ArrayBuffer.isView(chunk) && chunk instanceof Uint8Array;
     const length = isBytes ? lengthOfBytes(chunk) : 0;
     const isTaken = length > 0 && this.isFree && !stream.locked &&
       this.writer.writeWhole(chunk as Uint8Array, length);

@@ -39,6 +39,12 @@ function shrunk<View>(make: (memory: ArrayBuffer) => View): View {
   return view;
 }
 
+function revoked(): unknown {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 /** What this text evaluates to in another realm, whose classes are not those of this one. */
 const elsewhere = (text: string) => runInNewContext(text);
 
@@ -47,6 +53,7 @@ const bad: [chunk: unknown, says: string][] = [
   ["text", "TextEncoder"],
   [Object.create(Uint8Array.prototype), "view"],
   [new Proxy(new Uint8Array(3), {}), "view"],
+  [revoked(), "revoked"],
   [detached().buffer, "detached"],
   [elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"), "detached"],
   [elsewhere("({})"), "object"],
