@@ -37,11 +37,14 @@ export function openLibc<const S extends Deno.ForeignLibraryInterface>(
     libc.close();
     return libc.symbols;
   };
+  // Deno refuses the path of the program itself in words that do not name the permission.
+  const { state, partial } = Deno.permissions.requestSync({ name: "ffi" });
+  if (state !== "granted" || partial) {
+    throw new Deno.errors.NotCapable("Requires ffi access, run again with the --allow-ffi flag");
+  }
   try {
-    // The program itself.
     return open("");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
+  } catch {
     // With musl that fails, and the library has a name for each architecture.
     return open(`libc.musl-${Deno.build.arch}.so.1`);
   }

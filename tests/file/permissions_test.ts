@@ -50,9 +50,9 @@ function assertLines(lines: string[], starts: string[]): void {
 testInOneDirectory("Without permissions the module is imported, and opens nothing", async (dir) => {
   const code = `console.log(dma.engineInfo().engine);
     await report(() => dma.DmaFile.create(path));`;
-  for (const flags of [[], only(dir.path)]) {
+  for (const flags of [[], only(dir.path), [`--allow-ffi=${dir.path}`]]) {
     const { output } = await runChild(code, { flags, values: { path: dir.file("x") } });
-    assertLines(output.split("\n"), ["null", "NotCapable: Requires ffi access"]);
+    assertLines(output.split("\n"), ["null", "NotCapable: Requires ffi access, run"]);
   }
   assertEquals(await namesIn(dir.path), []);
 });
