@@ -7,8 +7,7 @@ import { pause } from "../setup/command.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { fail } from "../support/interpose.ts";
-import { untilCollected } from "../support/collected.ts";
-import { collectGarbage } from "../support/leaks.ts";
+import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;

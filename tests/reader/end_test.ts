@@ -9,8 +9,7 @@ import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
-import { untilCollected } from "../support/collected.ts";
-import { collectGarbage } from "../support/leaks.ts";
+import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 import { open } from "./create.ts";
 

@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { openTargets } from "./descriptors.ts";
+import { eventually, openTargets } from "./descriptors.ts";
 
 export interface Holdings {
   readonly descriptors: number;
@@ -72,6 +72,14 @@ export async function collectGarbage(): Promise<void> {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
+}
+
+/** Collects garbage until `condition` holds. */
+export async function untilCollected(condition: () => boolean | Promise<boolean>): Promise<void> {
+  await eventually(async () => {
+    await collectGarbage();
+    return await condition();
+  }, String(condition));
 }
 
 function kibibytes(status: string, name: string): number {

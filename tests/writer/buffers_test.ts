@@ -1,18 +1,15 @@
-// How a writer fills its buffers and starts writes: nothing waits without need, callers share operations, and memory is
-// bounded.
+// How a writer fills its buffers and starts writes: nothing waits without need, and callers share operations.
 
-import { assert, assertEquals } from "@std/assert";
-import { DmaFile, ioStats } from "../../mod.ts";
-import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
+import { assertEquals } from "@std/assert";
+import { ioStats } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import { chunksOf, pattern } from "../support/bytes.ts";
-import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
 import { closeWith, create, small, testWriter } from "./create.ts";
 
 const KIB = 1024;
-const MIB = 1 << 20;
 
 testInOneDirectory("A small file takes a small buffer, and a large one whole ones", async (dir) => {
   const writer = await create(dir, { bufferSize: 256 * KIB });
@@ -98,68 +95,3 @@ testWriter("Callers that come back after a sync share the next one", single, asy
   assertEquals(ioStats().writes - writes, 11);
   await closeWith(writer, new Uint8Array(5000));
 });
-
-// ---- memory that streams share --------------------------------------------------------------------------------------
-
-const LENGTH = 3 * MIB + 100;
-const bytes = pattern(LENGTH);
-
-/** What each of many streams does, beside a file "read" with all bytes. It calls `look` while it has its memory. */
-type Use = (dir: TestDirectory, index: number, look: () => void) => Promise<void>;
-
-const streams: Record<string, Use> = {
-  writers: async (dir, index, look) => {
-    const writer = await create(dir, {}, `written ${index}`);
-    for (const chunk of chunksOf(bytes, 64 * KIB)) {
-      await writer.write(chunk);
-      look();
-    }
-    await closeWith(writer, bytes);
-  },
-  readers: async (dir, _index, look) => {
-    let at = 0;
-    for await (const chunk of (await DmaFile.open(dir.file("read"))).readable) {
-      assertEquals([chunk[0], chunk.at(-1)], [bytes[at], bytes[at + chunk.length - 1]]);
-      at += chunk.length;
-      look();
-    }
-    assertEquals(at, LENGTH);
-  },
-};
-
-for (const [name, use] of Object.entries(streams)) {
-  testInOneDirectory(`100 ${name} at once share their memory, and lose no byte`, async (dir) => {
-    let most = 0;
-    const look = () => most = Math.max(most, ioStats().poolBytesUsed);
-    await Deno.writeFile(dir.file("read"), bytes);
-    await Promise.all(Array.from({ length: 100 }, (_, index) => use(dir, index, look)));
-    const bound = DEFAULT_BUFFER_BUDGET + 100 * CROWDED_BUFFER_SIZE + 2 * MIB;
-    assert(most <= bound, `${most} bytes of buffers were in use, ${bound} are allowed`);
-    assertEquals(engine.budget.held, 0);
-  });
-}
-
-testInOneDirectory(
-  "Only default buffers shrink while other streams have the memory",
-  async (dir) => {
-    engine.budget.take(DEFAULT_BUFFER_BUDGET);
-    const mostFor = async (options?: { bufferSize: number; writeBehind: number }) => {
-      const writer = await create(dir, options);
-      using writes = hold("write");
-      const written = writer.write(bytes);
-      await writes.reach();
-      const { used } = engine.pool;
-      writes.letGo();
-      await written;
-      await closeWith(writer, bytes);
-      return used;
-    };
-    try {
-      assertEquals(await mostFor(), CROWDED_BUFFER_SIZE);
-      assertEquals(await mostFor({ bufferSize: MIB, writeBehind: 2 }), 3 * MIB);
-    } finally {
-      engine.budget.giveBack(DEFAULT_BUFFER_BUDGET);
-    }
-    assert(await mostFor() > 3 * MIB);
-  },
-);

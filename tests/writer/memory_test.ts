@@ -1,0 +1,202 @@
+// The memory of streams: a bound for any number of them and for any length, and nothing of those that are dropped.
+
+import { assert, assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
+import { cachedBytes } from "../setup/command.ts";
+import { assertFile, chunksOf, filled, joined, pattern } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { hold } from "../support/interpose.ts";
+import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { closeWith, create, narrow } from "./create.ts";
+
+const KIB = 1024;
+const MIB = 1 << 20;
+
+// ---- many streams ---------------------------------------------------------------------------------------------------
+
+const LENGTH = 3 * MIB + 100;
+const bytes = pattern(LENGTH);
+
+/** What each of many streams does, beside a file "read" with all bytes. It calls `look` while it has its memory. */
+type Use = (dir: TestDirectory, index: number, look: () => void) => Promise<void>;
+
+const streams: Record<string, Use> = {
+  writers: async (dir, index, look) => {
+    const writer = await create(dir, {}, `written ${index}`);
+    for (const chunk of chunksOf(bytes, 64 * KIB)) {
+      await writer.write(chunk);
+      look();
+    }
+    await closeWith(writer, bytes);
+  },
+  readers: async (dir, _index, look) => {
+    let at = 0;
+    for await (const chunk of (await DmaFile.open(dir.file("read"))).readable) {
+      assertEquals([chunk[0], chunk.at(-1)], [bytes[at], bytes[at + chunk.length - 1]]);
+      at += chunk.length;
+      look();
+    }
+    assertEquals(at, LENGTH);
+  },
+};
+
+for (const [name, use] of Object.entries(streams)) {
+  testInOneDirectory(`100 ${name} at once share their memory, and lose no byte`, async (dir) => {
+    let most = 0;
+    const look = () => most = Math.max(most, ioStats().poolBytesUsed);
+    await Deno.writeFile(dir.file("read"), bytes);
+    await Promise.all(Array.from({ length: 100 }, (_, index) => use(dir, index, look)));
+    const bound = DEFAULT_BUFFER_BUDGET + 100 * CROWDED_BUFFER_SIZE + 2 * MIB;
+    assert(most <= bound, `${most} bytes of buffers were in use, ${bound} are allowed`);
+    assertEquals(engine.budget.held, 0);
+  });
+}
+
+testInOneDirectory(
+  "Only default buffers shrink while other streams have the memory",
+  async (dir) => {
+    engine.budget.take(DEFAULT_BUFFER_BUDGET);
+    const mostFor = async (options?: { bufferSize: number; writeBehind: number }) => {
+      const writer = await create(dir, options);
+      using writes = hold("write");
+      const written = writer.write(bytes);
+      await writes.reach();
+      const { used } = engine.pool;
+      writes.letGo();
+      await written;
+      await closeWith(writer, bytes);
+      return used;
+    };
+    try {
+      assertEquals(await mostFor(), CROWDED_BUFFER_SIZE);
+      assertEquals(await mostFor({ bufferSize: MIB, writeBehind: 2 }), 3 * MIB);
+    } finally {
+      engine.budget.giveBack(DEFAULT_BUFFER_BUDGET);
+    }
+    assert(await mostFor() > 3 * MIB);
+  },
+);
+
+// ---- half a gigabyte from another process -----------------------------------------------------------------------------
+
+const LARGE = 512 * MIB;
+
+/** Less than the stream: buffers, and what Deno takes. */
+const MOST_RESIDENT_KIB = 320 * 1024;
+
+const noise = crypto.getRandomValues(new Uint8Array(4096));
+
+/** Each page says where it belongs, so that none is lost, doubled or misplaced unseen. */
+function* blocks(): Generator<Uint8Array<ArrayBuffer>> {
+  for (let position = 0; position < LARGE; position += MIB) {
+    const block = new Uint8Array(MIB);
+    for (let at = 0; at < MIB; at += noise.length) block.set(noise, at);
+    const places = new Float64Array(block.buffer);
+    for (let page = 0; page < MIB; page += 4096) places[page / 8] = position + page;
+    yield block;
+  }
+}
+
+const receive = `const { body } = await fetch(url);
+  await body.pipeTo(new dma.DmaStreamWriter(await dma.DmaFile.create(path)));
+  console.log(/VmHWM:\\s+(\\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))[1]);`;
+
+const name = `${LARGE / MIB} MiB from another process arrive whole, in constant memory`;
+
+testInOneDirectory(name, async (dir) => {
+  const path = dir.file("received");
+  const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
+  await using server = Deno.serve(options, () => new Response(ReadableStream.from(blocks())));
+  const url = `http://127.0.0.1:${server.addr.port}/`;
+  const { code, output } = await runChild(receive, { values: { url, path } });
+  assertEquals(code, 0, output);
+  assert(Number(output) <= MOST_RESIDENT_KIB, `${output} KiB were resident`);
+  const file = await DmaFile.open(path);
+  if (file.direct) assertEquals(await cachedBytes(path), 0);
+  const reader = file.readable.getReader({ mode: "byob" });
+  let position = 0;
+  for (const block of blocks()) {
+    const { value } = await reader.read(new Uint8Array(MIB), { min: MIB });
+    assert(Buffer.compare(value!, block) === 0, `Not what was sent, from ${position} on`);
+    position += MIB;
+  }
+  assertEquals((await reader.read(new Uint8Array(1))).done, true);
+});
+
+// ---- streams that nobody holds ------------------------------------------------------------------------------------------
+
+testInOneDirectory("Writers that are dropped leak nothing, and are cut", async (dir) => {
+  const drop = async (index: number) => {
+    const options = { sizeHint: 1_000_000, bufferSize: 65_536 };
+    const stream = await create(dir, options, `file ${index}`);
+    await stream.write(pattern(200_001));
+    if (index % 2 === 0) await stream.sync({ tail: true });
+    if (index % 3 === 0) stream.getWriter();
+    if (index % 6 === 2) await (await stream.seal()).readAt(0, 10);
+  };
+  for (let index = 0; index < 20; index++) await drop(index);
+  assert(descriptorsIn(dir.path) > 0 && engine.pool.blocks > 0);
+  // Closes that run together use a block until all of them have ended.
+  await untilCollected(() => descriptorsIn(dir.path) === 0 && engine.pool.blocks === 0);
+  for (let index = 0; index < 20; index++) {
+    const bytes = await Deno.readFile(dir.file(`file ${index}`));
+    if (index % 2 === 0) assertEquals(bytes.length, 200_001);
+    assertEquals(bytes, pattern(bytes.length));
+  }
+});
+
+testInOneDirectory("A writer that is dropped leaves its holder the file", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  await (async () => {
+    const stream = new DmaStreamWriter(file, { closeFile: false, bufferSize: 4096 });
+    await stream.write(pattern(10_001));
+    await stream.flushAligned();
+  })();
+  let second: DmaStreamWriter | undefined;
+  await untilCollected(() => {
+    try {
+      second = new DmaStreamWriter(file, { append: true });
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  await second!.write(filled(5, 1));
+  await second!.close();
+  await assertFile(file.path, joined(pattern(8192), filled(5, 1)));
+});
+
+testInOneDirectory("A writer whose work is under way is not collected", async (dir) => {
+  const path = dir.file("file");
+  const pipe = async () => {
+    const source = ReadableStream.from((async function* () {
+      for (let index = 0; index < 5; index++) {
+        await collectGarbage();
+        yield pattern(10_000, index * 10_000);
+      }
+    })());
+    return source.pipeTo(await create(dir, { bufferSize: 4096 }));
+  };
+  await pipe();
+  await assertFile(path, pattern(50_000));
+  using writes = hold("write");
+  // In an object: a promise would be waited for before the stream is out of sight.
+  const write = async () => ({ written: (await create(dir, narrow)).write(pattern(50_000)) });
+  const { written } = await write();
+  await collectGarbage();
+  writes.letGo();
+  await written;
+  const close = async () => {
+    const stream = await create(dir);
+    await stream.write(pattern(100_001));
+    void stream.close();
+  };
+  await close();
+  await untilCollected(() => descriptorsOf(path) === 0);
+  await assertFile(path, pattern(100_001));
+});
