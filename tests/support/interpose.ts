@@ -78,17 +78,16 @@ export interface Held extends Disposable {
   letGo(): void;
 }
 
-export interface HoldOptions<Name extends OperationName> {
-  /** Chooses the operations to hold; default all. */
-  only?: (operation: Extract<Operation, { op: Name }>) => boolean;
-  /** Holds the results: the kernel performs the operations. @default {false} */
-  results?: boolean;
-}
-
-/** Holds operations of that name until the test releases them. */
+/**
+ * Holds operations of that name, or those that `only` chooses, until the test releases them. With `results` the kernel
+ * performs the operations, and their results are held.
+ */
 export function hold<Name extends OperationName>(
   name: Name,
-  { only = () => true, results = false }: HoldOptions<Name> = {},
+  { only = () => true, results = false }: {
+    only?: (operation: Extract<Operation, { op: Name }>) => boolean;
+    results?: boolean;
+  } = {},
 ): Held {
   const waiting: (() => void)[] = [];
   let holds = true;

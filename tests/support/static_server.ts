@@ -2,11 +2,6 @@
 
 import { isPublished, root } from "./published.ts";
 
-const types: Record<string, string> = {
-  ts: "application/typescript; charset=utf-8",
-  json: "application/json; charset=utf-8",
-};
-
 /** A host on loopback. It serves the package under every version: `/@1.0.0/mod.ts`. */
 export class StaticServer implements AsyncDisposable {
   /** Its name and port, in the form of `--allow-import`. */
@@ -25,8 +20,8 @@ export class StaticServer implements AsyncDisposable {
         this.missing.push(path);
         return new Response("Not found", { status: 404 });
       }
-      const type = types[path.slice(path.lastIndexOf(".") + 1)] ?? "text/plain; charset=utf-8";
-      return new Response(body, { headers: { "content-type": type } });
+      const type = path.endsWith(".ts") ? "application/typescript" : "text/plain";
+      return new Response(body, { headers: { "content-type": `${type}; charset=utf-8` } });
     });
     this.host = `localhost:${this.#server.addr.port}`;
   }
