@@ -9,7 +9,7 @@ import { eventually } from "../support/descriptors.ts";
 import { testBetweenDirectories, testDirectAndCached } from "../support/dirs.ts";
 import { fail, type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
-import { assertSame, type Pipe, type Piping, testWays, ways } from "./pipe_ways.ts";
+import { assertSame, openPipe, type Pipe, type Piping } from "./pipe_ways.ts";
 
 testDirectAndCached("A file of any length is piped whole", async (dir) => {
   for (const size of [0, 1, 511, 512, 4095, 4096, 4097, 65_536, 131_073, 3_000_001]) {
@@ -68,16 +68,12 @@ testBetweenDirectories("A file is piped", async (from, to) => {
   const size = 200_001;
   for (const [start, position] of [[0, 0], [512, 0], [3, 4099]] as const) {
     for (const bufferSize of [4096, 40_000]) {
-      for (const { pipe } of ways) {
-        const source = await openPattern(from.file("source"), size);
-        const target = await DmaFile.create(to.file("target"));
-        await pipe(
-          new DmaStreamReader(source, { start, bufferSize }),
-          new DmaStreamWriter(target, { position, bufferSize }),
-        );
-        const hole = new Uint8Array(position);
-        await assertFile(target.path, joined(hole, pattern(size - start, start)));
-      }
+      const source = await openPattern(from.file("source"), size);
+      const target = await DmaFile.create(to.file("target"));
+      const reader = new DmaStreamReader(source, { start, bufferSize });
+      await reader.pipeTo(new DmaStreamWriter(target, { position, bufferSize }));
+      const hole = new Uint8Array(position);
+      await assertFile(target.path, joined(hole, pattern(size - start, start)));
     }
   }
 });
@@ -207,73 +203,62 @@ for (const [name, when, act, result] of events) {
   });
 }
 
-for (const operation of ["read", "write"] as const) {
-  for (const prevents of [false, true]) {
-    const name = `A signal waits for the disks of what it ends only: ${operation}, ${prevents}`;
-    testWays(name, 2_000_001, async ({ way, from, to }) => {
-      await from.close();
-      // Its chunks are larger than what the target has room for.
-      const { readable } = await DmaFile.open(from.file.path);
+testDirectAndCached("A signal waits for the disks of what it ends only", async (dir) => {
+  for (const operation of ["read", "write"] as const) {
+    for (const prevents of [false, true]) {
+      const { from, to } = await openPipe(dir, 2_000_001);
       using gate = holdFrom(operation, 0);
       const controller = new AbortController();
       const { signal } = controller;
       const options = { preventAbort: prevents, preventCancel: prevents, signal };
       let over = false;
-      const piped = way.pipe(readable, to, options).then(() => "resolved", (reason) => reason);
-      piped.then(() => over = true);
+      const piped = from.pipeTo(to, options).catch((reason) => reason).finally(() => over = true);
       await gate.reach();
       controller.abort("enough");
       await pause(5);
-      // The plain pipe also waits until the target has accepted its chunk.
-      const waits = !prevents || (operation === "write" && way.name === "plain");
-      assertEquals(over, !waits);
+      assertEquals(over, prevents);
       gate.letGo();
       assertEquals(await piped, "enough");
-      await readable.cancel();
+      await from.close();
       await to.abort();
-    });
+    }
   }
-}
+});
 
-testWays(
-  "After an error or a signal the rest can be piped",
-  3_000_001,
-  async ({ way, from, to }) => {
-    for (const position of [50_000, 500_000, 1_000_000]) {
-      using gate = holdFrom("read", position + 300_000);
-      const controller = new AbortController();
-      const { signal } = controller;
-      const piped = way.pipe(from, to, { preventAbort: true, preventCancel: true, signal });
-      await eventually(() => to.currentPos >= position);
-      controller.abort();
-      gate.letGo();
-      await assertRejects(() => piped, DOMException);
-      assertEquals([from.locked, to.locked], [false, false]);
-    }
-    {
-      using _ = failFrom("read", 2_000_000, Errno.EIO);
-      await assertRejects(() => way.pipe(from, to, { preventAbort: true }), Error, "os error 5");
-    }
-    const rest = new DmaStreamReader(await DmaFile.open(from.file.path), { start: to.currentPos });
-    await way.pipe(rest, to);
-    await assertFile(to.file.path, pattern(3_000_001));
-  },
-);
-
-testWays("A pipe that cannot begin locks nothing", 5000, async ({ way, from, to }) => {
-  const pipe = way.pipe as (...args: unknown[]) => Promise<void>;
-  for (const args of [[from, {}], [from, to, { signal: {} }], [from, to, "options"]]) {
-    await assertRejects(() => pipe(...args), TypeError);
+testDirectAndCached("After an error or a signal the rest can be piped", async (dir) => {
+  const { from, to } = await openPipe(dir, 3_000_001);
+  for (const position of [50_000, 500_000, 1_000_000]) {
+    using gate = holdFrom("read", position + 300_000);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const piped = from.pipeTo(to, { preventAbort: true, preventCancel: true, signal });
+    await eventually(() => to.currentPos >= position);
+    controller.abort();
+    gate.letGo();
+    await assertRejects(() => piped, DOMException);
     assertEquals([from.locked, to.locked], [false, false]);
   }
-  const reader = from.getReader();
-  await assertRejects(() => pipe(from, to), TypeError);
-  assertEquals(to.locked, false);
-  reader.releaseLock();
-  const writer = to.getWriter();
-  await assertRejects(() => pipe(from, to), TypeError);
-  assertEquals(from.locked, false);
-  writer.releaseLock();
-  await pipe(from, to);
+  {
+    using _ = failFrom("read", 2_000_000, Errno.EIO);
+    await assertRejects(() => from.pipeTo(to, { preventAbort: true }), Error, "os error 5");
+  }
+  const rest = new DmaStreamReader(await DmaFile.open(from.file.path), { start: to.currentPos });
+  await rest.pipeTo(to);
+  await assertFile(to.file.path, pattern(3_000_001));
+});
+
+testDirectAndCached("A pipe that cannot begin locks nothing", async (dir) => {
+  const { from, to } = await openPipe(dir, 5000);
+  for (const args of [[{}], [to, { signal: {} }], [to, "options"]] as never[][]) {
+    await assertRejects(() => from.pipeTo(args[0]!, args[1]), TypeError);
+    assertEquals([from.locked, to.locked], [false, false]);
+  }
+  for (const [locked, other] of [[from, to], [to, from]] as const) {
+    const lock = locked instanceof DmaStreamReader ? locked.getReader() : locked.getWriter();
+    await assertRejects(() => from.pipeTo(to), TypeError);
+    assertEquals(other.locked, false);
+    lock.releaseLock();
+  }
+  await from.pipeTo(to);
   await assertFile(to.file.path, pattern(5000));
 });

@@ -5,21 +5,8 @@ import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import type { TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-
-export interface Way {
-  readonly name: "plain" | "direct";
-  pipe(from: DmaStreamReader, to: DmaStreamWriter, options?: StreamPipeOptions): Promise<void>;
-}
-
-export const ways: readonly Way[] = [
-  {
-    name: "plain",
-    pipe: (from, to, options) => ReadableStream.prototype.pipeTo.call(from, to, options),
-  },
-  { name: "direct", pipe: (from, to, options) => from.pipeTo(to, options) },
-];
 
 export interface Piping {
   readonly from: DmaStreamReader;
@@ -57,12 +44,8 @@ export interface Ending {
   open: readonly [number, number];
 }
 
-/** A reader of a new file with so many bytes, and a writer of another. Buffers are small, so that there are many. */
-async function make(
-  dir: TestDirectory,
-  size: number,
-  closeFile = true,
-): Promise<Pick<Piping, "from" | "to">> {
+/** The ends of a pipe from a new file with so many bytes to another. Buffers are small, so that there are many. */
+export async function openPipe(dir: TestDirectory, size: number, closeFile = true) {
   await Deno.writeFile(dir.file("source"), pattern(size));
   const options = { bufferSize: 16_384, closeFile };
   const target = await DmaFile.create(dir.file("target"));
@@ -72,29 +55,20 @@ async function make(
   };
 }
 
-/** Registers a test for each way to pipe, from a file of so many bytes to a new one. */
-export function testWays(
-  name: string,
-  size: number,
-  fn: (piping: Pick<Piping, "from" | "to"> & { way: Way }) => Promise<void>,
-): void {
-  for (const way of ways) {
-    testDirectAndCached(`${name} [${way.name}]`, async (dir) => {
-      await fn({ way, ...await make(dir, size) });
-    });
-  }
-}
-
 /** Runs a pipe in both ways, and asserts that the direct one ends like the plain one. Returns that ending. */
 export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending> {
-  const [plain, direct] = [await run(dir, ways[0]!, pipe), await run(dir, ways[1]!, pipe)];
-  assertEquals(direct, plain);
+  const plain = await run(dir, ReadableStream.prototype.pipeTo, pipe);
+  assertEquals(await run(dir, DmaStreamReader.prototype.pipeTo, pipe), plain);
   return plain;
 }
 
-async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
+async function run(
+  dir: TestDirectory,
+  pipeTo: DmaStreamReader["pipeTo"],
+  pipe: Pipe,
+): Promise<Ending> {
   const { size = 300_001, untimed = false, closeFile, options, prepare, during } = pipe;
-  const { from, to } = await make(dir, size, closeFile);
+  const { from, to } = await openPipe(dir, size, closeFile);
   const controller = new AbortController();
   using faults = new DisposableStack();
   const piping = {
@@ -105,7 +79,8 @@ async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
   };
   await prepare?.(piping);
   const { signal } = controller;
-  const result = way.pipe(from, to, { ...options, signal }).then(() => "resolved", inWords);
+  const piped = pipeTo.call(from, to, { ...options, signal });
+  const result = piped.then(() => "resolved", inWords);
   await during?.(piping);
   const ending = {
     result: await result,
@@ -142,6 +117,6 @@ async function stateOfWriter(stream: DmaStreamWriter): Promise<string> {
 }
 
 /** An error or another reason, for comparisons. */
-export function inWords(error: unknown): string {
+function inWords(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : Deno.inspect(error);
 }

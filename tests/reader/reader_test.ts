@@ -36,12 +36,6 @@ const consumers: Record<string, (stream: DmaStreamReader) => Promise<Uint8Array>
     await stream.pipeTo(new WritableStream({ write: (chunk) => void chunks.push(chunk) }));
     return joined(...chunks);
   },
-  "pipeThrough": (stream) =>
-    allOf(
-      stream.pipeThrough(new CompressionStream("gzip"))
-        .pipeThrough(new DecompressionStream("gzip")),
-    ),
-  "a Response": (stream) => new Response(stream).bytes(),
   "an HTTP server": async (stream) => {
     const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
     await using server = Deno.serve(options, () => new Response(stream));

@@ -74,22 +74,6 @@ testWriter("Text, buffers and what is corked come in order", small, async (write
   );
 });
 
-testWriter("A slow disk holds the source back", small, async (writer) => {
-  using _ = interpose("write", ({ pass }) => void setTimeout(pass, 2));
-  const stream = toNodeWritable(writer);
-  let held = 0;
-  for (let at = 0; at < 200_000; at += 1000) {
-    if (stream.write(pattern(1000, at))) continue;
-    held++;
-    assert(stream.writableLength <= 4096 + 1000, `${stream.writableLength} bytes wait`);
-    await once(stream, "drain");
-  }
-  stream.end();
-  await finished(stream);
-  assert(held > 10);
-  await assertClosed(writer, pattern(200_000));
-});
-
 for (const caller of ["stream", "writer"] as const) {
   const name = `flushSync() of the ${caller} writes what waits in the stream`;
   testWriter(name, small, async (writer, path) => {
