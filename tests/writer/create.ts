@@ -4,11 +4,7 @@ import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { assertFile } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import {
-  testDirectAndCached,
-  type TestDirectory,
-  type TestInEachDirectoryOptions,
-} from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 
 /** Small buffers, two in flight. */
 export const small: DmaStreamWriterOptions = { bufferSize: 4096, writeBehind: 2 };
@@ -39,13 +35,12 @@ export async function createOver(
 export function testWriter(
   name: string,
   options: DmaStreamWriterOptions,
-  fn: (writer: DmaStreamWriter, path: string, dir: TestDirectory) => Promise<void>,
-  settings?: TestInEachDirectoryOptions,
+  fn: (writer: DmaStreamWriter, path: string) => Promise<void>,
 ): void {
   testDirectAndCached(name, async (dir) => {
     const writer = await create(dir, options);
-    await fn(writer, writer.file.path, dir);
-  }, settings);
+    await fn(writer, writer.file.path);
+  });
 }
 
 /** Throws unless the file has exactly these bytes, and no descriptor leads to it. */

@@ -120,18 +120,6 @@ testInEachDirectory("What sizeHint reserved is seen, and given back at the end",
   }
 }, { where });
 
-testInEachDirectory("What another process appends stays if nothing is reserved", async (dir) => {
-  // It fails before the write is over.
-  using _ = interpose("allocate", ({ completion }) => {
-    queueMicrotask(() => completion.complete(-Errno.EOPNOTSUPP));
-  });
-  const writer = await create(dir, { sizeHint: reserved });
-  await writer.write(pattern(4096));
-  await writer.flushAligned({ tail: true });
-  await Deno.writeFile(writer.file.path, pattern(100, 4096), { append: true });
-  await closeWith(writer, pattern(4196));
-}, { where });
-
 testInEachDirectory("A limit on the length of files does not hinder below it", async (dir) => {
   const path = dir.file("below");
   const { output } = await runChild(
