@@ -30,7 +30,7 @@ function parseArguments(args: readonly string[]): Wanted {
   const namesFile = rest.some((arg) => /^[^-].*\.ts$/.test(arg));
   return {
     images: args.includes("--images"),
-    architectures: rest.some((arg) => /(architectures|emulated_deno)_test\.ts$/.test(arg)),
+    architectures: rest.some((arg) => /architectures_test\.ts$/.test(arg)),
     pass: { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"] },
   };
 }

@@ -1,7 +1,14 @@
 // Every architecture that ships: that the embedded shim is what its source compiles to, that it works, and that the
 // numbers that differ between processors are right.
 
-import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { ioError } from "../../src/errors.ts";
@@ -10,13 +17,16 @@ import {
   architectures,
   buildSelfTest,
   embeddedShim,
+  emulatorFor,
   parts,
   runSelfTest,
   SKIPPED,
   type Target,
 } from "./architectures/targets.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { testOnce } from "../support/once.ts";
-import { type CommandResult, hasProgram, runOrThrow } from "../setup/command.ts";
+import { type CommandResult, hasProgram, run, runOrThrow } from "../setup/command.ts";
 
 /** The results of each part of a target's self-test. */
 type Results = Readonly<Record<string, CommandResult>>;
@@ -138,3 +148,31 @@ testOnce("The shim that ships passes its self-test", async (t) => {
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+// ---- the module on the other architecture: a Deno for aarch64, run by user-mode emulation, without io_uring -----------
+
+const copyProgram = fileURLToPath(new URL("architectures/copy.ts", import.meta.url));
+
+/** Set by the setup, if it could fetch one. */
+const emulatedDeno = Deno.env.get("DMA_TEST_EMULATED_DENO");
+
+const emulator = emulatorFor("aarch64");
+const possible = emulatedDeno !== undefined && emulator.length > 0 && hasProgram(emulator[0]!);
+const how = possible ? "" : " (none to be had, or no emulator)";
+
+testInOneDirectory(`Every operation does its work on a Deno for aarch64${how}`, async (dir) => {
+  const content = pattern(1_000_001);
+  await Deno.writeFile(dir.file("source"), content);
+  const [command = "", ...before] = [...emulator, emulatedDeno!];
+  const flags = ["run", "-A", "--no-check", "--no-config", copyProgram];
+  const args = [...before, ...flags, dir.file("source"), dir.file("target")];
+  const { code, stdout, stderr } = await run(command, args, {
+    // It has a separate cache of compiled code.
+    env: { DENO_DIR: dir.file("cache"), DMA_ENGINE: "auto", NO_COLOR: "1" },
+    signal: AbortSignal.timeout(120_000),
+  });
+  assertEquals(code, 0, stderr);
+  // Emulators drop the part of statx about Direct I/O.
+  assertStringIncludes(stdout, "copied on aarch64 by threads");
+  for (const copied of ["target", "target.atomic"]) await assertFile(dir.file(copied), content);
+}, { bothEngines: false, ignore: !possible });
