@@ -1,7 +1,8 @@
 // The end of an isolate whose thread continues, as when `deno run --watch` restarts: no resource remains, and no later
 // call uses a released one. A test that calls Deno.exit continues after it.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { runOrThrow } from "../setup/command.ts";
 import { assertFile, filled } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
@@ -98,10 +99,8 @@ testInOneDirectory("A test that calls Deno.exit can open files after it", async 
       writable.write(new Uint8Array(100));
     });`,
   );
-  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", program],
-  }).output();
-  assert(success && new TextDecoder().decode(stdout).includes("\nafter\n"));
+  const output = await runOrThrow(Deno.execPath(), ["test", "-A", "--no-check", program]);
+  assertStringIncludes(output, "\nafter\n");
   assertEquals((await Deno.stat(dir.file("open"))).size, 3_000_001);
 });
 

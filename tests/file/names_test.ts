@@ -146,7 +146,7 @@ const states: [begin: string, end: string, message: string][] = [
 ];
 
 for (const [begin, end, message] of states) {
-  testInEachDirectory(`${begin}: no atomic file for ${message}`, async (dir) => {
+  testInEachDirectory(`No atomic file is created if ${message}: ${begin}`, async (dir) => {
     const path = dir.file("the file");
     await Deno.writeFile(path, new Uint8Array(1 << 20), { mode: 0o600 });
     const shell = (command: string) => run("/bin/sh", ["-c", command, path]);
