@@ -9,7 +9,7 @@ import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/b
 import { descriptorsIn } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory } from "../support/dirs.ts";
 import { replaceMethod } from "../support/engine.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
 
@@ -120,58 +120,53 @@ testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", 
   }
 });
 
-testInEachDirectory("A file that the kernel would not open to create stays", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, pattern(100));
-  await Deno.chmod(dir.path, 0o1777);
-  // As with fs.protected_regular (proc_sys_fs(5)) in a sticky directory, if the file is another user's.
-  const creates = ({ flags }: { flags: number }) =>
-    (flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0;
-  using opening = fail("open", Errno.EACCES, creates);
-  const ways = [
-    () => DmaFile.open(path, { write: true, create: true, truncate: true }),
-    () => DmaFile.open(path, { write: true, create: true }),
-    () => DmaFile.create(path),
-  ];
-  for (const way of ways) await assertRejects(way, PermissionDenied, `open '${path}'`);
-  await assertFile(path, pattern(100));
-  await (await DmaFile.open(path, { write: true })).close();
-  assert(opening.count > 0);
-});
-
-testInEachDirectory("A name may change while a file is opened to create", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, pattern(100));
+testInEachDirectory("A file that is created at the last moment is emptied", async (dir) => {
+  await Deno.writeFile(dir.file("file"), pattern(100));
   // The file exists, is removed, and exists again with content.
   const answers = [Errno.EEXIST, Errno.ENOENT];
-  {
-    using _ = interpose("open", ({ operation, pass, end }) => {
-      const answer = operation.name === "file" ? answers.shift() : undefined;
-      if (answer) end(-answer);
-      else pass();
-    });
-    await using file = await DmaFile.create(path);
-    assertEquals([await file.size(), answers], [0, []]);
-  }
-  // In a sticky directory an existing file is opened twice.
-  await Deno.chmod(dir.path, 0o1777);
-  const whileOpening = (replace: () => void) =>
-    interpose("open", ({ operation: { flags }, pass }) => {
-      if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) replace();
-      pass();
-    });
-  {
-    using _ = whileOpening(() => Deno.removeSync(path));
-    await using file = await DmaFile.create(path, { mode: 0o640 });
-    await file.writeAt(pattern(4096), 0);
-    await assertFile(path, pattern(4096));
-    assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
-  }
-  await runOrThrow("mkfifo", [dir.file("fifo")]);
-  using _ = whileOpening(() => Deno.renameSync(dir.file("fifo"), path));
-  await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
-  assert((await Deno.lstat(path)).isFifo);
+  using _ = interpose("open", ({ operation, pass, end }) => {
+    const answer = operation.name === "file" ? answers.shift() : undefined;
+    if (answer) end(-answer);
+    else pass();
+  });
+  await using file = await DmaFile.create(dir.file("file"));
+  assertEquals([await file.size(), answers], [0, []]);
 });
+
+testInEachDirectory(
+  "In a sticky directory a file is opened again, as to create it",
+  async (dir) => {
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(100));
+    await Deno.chmod(dir.path, 0o1777);
+    const again = (then: (pass: () => void, end: (result: number) => void) => void) =>
+      interpose("open", ({ operation: { flags }, pass, end }) => {
+        if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) then(pass, end);
+        else pass();
+      });
+    {
+      // As with fs.protected_regular (proc_sys_fs(5)), if the file is another user's.
+      using _ = again((_, end) => end(-Errno.EACCES));
+      for (const truncate of [true, false]) {
+        const opening = () => DmaFile.open(path, { write: true, create: true, truncate });
+        await assertRejects(opening, PermissionDenied, `open '${path}'`);
+      }
+      await assertFile(path, pattern(100));
+      await (await DmaFile.open(path, { write: true })).close();
+    }
+    {
+      using _ = again((pass) => (Deno.removeSync(path), pass()));
+      await using file = await DmaFile.create(path, { mode: 0o640 });
+      await file.writeAt(pattern(4096), 0);
+      await assertFile(path, pattern(4096));
+      assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
+    }
+    await runOrThrow("mkfifo", [dir.file("fifo")]);
+    using _ = again((pass) => (Deno.renameSync(dir.file("fifo"), path), pass()));
+    await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
+    assert((await Deno.lstat(path)).isFifo);
+  },
+);
 
 // ---- Direct I/O ---------------------------------------------------------------------------------------------------
 
