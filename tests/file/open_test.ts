@@ -133,40 +133,37 @@ testInEachDirectory("A file that is created at the last moment is emptied", asyn
   assertEquals([await file.size(), answers], [0, []]);
 });
 
-testInEachDirectory(
-  "In a sticky directory a file is opened again, as to create it",
-  async (dir) => {
-    const path = dir.file("file");
-    await Deno.writeFile(path, pattern(100));
-    await Deno.chmod(dir.path, 0o1777);
-    const again = (then: (pass: () => void, end: (result: number) => void) => void) =>
-      interpose("open", ({ operation: { flags }, pass, end }) => {
-        if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) then(pass, end);
-        else pass();
-      });
-    {
-      // As with fs.protected_regular (proc_sys_fs(5)), if the file is another user's.
-      using _ = again((_, end) => end(-Errno.EACCES));
-      for (const truncate of [true, false]) {
-        const opening = () => DmaFile.open(path, { write: true, create: true, truncate });
-        await assertRejects(opening, PermissionDenied, `open '${path}'`);
-      }
-      await assertFile(path, pattern(100));
-      await (await DmaFile.open(path, { write: true })).close();
+testInEachDirectory("In a sticky directory a file is opened twice to create it", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, pattern(100));
+  await Deno.chmod(dir.path, 0o1777);
+  const again = (then: (pass: () => void, end: (result: number) => void) => void) =>
+    interpose("open", ({ operation: { flags }, pass, end }) => {
+      if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) then(pass, end);
+      else pass();
+    });
+  {
+    // As with fs.protected_regular (proc_sys_fs(5)), if the file is another user's.
+    using _ = again((_, end) => end(-Errno.EACCES));
+    for (const truncate of [true, false]) {
+      const opening = () => DmaFile.open(path, { write: true, create: true, truncate });
+      await assertRejects(opening, PermissionDenied, `open '${path}'`);
     }
-    {
-      using _ = again((pass) => (Deno.removeSync(path), pass()));
-      await using file = await DmaFile.create(path, { mode: 0o640 });
-      await file.writeAt(pattern(4096), 0);
-      await assertFile(path, pattern(4096));
-      assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
-    }
-    await runOrThrow("mkfifo", [dir.file("fifo")]);
-    using _ = again((pass) => (Deno.renameSync(dir.file("fifo"), path), pass()));
-    await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
-    assert((await Deno.lstat(path)).isFifo);
-  },
-);
+    await assertFile(path, pattern(100));
+    await (await DmaFile.open(path, { write: true })).close();
+  }
+  {
+    using _ = again((pass) => (Deno.removeSync(path), pass()));
+    await using file = await DmaFile.create(path, { mode: 0o640 });
+    await file.writeAt(pattern(4096), 0);
+    await assertFile(path, pattern(4096));
+    assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
+  }
+  await runOrThrow("mkfifo", [dir.file("fifo")]);
+  using _ = again((pass) => (Deno.renameSync(dir.file("fifo"), path), pass()));
+  await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
+  assert((await Deno.lstat(path)).isFifo);
+});
 
 // ---- Direct I/O ---------------------------------------------------------------------------------------------------
 

@@ -169,30 +169,26 @@ testDirectAndCached("A temporary error is tried again, and at last reported", as
   await assertFile(file.path, pattern(SIZE));
 });
 
-testInEachDirectory(
-  "Direct I/O that only a transfer refuses is given up, if it may be",
-  async (dir) => {
-    for (const direct of ["prefer", "require"] as const) {
-      await using file = await DmaFile.create(dir.file("file"), { direct });
-      // Both are in flight when the first one is refused.
-      using refused = interpose(
-        "write",
-        ({ index, pass, end }) => index < 2 ? end(-Errno.EINVAL) : pass(),
-      );
-      const works = [0, 4096].map((at) => file.writeAt(pattern(4096, at), at));
-      if (direct === "prefer") {
-        assertEquals(await Promise.all(works), [4096, 4096]);
-        assertEquals([file.direct, refused.count], [false, 4]);
-        await assertFile(file.path, pattern(8192));
-      } else {
-        const says = "Direct I/O is required, and refused";
-        for (const work of works) await assertRejects(() => work, Error, says);
-        assertEquals([file.direct, refused.count], [true, 2]);
-      }
+testInEachDirectory("Direct I/O that a transfer refuses is given up if it may be", async (dir) => {
+  for (const direct of ["prefer", "require"] as const) {
+    await using file = await DmaFile.create(dir.file("file"), { direct });
+    // Both are in flight when the first one is refused.
+    using refused = interpose(
+      "write",
+      ({ index, pass, end }) => index < 2 ? end(-Errno.EINVAL) : pass(),
+    );
+    const works = [0, 4096].map((at) => file.writeAt(pattern(4096, at), at));
+    if (direct === "prefer") {
+      assertEquals(await Promise.all(works), [4096, 4096]);
+      assertEquals([file.direct, refused.count], [false, 4]);
+      await assertFile(file.path, pattern(8192));
+    } else {
+      const says = "Direct I/O is required, and refused";
+      for (const work of works) await assertRejects(() => work, Error, says);
+      assertEquals([file.direct, refused.count], [true, 2]);
     }
-  },
-  { where: isOnDisk },
-);
+  }
+}, { where: isOnDisk });
 
 testDirectAndCached("A read of a file that is cut meanwhile returns what remains", async (dir) => {
   await using file = await openPattern(dir.file("file"), SIZE);
