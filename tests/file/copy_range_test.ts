@@ -132,11 +132,11 @@ testInEachDirectory("A file that shares blocks bypasses the page cache", async (
   await first.write(pattern(SIZE));
   await first.close();
   await using copy = await DmaFile.create(dir.file("copy"));
-  assertEquals(await file.copyRangeTo(copy, 0, SIZE, 0), SIZE);
+  assertEquals(await file.copyRangeTo(copy, 0, 49_152, 0), 49_152);
   // The kernel could copy sectors.
   await file.copyRangeTo(copy, 512, 1024, 8704);
   assertEquals(await cachedBytes(copy.path) ?? 0, 0);
-  await assertFile(copy.path, overlaid(pattern(SIZE), pattern(1024, 512), 8704));
+  await assertFile(copy.path, overlaid(pattern(49_152), pattern(1024, 512), 8704));
   const writer = new DmaStreamWriter(file, { append: true, closeFile: false });
   for (let chunk = 0; chunk < 10; chunk++) {
     writer.write(pattern(700, SIZE + chunk * 700));
