@@ -32,48 +32,28 @@ export class DurableFile {
     this.#promised.remove(size, Infinity);
   }
 
-  /** Resets a new file, of which nothing is promised. */
-  promiseNothing(): void {
-    this.#promised.remove(0, Infinity);
-    this.#size = undefined;
-  }
-
   /** Applies the possible effect of an operation in flight. The content ended at `end` when it was submitted. */
   mayPerform({ operation, bytes }: Flight, end: number): void {
     const range = rangeOf(operation);
-    if (operation.op === "write") this.#mayBecome(operation.position, bytes!);
-    else if (operation.op === "truncate") this.mayBeTruncated(Math.min(operation.length, end));
-    else if (operation.op === "copyRange") this.mayChange(...range!);
-    else if (range) this.mayChange(range[0], Math.min(range[1], end));
+    if (operation.op === "truncate") this.mayBeTruncated(Math.min(operation.length, end));
     else if (operation.op === "allocate" && operation.mode === 0) {
-      this.#mayExtendTo(operation.position + operation.length);
+      this.mayChange(end, operation.position + operation.length);
+    } else if (operation.op === "allocate" && range) {
+      this.mayChange(range[0], Math.min(range[1], end));
+    } else if (range) this.mayChange(...range, bytes);
+  }
+
+  /** Drops the promise for a range, except for bytes that keep their value. The file may become longer. */
+  mayChange(from: number, to: number, bytes?: Uint8Array): void {
+    for (const [start, stop] of this.#promised.within(from, to)) {
+      const now = this.#bytes.slice(start, stop);
+      const isSame = bytes && Buffer.compare(now, bytes.subarray(start - from, stop - from)) === 0;
+      if (!isSame) this.#promised.remove(start, stop);
     }
+    if (this.#size !== undefined && to > this.#size) this.#size = undefined;
   }
 
-  /** Notes that a range may change. The promise stays for bytes that keep their value. */
-  #mayBecome(position: number, bytes: Uint8Array): void {
-    for (const [from, to] of this.#promised.within(position, position + bytes.length)) {
-      const same = Buffer.compare(
-        this.#bytes.slice(from, to),
-        bytes.subarray(from - position, to - position),
-      ) === 0;
-      if (!same) this.#promised.remove(from, to);
-    }
-    this.#mayExtendTo(position + bytes.length);
-  }
-
-  /** Drops the promise for a range. */
-  mayChange(from: number, to: number): void {
-    this.#promised.remove(from, to);
-    this.#mayExtendTo(to);
-  }
-
-  /** Notes that the file may become longer. */
-  #mayExtendTo(end: number): void {
-    if (this.#size !== undefined && end > this.#size) this.#size = undefined;
-  }
-
-  /** Drops the promised length. */
+  /** Drops the promise for everything from a length on, and for the length. */
   mayBeTruncated(length: number): void {
     this.#promised.remove(length, Infinity);
     this.#size = undefined;

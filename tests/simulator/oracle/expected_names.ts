@@ -32,22 +32,15 @@ export class ExpectedNames {
   readonly #places = new Map<Place, Expectation>();
 
   constructor(listing: Listing) {
-    for (const [place, inode] of listing) {
-      const now = new Set<Occupant>([inode]);
-      this.#places.set(place, { now, durable: new Set(now), pending: 0, begun: 0 });
-    }
+    for (const [place, inode] of listing) this.#at(place, inode);
   }
 
-  #at(place: Place): Expectation {
+  /** The expectation of a name. At the first call `occupant` is there, and durable. */
+  #at(place: Place, occupant?: number): Expectation {
     let expectation = this.#places.get(place);
     if (!expectation) {
-      expectation = {
-        now: new Set([undefined]),
-        durable: new Set([undefined]),
-        pending: 0,
-        begun: 0,
-      };
-      this.#places.set(place, expectation);
+      const [now, durable] = [new Set<Occupant>([occupant]), new Set<Occupant>([occupant])];
+      this.#places.set(place, expectation = { now, durable, pending: 0, begun: 0 });
     }
     return expectation;
   }
