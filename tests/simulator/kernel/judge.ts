@@ -68,9 +68,8 @@ export class Judge {
     if (operation.op === "close" && description.inFlight > 0) return "the descriptor is in use";
     const conflict = this.#conflict(flight);
     if (conflict) return `while ${describe(conflict.operation)} is in flight`;
-    if ("memory" in operation) {
-      const { memory } = operation;
-      if ("size" in memory && !this.#memory.isOut(memory)) return "its memory was given back";
+    if ("memory" in operation && this.#memory.isFree(operation.memory)) {
+      return "its memory was given back";
     }
     if (operation.op !== "read" && operation.op !== "write") return undefined;
     return this.#brokenByAlignment(operation, description);

@@ -22,8 +22,9 @@ export class SimulatedMemory {
     return this.#out.size;
   }
 
-  isOut(block: object): boolean {
-    return this.#out.has(block as Block);
+  /** Whether a block was released, and not allocated again. */
+  isFree(block: Block): boolean {
+    return this.#free.get(block.bytes.length)?.includes(block) === true;
   }
 
   /** Addresses are the same in each run. */

@@ -67,18 +67,13 @@ export class SystemCalls {
     const transfers = operation.op === "read" || operation.op === "write";
     if (transfers && description!.isDirect && this.#lacks("direct transfers")) return -Errno.EINVAL;
     if (errno === 0) return this.#call(flight, most);
-    if (operation.op === "sync") {
-      const node = description!.node;
-      if (!node.isDirectory) {
-        node.forget(
-          flight.syncPoint.changes,
-          this.#random,
-          this.#mount.kind.answersEarly === true,
-        );
-        node.failedSyncs++;
-        node.syncErrno = errno;
-        description!.takeFailure();
-      }
+    const file = description?.file;
+    if (operation.op === "sync" && file) {
+      const early = this.#mount.kind.answersEarly === true;
+      file.forget(flight.syncPoint.changes, this.#random, early);
+      file.failedSyncs++;
+      file.syncErrno = errno;
+      description.takeFailure();
     }
     // The result counts the appended bytes. Linux reports no error then.
     const partial = operation.op === "allocate" ||
