@@ -47,7 +47,7 @@ export class World {
     this.kind = drawFileSystem(random);
     this.clock = new Clock(random.fork());
     this.#populate(random);
-    this.faults = faulty ? Faults.draw(random.fork()) : Faults.none(random.fork());
+    this.faults = new Faults(random.fork(), faulty);
     const own = random.fork();
     const budget = random.pick(BUDGETS);
     const reuses = random.chance(0.5);

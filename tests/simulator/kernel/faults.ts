@@ -82,28 +82,18 @@ export class Faults {
   readonly #rules: FaultRule[] = [];
   #short = 0;
   #stalls = 0;
-  /** The targets that failed. */
+  /** The failures, with those that no rule has caused. */
   readonly happened: { readonly target: FaultTarget; readonly errno: number }[] = [];
   /** The number of short results. */
   shortened = 0;
 
-  private constructor(random: Random) {
+  /** No faults; or if `faulty` perhaps short results, and up to three kinds of failure. */
+  constructor(random: Random, faulty: boolean) {
     this.#random = random;
-  }
-
-  /** No faults. */
-  static none(random: Random): Faults {
-    return new Faults(random);
-  }
-
-  /** No faults, short results, or up to three kinds of failure. */
-  static draw(random: Random): Faults {
-    const faults = new Faults(random);
-    if (random.chance(0.25)) return faults;
-    faults.#short = random.pick([0, 0, 0.1, 0.4]);
+    if (!faulty || random.chance(0.25)) return;
+    this.#short = random.pick([0, 0, 0.1, 0.4]);
     const rules = random.weighted([[4, 0], [4, 1], [2, 2], [1, 3]]);
-    for (let count = 0; count < rules; count++) faults.#rules.push(drawRule(random));
-    return faults;
+    for (let count = 0; count < rules; count++) this.#rules.push(drawRule(random));
   }
 
   /** Ends all faults, so that all further operations succeed. */
@@ -120,11 +110,6 @@ export class Faults {
   /** The number of faults so far, including short results. */
   get count(): number {
     return this.happened.length + this.shortened;
-  }
-
-  /** Records a failure that no rule has caused. */
-  note(fault: Faults["happened"][number]): void {
-    this.happened.push(fault);
   }
 
   /** The error number of a non-blocking call; 0 for success. */

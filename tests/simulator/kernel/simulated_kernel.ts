@@ -140,7 +140,9 @@ export class SimulatedKernel implements Engine {
       : faults.of(operation.op, length);
     const result = this.#calls.perform(flight, fate);
     // The limit of descriptors counts as a fault.
-    if (result === -EMFILE && fate.errno === 0) faults.note({ target: "open", errno: EMFILE });
+    if (result === -EMFILE && fate.errno === 0) {
+      faults.happened.push({ target: "open", errno: EMFILE });
+    }
     flight.result = result;
     this.observer?.performed(flight);
   }
