@@ -56,15 +56,9 @@ export class Descriptor {
   readonly #fd: number;
   readonly #libc: Libc;
 
-  private constructor(fd: number, libc: Libc) {
-    this.#fd = fd;
-    this.#libc = libc;
-  }
-
-  /** The descriptor of an open file. */
-  static of(file: DmaFile): Descriptor {
-    libc ??= openLibc(symbols);
-    return new Descriptor(descriptorNumber(file), libc);
+  constructor(file: DmaFile) {
+    this.#libc = libc ??= openLibc(symbols);
+    this.#fd = descriptorNumber(file);
   }
 
   /** The position of the next data or hole; undefined if there is none, or if lseek fails. */

@@ -73,7 +73,7 @@ export class Destination {
       : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
     const facts = await file.stat();
     // An existing file may have a wider mode.
-    if (attributes.final && !atomic) Descriptor.of(file).setMode(facts.mode! & mode);
+    if (attributes.final && !atomic) new Descriptor(file).setMode(facts.mode! & mode);
     return new Destination(path, file, facts, options);
   }
 
@@ -180,7 +180,7 @@ export class Destination {
   async #setAttributes(): Promise<void> {
     const { attributes: { final }, sync } = this.#options;
     if (!final) return;
-    const set = setAttributes(Descriptor.of(this.file), final);
+    const set = setAttributes(new Descriptor(this.file), final);
     if (!set && final.times) {
       throw new Error(`Cannot preserve mode and times in '${this.path}': another user owns it`);
     }

@@ -2,7 +2,7 @@
 import { fstatSync } from "node:fs";
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { Descriptor, SEEK_DATA, SEEK_HOLE, type Times } from "./descriptor.ts";
-import type { DirectMode, SparseMode } from "./transfer_options.ts";
+import type { DirectMode } from "./transfer_options.ts";
 
 /** A stream of bytes. */
 export type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -29,30 +29,22 @@ export interface Source {
   /** The times of access and modification of a regular file. */
   readonly times?: Times | undefined;
   /** All parts, in order. The gaps between them, and behind the last one, are holes. */
-  parts(sparse: SparseMode): AsyncIterable<Part>;
+  parts(sparse: "auto" | "never"): AsyncIterable<Part>;
   /** The length with the hole at the end, after all parts were read. Only regular files have such holes. */
   length?(): Promise<number>;
   close(): Promise<void>;
 }
 
 /** A source that can only be read from beginning to end. */
-class StreamSource implements Source {
-  readonly info: FileFacts | undefined;
-  readonly #readable: ByteStream;
-
-  constructor(readable: ByteStream, info?: FileFacts) {
-    this.#readable = readable;
-    this.info = info;
-  }
-
-  async *parts(): AsyncGenerator<Part> {
-    yield { position: 0, readable: this.#readable, isWhole: true };
-  }
-
-  async close(): Promise<void> {
+function streamSource(readable: ByteStream, info: FileFacts): Source {
+  return {
+    info,
+    async *parts() {
+      yield { position: 0, readable, isWhole: true };
+    },
     // Rejects if the stream has failed or is locked: there is nothing left to cancel.
-    await this.#readable.cancel().catch(() => {});
-  }
+    close: () => readable.cancel().catch(() => {}),
+  };
 }
 
 /** A regular file, read with Direct I/O if its file system has it. */
@@ -77,15 +69,15 @@ class FileSource implements Source {
   }
 
   get times(): Times | undefined {
-    return Descriptor.of(this.#file).times;
+    return new Descriptor(this.#file).times;
   }
 
-  async *parts(sparse: SparseMode): AsyncGenerator<Part> {
+  async *parts(sparse: "auto" | "never"): AsyncGenerator<Part> {
     const { size } = this.info;
     // Some file systems report the size 0 for files that have content.
     if (sparse === "never" || size === 0) return yield this.#part(0);
     let isEmpty = true;
-    for await (const { start, end } of dataRanges(Descriptor.of(this.#file), size)) {
+    for await (const { start, end } of dataRanges(new Descriptor(this.#file), size)) {
       isEmpty = false;
       // The last part has no end, so that appended bytes are read too.
       yield this.#part(start, end < size ? end : undefined);
@@ -148,7 +140,7 @@ function standardFile(descriptor: 0 | 1): FileFacts {
 export function standardInput(): Source {
   const info = standardFile(0);
   refuseDirectory(info, "read", "/dev/stdin");
-  return new StreamSource(Deno.stdin.readable, info);
+  return streamSource(Deno.stdin.readable, info);
 }
 
 /** A file by its path: also a FIFO, a device, or /dev/stdin. It is read only when its stream is read. */
@@ -156,7 +148,7 @@ export async function sourceOf(path: string, direct: DirectMode = "prefer"): Pro
   const info = await Deno.stat(path);
   refuseDirectory(info, "open", path);
   const file = info.isFile ? await FileSource.open(path, direct) : undefined;
-  return file ?? new StreamSource((await Deno.open(path)).readable, info);
+  return file ?? streamSource((await Deno.open(path)).readable, info);
 }
 
 function refuseDirectory(info: FileFacts, op: string, path: string): void {

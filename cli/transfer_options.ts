@@ -3,9 +3,6 @@
 /** Fail if the file system refuses Direct I/O, use the page cache then, or always use the page cache. */
 export type DirectMode = "require" | "prefer" | "off";
 
-/** Whether holes are kept. */
-export type SparseMode = "auto" | "never";
-
 /** The options of `write` and `copy`. */
 export interface TransferOptions {
   /** The name appears only when everything is written and durable. */
@@ -27,8 +24,8 @@ export interface TransferOptions {
   size?: number;
   /** Keep mode, owner and times of the file that is copied. */
   preserve?: boolean;
-  /** Keep the holes of the file that is copied. */
-  sparse?: SparseMode;
+  /** Keep the holes of the file that is copied, or write zeros. */
+  sparse?: "auto" | "never";
   /** Read the data back, and compare. */
   verify?: boolean;
   /** Draw progress on a terminal. */

@@ -2,18 +2,11 @@
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
 const SIZE = /^(\d+)([KMGT]?)(?:i?B)?$/i;
-const FACTORS: Record<string, number> = {
-  "": 1,
-  K: 1024,
-  M: 1024 ** 2,
-  G: 1024 ** 3,
-  T: 1024 ** 4,
-};
 
 /** Bytes from "4096", "512K", "1M", "1MiB" or "1GB"; `undefined` for anything else. */
 export function parseSize(text: string): number | undefined {
   const [, digits, unit = ""] = SIZE.exec(text.trim()) ?? [];
-  const bytes = Number(digits) * (FACTORS[unit.toUpperCase()] ?? NaN);
+  const bytes = Number(digits) * 1024 ** " KMGT".indexOf(unit.toUpperCase() || " ");
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 

@@ -36,7 +36,7 @@ export class Verification {
    * @param start the position of the first byte of the source
    */
   async check(file: DmaFile, start: number, signal: AbortSignal): Promise<void> {
-    if (!file.direct) Descriptor.of(file).dropCache();
+    if (!file.direct) new Descriptor(file).dropCache();
     const found = createHash("sha256");
     const sink = new WritableStream<Uint8Array<ArrayBuffer>>({
       write: (chunk) => {
