@@ -3,8 +3,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { cachedBytes } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
-import { dma, shell, succeeds, testDma } from "./process.ts";
+import { dma, Running, shell, succeeds, testDma } from "./process.ts";
 
 const LENGTH = 3_145_729;
 
@@ -12,7 +13,6 @@ const LENGTH = 3_145_729;
 const ways: [options: string[], says: RegExp][] = [
   [[], /; synced\n$/],
   [["--atomic"], /; synced\n$/],
-  [["--size", "64M"], /; synced\n$/],
   [["--no-sync", "--direct", "off"], /; page cache, (io_uring|threads); 4 x 1 MiB; not synced\n$/],
   [["--buffer-size", "64K", "--write-behind", "3"], /; 3 x 64 KiB; synced\n$/],
   [["--quiet"], /^$/],
@@ -33,10 +33,20 @@ testDma("dma write stores standard input, also over a longer file", async (dir) 
   for (const [options, says] of ways) {
     await Deno.writeFile(path, pattern(2_000_000));
     assertMatch(await write(1_500_001, options), says);
-    assert((await Deno.stat(path)).blocks! * 512 < 2_500_000, `${options} reserves space for ever`);
     assertEquals(await namesIn(dir), ["out"]);
   }
 }, { bothEngines: true });
+
+testDma("dma write --size reserves the space at once, and gives back the rest", async (dir) => {
+  const path = `${dir}/out`;
+  const space = async () => (await Deno.stat(path)).blocks! * 512;
+  await using running = await Running.writing(path, ["--size", "16M", "--buffer-size", "64K"]);
+  await running.send(pattern(200_000));
+  await eventually(async () => await space() >= 16 * 1024 ** 2, "The space is not reserved");
+  assertEquals((await running.finish(pattern(100_001, 200_000))).code, 0);
+  await assertFile(path, pattern(300_001));
+  assert(await space() < 1_000_000);
+});
 
 testDma("dma write --append continues at any length, and creates a file", async (dir) => {
   const whole = pattern(150_000);

@@ -116,18 +116,25 @@ testDma("dma write --append or --direct off shows a follower whole lines only", 
   }
 });
 
-testDma("dma write --flush-every sets when the tail is written", async (dir) => {
-  const [often, never] = [`${dir}/often`, `${dir}/never`];
-  await using one = await Running.writing(often, ["--flush-every", "100ms", "--no-sync"]);
-  await using other = await Running.writing(never, ["--flush-every", "0"]);
-  await Promise.all([one.send("line\n"), other.send("line\n")]);
-  const isWritten = async () => (await Deno.readTextFile(often)).startsWith("line\n");
-  await eventually(isWritten, "Not written");
-  assertEquals((await Deno.stat(never)).size, 0);
-  await Deno.remove(never);
-  const gone = `kept the first 5 bytes in ${never}, but that name is gone`;
-  assertStopped(await other.stop("SIGINT"), gone);
-});
+testDma(
+  "dma write of a pipe is never longer than its input, whose tail comes in time",
+  async (dir) => {
+    const large = `${dir}/large`;
+    await using long = await Running.writing(large, ["--flush-every", "60m"]);
+    await long.send(pattern(20_000_001));
+    assert((await Deno.stat(large)).size <= 20_000_001, "A follower would read zeros");
+    const [often, never] = [`${dir}/often`, `${dir}/never`];
+    await using one = await Running.writing(often, ["--flush-every", "100ms", "--no-sync"]);
+    await using other = await Running.writing(never, ["--flush-every", "0"]);
+    await Promise.all([one.send("line\n"), other.send("line\n")]);
+    const isWritten = async () => (await Deno.readTextFile(often)).startsWith("line\n");
+    await eventually(isWritten, "Not written");
+    assertEquals((await Deno.stat(never)).size, 0);
+    await Deno.remove(never);
+    const gone = `kept the first 5 bytes in ${never}, but that name is gone`;
+    assertStopped(await other.stop("SIGINT"), gone);
+  },
+);
 
 // ---- a source that fails ----------------------------------------------------------------------------------------
 
