@@ -18,21 +18,6 @@ export function firstWrong(bytes: Uint8Array, length: number, seed = 0, position
   return -1;
 }
 
-/** As {@linkcode firstWrong}, of a file, whatever its size; a file that is too short is wrong where it ends. */
-export async function firstWrongInFile(path: string, length: number, seed = 0): Promise<number> {
-  using file = await Deno.open(path);
-  const buffer = new Uint8Array(1 << 20);
-  for (let position = 0; position < length;) {
-    const wanted = Math.min(buffer.length, length - position);
-    const got = await file.read(buffer.subarray(0, wanted));
-    if (got === null) return position;
-    const wrong = firstWrong(buffer, got, seed, position);
-    if (wrong >= 0) return wrong;
-    position += got;
-  }
-  return -1;
-}
-
 /**
  * The position of the first byte from `from` on that is neither what belongs there nor zero; -1 where there is none.
  */

@@ -10,7 +10,7 @@ import {
 import { type DmaError, type DmaStreamWriter, ioStats } from "../../mod.ts";
 import { within } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
-import { content, firstWrongInFile } from "./content.ts";
+import { content, firstWrong } from "./content.ts";
 
 export const MiB = 1 << 20;
 
@@ -31,8 +31,9 @@ export async function finish(writer: DmaStreamWriter, end: number): Promise<void
 
 /** Throws unless the file has exactly this length and content. */
 export async function assertContent(path: string, length: number): Promise<void> {
-  assertEquals((await Deno.stat(path)).size, length, `The length of ${path}`);
-  assertEquals(await firstWrongInFile(path, length), -1, `The first wrong byte of ${path}`);
+  const bytes = await Deno.readFile(path);
+  assertEquals(bytes.length, length, `The length of ${path}`);
+  assertEquals(firstWrong(bytes, length), -1, `The first wrong byte of ${path}`);
 }
 
 export interface ExpectedFailure {
