@@ -1,13 +1,12 @@
-// Processes that lack io_uring, liburing, epoll, locked memory, privileges, threads, descriptors, /proc, or room in a
-// file: the module reports it, and works with the rest.
+// Processes that lack io_uring, liburing, epoll, locked memory, privileges, threads, descriptors or /proc: the module
+// reports it, and works with the rest.
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { EngineInfo } from "../../mod.ts";
 import { CLI } from "../cli/process.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { firstWrong } from "./content.ts";
-import { assertContent } from "./failed_writer.ts";
 import { engines, folderTest } from "./machine.ts";
 import { type ProgramOptions, resultOf, runProgram } from "./programs.ts";
 import { tool } from "./tools.ts";
@@ -227,31 +226,3 @@ engineTest(
     }
   },
 );
-
-// ---- no room in a file -----------------------------------------------------------------------------------------
-
-const LIMIT = 225_280;
-
-engineTest("at the limit of a file's size a writer fails for good, or the process ends", [
-  "prlimit",
-], async (folder, engine) => {
-  const path = `${folder}/file`;
-  const options = (trap: string) => ({
-    env: { DMA_ENGINE: engine },
-    wrapper: ["sh", "-c", `${trap} exec prlimit --fsize=${LIMIT} "$0" "$@"`],
-  });
-  const found = await resultOf("writeToLimit", [path], options("trap '' XFSZ;"));
-  const { code, op, sticky, used, flushed, bytesWritten } = found;
-  assertEquals({ code, op, sticky, used }, { code: "EFBIG", op: "write", sticky: true, used: 0 });
-  assert(bytesWritten > flushed + 4096, "No write was cut short");
-  assert(flushed > 150_000 && flushed <= LIMIT, `${flushed} bytes are flushed`);
-  await assertContent(path, flushed);
-
-  // Without a handler of SIGXFSZ.
-  const args = ["writeToLimit", path];
-  const { signal, stdout } = await runProgram("jobs", { ...options(""), args });
-  if (signal === null) assertStringIncludes(stdout, "EFBIG");
-  else assertEquals(signal, "SIGXFSZ");
-  // These bytes were synced.
-  assertEquals(firstWrong(await Deno.readFile(path), 150_000), -1);
-});

@@ -224,22 +224,6 @@ async function atomicWithoutProc(path: string, refused: string) {
   return { proc, names, after: namesNow() };
 }
 
-/** Writes a file up to the limit of its size. Resolves to the error, and whether every later call rejects with it. */
-async function writeToLimit(path: string) {
-  const options = { bufferSize: 64 * 1024, writeBehind: 2 };
-  const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-  await writer.write(content(0, 150_000));
-  await writer.sync({ tail: true });
-  const { code, op, message } = await writer.write(content(150_000, 150_000))
-    .then(() => writer.close()).then(() => ({} as DmaError), (error) => error);
-  const again = [writer.write(new Uint8Array(1)), writer.sync(), writer.close()]
-    .map((call) => call.then(() => "", (error) => error.message));
-  const sticky = (await Promise.all(again)).every((each) => each === message);
-  const { inFlight, poolBuffers, bytesWritten } = ioStats();
-  const used = inFlight + poolBuffers;
-  return { code, op, sticky, used, bytesWritten, flushed: writer.currentFlushedPos };
-}
-
 export const jobs = {
   allWork,
   atomicWithoutProc,
@@ -251,7 +235,6 @@ export const jobs = {
   noMoreThreads,
   swapped,
   withoutEpoll,
-  writeToLimit,
 };
 
 if (import.meta.main) {
