@@ -16,7 +16,7 @@ import { eventually } from "../support/descriptors.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
 import { ROOM, Script } from "./servers.ts";
-import { DELAY_MS } from "./try_servers.ts";
+import { DELAY_MS } from "./server_promises.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 

@@ -5,16 +5,13 @@ import { run } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { standInArguments } from "../setup/import_map.ts";
 import { isMounted } from "../setup/mounts.ts";
-import type { Outcome, Request } from "./server_promises.ts";
+import { DELAY_MS, type Outcome, type Request } from "./server_promises.ts";
 import { Mounted, type Server } from "./servers.ts";
 
 const program = fileURLToPath(new URL("server_promises.ts", import.meta.url));
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 const command = ["run", "-A", "--no-check", ...standInArguments(root), program];
-
-/** The time of a slow server for a request, in milliseconds: longer than the event loop is ever busy by itself. */
-export const DELAY_MS = 2000;
 
 /** Checks promises on each engine in a process of its own, and prints the outcomes. Returns whether everything holds. */
 async function check(

@@ -125,7 +125,7 @@ async function writeAt(generation: number, most: number): Promise<void> {
 
 /** Writes a file that is long enough for a kill in the middle, and does not close it. */
 async function writeToEnd(): Promise<void> {
-  const length = 1 + random.below(40_000_000);
+  const length = 1 + random.below(8_000_000);
   await write(1, 0, length);
   // The module's own listener was added before, so it runs first.
   addEventListener("unload", () => {
