@@ -2,7 +2,9 @@
 // properties of Object.prototype, and the module keeps using Deno's functions and classes.
 
 import { assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { engines } from "../faults/machine.ts";
+import { standInArguments } from "../setup/import_map.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
@@ -30,24 +32,26 @@ const tampering = {
     });`,
 };
 
-const allWork = new URL("../faults/programs/all_work.ts", import.meta.url).href;
+const jobs = new URL("../faults/programs/jobs.ts", import.meta.url).href;
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 for (const [name, tamper] of Object.entries(tampering)) {
   for (const engine of engines) {
     testInOneDirectory(`${name} lose nothing [${engine}]`, async (dir) => {
       const program = `
-        const { allWork } = await import("${allWork}");
+        const { allWork } = await import("${jobs}");
         ${tamper}
-        const { wrong, inFlight, info } = await allWork(directory);
+        const { wrong, used, info } = await allWork(directory);
         const file = await dma.DmaFile.open(directory + "/file", { write: true });
         await file.lock(true);
         const other = await dma.DmaFile.open(file.path);
         const locked = other.lock(true);
         await file.unlock();
         await locked;
-        console.log(wrong.join(), inFlight, info.engine);
+        console.log(wrong.join(), used, info.engine);
         Deno.exit();`;
       const { code, output } = await runChild(program, {
+        flags: ["-A", ...standInArguments(root)],
         env: { DMA_ENGINE: engine },
         shell: 'set -- timeout 60 "$@"',
         values: { directory: dir.path },

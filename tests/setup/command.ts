@@ -26,6 +26,9 @@ function decoded({ stdout: bytes, stderr: errors, ...rest }: Deno.CommandOutput)
  */
 export const searchPath = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
 
+/** Saved, because programs under test replace the global function. */
+const { setTimeout } = globalThis;
+
 export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
