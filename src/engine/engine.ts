@@ -7,8 +7,8 @@ import type { Counters } from "./counters.ts";
 import { performance } from "./event_loop.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
 
-/** The name of an engine. "scripted" is one of the tests. */
-export type EngineName = "io_uring" | "threads" | "scripted";
+/** The name of an engine. "simulated" is that of the tests. */
+export type EngineName = "io_uring" | "threads" | "simulated";
 
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {

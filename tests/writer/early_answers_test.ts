@@ -1,90 +1,86 @@
 // A server that ends writes before it has the bytes, and tells of a failure later: the flushed position follows its syncs.
-// A scripted engine has such a server, because no file system of the kernel is one. The simulator has its failures.
+// For these tests disks are such servers. The simulator has their failures.
 
-import { assertEquals } from "@std/assert";
-import { UNLIMITED } from "../../src/engine/buffer_budget.ts";
-import { truncateTo } from "../../src/file/cut.ts";
-import { Writer } from "../../src/writer/writer.ts";
-import { openScripted, turn } from "../support/scripted_engine.ts";
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { DISK } from "../../src/file/file_system.ts";
+import { chunksOf, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
+import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose } from "../support/interpose.ts";
+import { closeWith } from "./create.ts";
 
 const MIB = 1 << 20;
 
-/** A writer with two buffers in flight on a file of an early server, which is closed in the end. */
+/** Registers a test of a writer on a file of an early server, with two buffers in flight. */
 function testEarly(
   name: string,
   bufferSize: number,
-  fn: (parts: ReturnType<typeof make>) => Promise<void>,
+  fn: (writer: DmaStreamWriter) => Promise<void>,
 ): void {
-  Deno.test(`Writer: ${name}`, async () => {
-    const parts = make(bufferSize);
-    const { engine, writer } = parts;
-    await engine.drain();
-    await fn(parts);
-    await engine.drive(writer.close());
-    engine.assertIdle();
-    assertEquals(writer.flushedPosition, writer.position);
-  });
+  testDirectAndCached(name, async (dir) => {
+    const before = { ...DISK };
+    // As every such server of FUSE.
+    Object.assign(DISK, { confirmAfter: 16 * MIB, cutsDirty: false });
+    try {
+      const file = await DmaFile.create(dir.file("file"), { direct: "off" });
+      await fn(new DmaStreamWriter(file, { bufferSize, writeBehind: 2 }));
+    } finally {
+      Object.assign(DISK, before);
+    }
+  }, { where: isOnDisk });
 }
 
-function make(bufferSize: number) {
-  // As every such server of FUSE.
-  const fileSystem = { confirmAfter: 16 * MIB, cutsDirty: false };
-  const { engine, file } = openScripted({ direct: false, fileSystem });
-  const writer = new Writer(file, {
-    bufferSize,
-    writeBehind: 2,
-    budget: UNLIMITED,
-    position: 0,
-    append: false,
-    sizeHint: 0,
-    preallocate: bufferSize < MIB,
-    syncOnClose: true,
-    closeFile: false,
+/** Resolves when no operation is in flight. */
+const idle = () => eventually(() => engine.counters.inFlight === 0);
+
+testEarly("No write is in flight during the sync of a server", 4096, async (writer) => {
+  let [writing, syncing] = [0, 0];
+  let beside = false;
+  using _writes = interpose("write", ({ completion, pass }) => {
+    writing++;
+    beside ||= syncing > 0;
+    const complete = (result: number) => {
+      writing--;
+      completion.complete(result);
+    };
+    pass({}, { complete });
   });
-  const write = () => assertEquals(writer.write(new Uint8Array(bufferSize)), bufferSize);
-  /** Completes the only operation of that kind. */
-  const end = async (kind: "write" | "sync") => {
-    engine.complete(engine.only(kind));
-    await turn();
-  };
-  return { engine, file, writer, write, end };
-}
-
-testEarly("no write is in flight during the sync of a server", 1024, async (parts) => {
-  const { engine, writer, write, end } = parts;
-  write();
-  write();
-  const flushed = writer.flush(false, false);
-  await turn();
-  const [first, second] = engine.pendingOf("write");
-  engine.complete(first!);
-  write();
-  write();
-  engine.complete(second!);
-  assertEquals(engine.describePending(), "write 2048+1024");
-  await end("write");
-  assertEquals(engine.describePending(), "sync");
-  assertEquals(await engine.drive(flushed), 3072);
-});
-
-testEarly("the server is synced at intervals, even if no caller waits", 8 * MIB, async (parts) => {
-  const { engine, writer, write, end } = parts;
-  for (const asked of ["nothing", "sync"]) {
-    write();
-    await end("write");
-    assertEquals(engine.describePending(), asked);
+  using syncs = interpose("sync", ({ completion, pass }) => {
+    syncing++;
+    beside ||= writing > 0;
+    const complete = (result: number) => {
+      syncing--;
+      completion.complete(result);
+    };
+    pass({}, { complete });
+  });
+  const flushes: Promise<number>[] = [];
+  for (const chunk of chunksOf(pattern(400_000), 3000)) {
+    await writer.write(chunk);
+    flushes.push(writer.flushAligned());
   }
-  assertEquals(writer.flushedPosition, 0);
-  await end("sync");
-  assertEquals(writer.flushedPosition, 16 * MIB);
+  assertEquals((await Promise.all(flushes)).at(-1), writer.currentFlushedPos);
+  assert(syncs.count > 3 && !beside);
+  await closeWith(writer, pattern(400_000));
 });
 
-testEarly("what is written is flushed before a truncate takes it away", 1024, async (parts) => {
-  const { engine, file, writer, write, end } = parts;
-  write();
-  await end("write");
-  const truncated = truncateTo(file, 0);
-  await end("sync");
-  assertEquals([engine.only("truncate").length, writer.flushedPosition], [0, 1024]);
-  await engine.drive(truncated);
+testEarly("A server is synced at intervals, even if no caller waits", 8 * MIB, async (writer) => {
+  const chunk = new Uint8Array(8 * MIB);
+  await writer.write(chunk);
+  await idle();
+  assertEquals(writer.currentFlushedPos, 0);
+  await writer.write(chunk);
+  await eventually(() => writer.currentFlushedPos === 16 * MIB);
+  await closeWith(writer, new Uint8Array(16 * MIB));
+});
+
+testEarly("What is written is flushed before a truncate takes it away", 4096, async (writer) => {
+  await writer.write(pattern(4096));
+  await idle();
+  assertEquals(writer.currentFlushedPos, 0);
+  await writer.file.truncate(0);
+  assertEquals(writer.currentFlushedPos, 4096);
+  await closeWith(writer, new Uint8Array(0));
 });

@@ -31,7 +31,7 @@ export interface KernelOptions {
 }
 
 export class SimulatedKernel implements Engine {
-  readonly name = "scripted";
+  readonly name = "simulated";
   readonly endsWithProcess = true;
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
