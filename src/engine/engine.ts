@@ -1,5 +1,4 @@
-// The interface between this module and the kernel. KernelEngine implements it. Tests have other implementations, which
-// hold, reorder, shorten and fail operations.
+// The interface between this module and the kernel. KernelEngine implements it, and a kernel in memory in the tests.
 
 import type { DmaError } from "../errors.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
