@@ -11,10 +11,6 @@ export class Ranges {
     for (const [from, to] of ranges) this.add(from, to);
   }
 
-  get isEmpty(): boolean {
-    return this.#ranges.length === 0;
-  }
-
   /** The end of the last range; 0 if there is none. */
   get end(): number {
     return this.#ranges.at(-1)?.[1] ?? 0;
@@ -34,7 +30,7 @@ export class Ranges {
   }
 
   remove(from: number, to: number): void {
-    if (from >= to || this.isEmpty) return;
+    if (from >= to) return;
     this.#ranges = this.#ranges.flatMap(([start, end]) => {
       if (end <= from || start >= to) return [[start, end] as Range];
       return ([[start, from], [to, end]] as Range[]).filter(([start, end]) => start < end);

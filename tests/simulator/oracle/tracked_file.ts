@@ -36,11 +36,8 @@ export class TrackedFile {
   readonly reserves: Set<{ readonly end: number }> = new Set();
   /** The handle that set the current name, and must make it durable. */
   namer: object | undefined;
-  /**
-   * Bytes that failed syncs have dropped and that were not written again: before the current writer began, and since.
-   */
-  readonly #lost = new Ranges();
-  readonly losing: Ranges = new Ranges();
+  /** Whether a sync has failed. Later ones do not write the bytes that it has dropped: only new writers can sync. */
+  hasFailedSync = false;
   /**
    * The length of the file before other processes cut it. The module may mistake bytes up to there for space that it has
    * reserved (docs/limits.md).
@@ -64,12 +61,10 @@ export class TrackedFile {
     this.durable = new DurableFile(this.expected);
   }
 
-  /** A writer begins. It is not responsible for earlier losses. */
+  /** A writer begins. */
   begin(writer: WriterOracle): void {
     this.writers.add(writer);
     this.touches.beginWriter();
-    for (const [from, to] of this.losing) this.#lost.add(from, to);
-    this.losing.remove(0, Infinity);
   }
 
   /** A writer has ended. Its unflushed bytes may be in the file or not. */
@@ -143,9 +138,7 @@ export class TrackedFile {
 
   /** Makes the bytes of these ranges durable, and the size if given, except for bytes that are being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
-    const kept = new Ranges(...ranges);
-    kept.removeAll(this.#lost);
-    this.durable.promise(this.expected, kept, size);
+    this.durable.promise(this.expected, ranges, size);
     for (const [flight, end] of this.#flights) this.durable.mayPerform(flight, end);
   }
 
@@ -200,10 +193,8 @@ export class TrackedFile {
     const began = this.#syncs.get(flight);
     if (began === undefined) return;
     this.#syncs.delete(flight);
-    if (flight.result! < 0) {
-      // The bytes of running calls are lost too.
-      this.losing.add(0, Math.max(this.expected.end, this.view.size));
-    } else this.touches.sync(began);
+    if (flight.result! < 0) this.hasFailedSync = true;
+    else this.touches.sync(began);
   }
 
   /** A server has lost unsynced bytes of completed writes, and perhaps the length. Flushed bytes cannot be lost. */
@@ -229,8 +220,6 @@ export class TrackedFile {
 
   #noteChange(from: number, to: number): void {
     this.touches.add(from, to, !this.isClaimed(from, to));
-    this.#lost.remove(from, to);
-    this.losing.remove(from, to);
     if (to > this.view.size) this.touches.resize();
   }
 

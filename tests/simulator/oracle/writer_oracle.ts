@@ -227,7 +227,8 @@ export class WriterOracle {
     for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
     const isWhole = expected.end === file.view.size && file.isLengthLeftAlone &&
       touches.areWritersSince(since) && unsyncedPastWriters.length === 0;
-    file.promise(certain, isWhole ? expected.end : undefined);
+    const ranges = file.hasFailedSync ? certain.within(this.start, this.flushed) : certain;
+    file.promise(ranges, isWhole ? expected.end : undefined);
   }
 
   #leave(end: WriterEnd): void {

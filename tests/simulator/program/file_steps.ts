@@ -235,8 +235,7 @@ function beginSync({ session: { oracle }, tracked }: Handle): () => void {
   const certain = tracked.certain();
   const { size } = tracked.view;
   return () => {
-    // No later sync writes the bytes that a failed one has dropped.
-    if (!tracked.losing.isEmpty) return;
+    if (tracked.hasFailedSync) return;
     const now = tracked.certainSince(since, false);
     const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
     const isExact = tracked.touches.isSizeStable(since) && !tracked.isBusy;
