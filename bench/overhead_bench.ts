@@ -14,30 +14,15 @@ const parked = Deno.dlopen("libc.so.6", {
 });
 
 const CALLS = 1000;
-const calls = `${CALLS.toLocaleString("en-US")} calls`;
 
-Deno.bench({
-  group: calls,
-  baseline: true,
-  name: "JavaScript",
-  fn() {
+benchWays(`${CALLS.toLocaleString("en-US")} calls`, { n: 200, warmup: 20 }, {
+  "JavaScript": () => {
     for (let left = CALLS; left > 0; left--) Math.abs(-left);
   },
-});
-
-Deno.bench({
-  group: calls,
-  name: "FFI",
-  fn() {
+  "FFI": () => {
     for (let left = CALLS; left > 0; left--) libc.symbols.abs(-left);
   },
-});
-
-Deno.bench({
-  group: calls,
-  name: "FFI on a thread, one after the other",
-  n: 20,
-  async fn() {
+  "FFI on a thread, one after the other": async () => {
     for (let left = CALLS; left > 0; left--) await parked.symbols.abs(-left);
   },
 });
