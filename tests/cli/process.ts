@@ -94,7 +94,13 @@ export class Running implements AsyncDisposable {
     return await this.ended;
   }
 
+  /** Ends it, however it is. */
   async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
     await this.#stdin.abort().catch(() => {});
     await this.ended;
   }
