@@ -2,29 +2,20 @@
 // each file system that this machine can make. Settings take turns within a round. Medians over the rounds are printed as
 // a Markdown table.
 //
-//   deno run -A bench/defaults.ts [--size=512] [--rounds=3] [--dirs=a,b] [--only=REGEXP]
+//     deno task bench:defaults [--size=512MiB] [--rounds=3] [--dir=a,b] [--only=NAME,...]
 //
-// --size is in MiB. --dirs measures directories instead of images. --only chooses settings by their names.
+// --dir measures directories instead of images. --only chooses settings by the beginning of their names.
 
-import { parseArgs } from "node:util";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, engineInfo } from "../mod.ts";
 import { markdownTable } from "./harness/markdown.ts";
+import { parseOptions } from "./harness/options.ts";
 import { median } from "./harness/statistics.ts";
+import { MIB } from "./harness/units.ts";
 import { warmStream } from "./programs/measure.mjs";
 import { makeWorkDirectory, mountFileSystems, takeDown } from "../tests/setup/file_systems.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    size: { type: "string", default: "512" },
-    rounds: { type: "string", default: "3" },
-    dirs: { type: "string" },
-    only: { type: "string", default: "" },
-  },
-});
-const MIB = 1 << 20;
-const size = Number(values.size) * MIB;
-const rounds = Number(values.rounds);
+const options = parseOptions(Deno.args, { rounds: 3, size: "512MiB" });
+const { size, rounds, only } = options;
 const CHUNK = 64 * 1024;
 
 interface Setting {
@@ -50,7 +41,8 @@ function settings(): Setting[] {
     }
     all.push({ name: `50 writers, 1024 KiB × 4${moved}`, writers: 50, options: { preallocate } });
   }
-  return all.filter(({ name }) => new RegExp(values.only).test(name));
+  const isChosen = (name: string) => only.some((beginning) => name.startsWith(beginning));
+  return only.length === 0 ? all : all.filter(({ name }) => isChosen(name));
 }
 
 /** Writes one file, durably. */
@@ -96,9 +88,9 @@ async function measure(directories: Map<string, string>): Promise<void> {
 
 const work = await makeWorkDirectory();
 try {
-  const directories = new Map([["this disk", values.dirs?.split(",")[0] ?? "/var/tmp"]]);
-  if (values.dirs) { for (const dir of values.dirs.split(",")) directories.set(dir, dir); }
-  else {
+  const directories = new Map(options.directories.map((path) => [path, path]));
+  if (directories.size === 0) {
+    directories.set("this disk", options.directory);
     const { mounted } = await mountFileSystems(work, new AbortController().signal);
     for (const path of mounted) {
       const label = path.slice(path.lastIndexOf("/") + 1);

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly only: readonly string[];
   /** The directory of the files. Its disk is measured. */
   readonly directory: string;
+  /** All directories that were given, if a benchmark takes several. */
+  readonly directories: readonly string[];
   /** Seconds to wait, before each run, until the machine is idle. */
   readonly patience: number;
   /** Whether to make a disk faster than the CPU. */
@@ -24,11 +26,11 @@ export interface BenchOptions {
 }
 
 const USAGE = `Options:
-  --size=1GiB       bytes of the file
+  --size=1GiB       bytes of the file (for the defaults: 512MiB)
   --most=64GiB      bytes of the largest file, if files grow
-  --rounds=N        times that each contestant runs (default: 5; with growing scale: 3)
+  --rounds=N        times that each contestant runs (default: 5; for defaults and scale: 3)
   --only=write,...  groups or contestants, by the beginning of their names
-  --dir=/var/tmp    directory of the files: its disk is measured
+  --dir=/var/tmp    directory of the files: its disk is measured (for the defaults: several)
   --fast            use a disk in memory that is faster than the CPU (as root)
   --patience=5      seconds to wait, before each run, until the machine is idle
   --name=DATE       name of the result files`;
@@ -36,7 +38,8 @@ const USAGE = `Options:
 /** Parses the command line. If it is wrong, prints the usage and ends the process. */
 export function parseOptions(
   args: readonly string[],
-  { rounds = 5, suffix = "" }: { rounds?: number; suffix?: string } = {},
+  { rounds = 5, size = "1GiB", suffix = "" }: { rounds?: number; size?: string; suffix?: string } =
+    {},
 ): BenchOptions {
   const refuse = (reason: string) => {
     console.error(`${reason}\n\n${USAGE}`);
@@ -44,12 +47,11 @@ export function parseOptions(
   };
   const text = (otherwise: string) => ({ type: "string", default: otherwise }) as const;
   const options = {
-    size: text("1GiB"),
+    size: text(size),
     most: text("64GiB"),
     rounds: text(`${rounds}`),
     only: text(""),
-    // TMPDIR may be on tmpfs, where no disk would be measured.
-    dir: text("/var/tmp"),
+    dir: text(""),
     patience: text("5"),
     fast: { type: "boolean", default: false },
     name: text(""),
@@ -70,7 +72,9 @@ export function parseOptions(
     most: checked("most", parseSize(values.most)),
     rounds: checked("rounds", Number.isInteger(count) ? count : NaN),
     only: only.split(",").filter(Boolean),
-    directory: dir,
+    // TMPDIR may be on tmpfs, where no disk would be measured.
+    directory: dir || "/var/tmp",
+    directories: dir.split(",").filter(Boolean),
     patience: checked("patience", Number(values.patience)),
     fast,
     name: name || `${new Date().toISOString().slice(0, 10)}${suffix}${fast ? "-fast" : ""}`,
