@@ -15,7 +15,8 @@ const folders = ["tests", "examples", "bench", "demo", "ffi"];
 
 /** Runs one check, and shows its output. */
 async function check(args: readonly string[]): Promise<boolean> {
-  console.log(`# deno ${args.join(" ")}`);
+  const shown = args.filter((arg) => !arg.startsWith("--import-map="));
+  console.log(`# deno ${shown.join(" ")}`);
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: root,
