@@ -3,6 +3,7 @@
 //   deno task simulate --minutes 1            new programs for so long
 // deno task simulate --seed 5 --trace       one program, with every event
 //   deno task simulate --seed 5 --steps 0,3   only these steps of it
+//   deno task simulate --real DIRECTORY       programs whose operations the real kernel performs there too
 // deno task simulate --controls             modules with a mistake, each of which must be found in that time
 //   deno task simulate --controls "short write"    only those with these words in their names
 
@@ -24,6 +25,7 @@ function read() {
       minutes: { type: "string", default: "1" },
       seed: { type: "string" },
       steps: { type: "string" },
+      real: { type: "string" },
       trace: { type: "boolean", default: false },
       controls: { type: "boolean", default: false },
     },
@@ -42,10 +44,11 @@ function numberOf(name: string, text: string): number {
 async function runOne(
   seed: number,
   steps: string | undefined,
+  real: string | undefined,
   traces: boolean,
 ): Promise<boolean> {
   const wanted = steps?.split(",").map((step) => numberOf("steps", step));
-  const runner = await Runner.load();
+  const runner = await Runner.load([], real);
   const trace = traces ? (line: string) => console.log(line) : undefined;
   const result = await runner.run(seed, wanted, trace);
   console.log(describeTally(result));
@@ -54,13 +57,13 @@ async function runOne(
 }
 
 /** Runs new programs. Returns whether all of them kept every promise. */
-async function runMany(minutes: number): Promise<boolean> {
+async function runMany(minutes: number, real: string | undefined): Promise<boolean> {
   const first = Math.floor(Math.random() * 2 ** 40);
   console.log(`Seeds from ${first} on, for ${minutes} minutes`);
   const milliseconds = minutes * 60_000;
-  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds });
+  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds, real });
   for (const failure of failures) {
-    console.log(`\n${failure.message}\n  ${commandOf(failure)}`);
+    console.log(`\n${failure.message}\n  ${commandOf(failure, real)}`);
   }
   const perMinute = Math.round(tally.operations / minutes).toLocaleString("en");
   console.log(`${describeTally(tally)}; ${perMinute} operations a minute`);
@@ -87,11 +90,11 @@ async function runControls(minutes: number, words: readonly string[]): Promise<b
 
 if (import.meta.main) {
   const { values, positionals } = read();
-  const { minutes, seed, steps, trace } = values;
+  const { minutes, seed, steps, real, trace } = values;
   const kept = values.controls
     ? await runControls(numberOf("minutes", minutes), positionals)
     : seed === undefined
-    ? await runMany(numberOf("minutes", minutes))
-    : await runOne(numberOf("seed", seed), steps, trace);
+    ? await runMany(numberOf("minutes", minutes), real)
+    : await runOne(numberOf("seed", seed), steps, real, trace);
   Deno.exit(kept ? 0 : 1);
 }

@@ -2,15 +2,22 @@
 // simulate` runs more of them.
 
 import { assert, assertEquals } from "@std/assert";
+import { AT_FDCWD, O_CREAT } from "../../src/engine/linux.ts";
+import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { controls } from "./controls.ts";
+import { DescriptorTable } from "./kernel/descriptors.ts";
+import { DirectoryTree } from "./kernel/directory_tree.ts";
+import { flightOf } from "./kernel/flight.ts";
+import { Mirror } from "./kernel/mirror.ts";
 import { promises } from "./oracle/promises.ts";
 import { loadModule } from "./run/module.ts";
 import { commandOf, findControl, type Report, simulateInWorkers } from "./run/workers.ts";
 import { seeds } from "./seeds.ts";
 
-/** The time for new programs. */
+/** The time for new programs, and for those on a real file system. */
 const NEW_MS = 25_000;
+const REAL_MS = 1000;
 
 /**
  * About one new program in 100,000 breaks a rule. The suite prints the command that repeats it, and it must be examined.
@@ -30,8 +37,8 @@ const quick: ReadonlySet<string> = new Set([
 
 const ignore = !engineIsOfNoConcern;
 
-function shown({ failures }: Report): string {
-  const lines = failures.map((each) => `${each.message}\n  ${commandOf(each)}`);
+function shown({ failures }: Report, real?: string): string {
+  const lines = failures.map((each) => `${each.message}\n  ${commandOf(each, real)}`);
   return lines.join("\n");
 }
 
@@ -59,6 +66,29 @@ Deno.test({
     assert(report.failures.length <= MOST_OPEN, shown(report));
   },
 });
+
+testInEachDirectory("The real kernel does to files what the simulated one does", async (dir) => {
+  const runs = { seeds: newSeed(), milliseconds: REAL_MS, real: dir.path };
+  const report = await simulateInWorkers(runs, 1);
+  assert(report.tally.programs > 0);
+  assertEquals(shown(report, dir.path), "");
+}, { bothEngines: false });
+
+testInOneDirectory("A difference between the kernels is found", ({ path }) => {
+  const mirror = new Mirror(path);
+  const tree = new DirectoryTree();
+  const disk = tree.makeDirectory(tree.root, "disk");
+  mirror.begin(tree, "/disk");
+  const open = { op: "open", directory: AT_FDCWD, name: "/disk/one", mode: 0o600 } as const;
+  const perform = (flags: number, result: number) => {
+    const flight = flightOf({ ...open, flags }, new DescriptorTable(false, 1), tree);
+    return mirror.perform({ ...flight, result });
+  };
+  assertEquals(perform(0, 3), "the real kernel returns -2, and not 3");
+  assertEquals(perform(O_CREAT, 3), undefined);
+  tree.place(disk, "two", tree.makeFile());
+  assertEquals(mirror.end(), "/disk has one, and not two");
+}, { bothEngines: false });
 
 Deno.test({
   name: "Every mistake can be made in the module as it is",

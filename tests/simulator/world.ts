@@ -4,7 +4,7 @@ import { Clock } from "./kernel/clock.ts";
 import { DescriptorTable } from "./kernel/descriptors.ts";
 import { DirectoryTree } from "./kernel/directory_tree.ts";
 import { Faults } from "./kernel/faults.ts";
-import { drawFileSystem, type FileSystemKind } from "./kernel/file_systems.ts";
+import { aDisk, drawFileSystem, type FileSystemKind } from "./kernel/file_systems.ts";
 import { type KernelOptions, SimulatedKernel } from "./kernel/simulated_kernel.ts";
 import { bytesOf } from "./program/bytes.ts";
 import type { Random } from "./random.ts";
@@ -28,7 +28,8 @@ const ROOT = "disk";
 
 let lastMount = 0n;
 
-export interface WorldOptions extends Pick<KernelOptions, "random" | "violated" | "trace"> {
+export interface WorldOptions
+  extends Pick<KernelOptions, "random" | "violated" | "trace" | "mirror"> {
   /** Whether faults may occur. */
   readonly faulty: boolean;
 }
@@ -43,8 +44,9 @@ export class World {
   readonly tree: DirectoryTree = new DirectoryTree();
   readonly descriptors: DescriptorTable;
 
-  constructor({ random, violated, trace, faulty }: WorldOptions) {
-    this.kind = drawFileSystem(random);
+  constructor({ random, violated, trace, faulty, mirror }: WorldOptions) {
+    const kind = drawFileSystem(random);
+    this.kind = mirror ? aDisk : kind;
     this.clock = new Clock(random.fork());
     this.#populate(random);
     this.faults = new Faults(random.fork(), faulty);
@@ -52,11 +54,12 @@ export class World {
     const budget = random.pick(BUDGETS);
     const reuses = random.chance(0.5);
     // Without free descriptors the module cannot read the name of the server.
-    const isShort = random.chance(0.1) && !this.answersEarly;
+    const isShort = random.chance(0.1) && !this.answersEarly && !mirror;
     this.descriptors = new DescriptorTable(reuses, isShort ? random.between(2, 10) : 1000);
-    const { kind, tree, descriptors, clock, faults } = this;
-    const mount = { kind, tree, mountId: ++lastMount };
-    const options = { mount, descriptors, clock, faults, budget, random: own, violated, trace };
+    const { tree, descriptors, clock, faults } = this;
+    const mount = { kind: this.kind, tree, mountId: ++lastMount };
+    const shared = { mount, descriptors, clock, faults, mirror, budget };
+    const options = { ...shared, random: own, violated, trace };
     this.kernel = new SimulatedKernel(options);
   }
 

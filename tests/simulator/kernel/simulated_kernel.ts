@@ -14,6 +14,7 @@ import type { Mount } from "./file_systems.ts";
 import { describe, type Flight, type FlightObserver, flightOf } from "./flight.ts";
 import { Judge } from "./judge.ts";
 import { SimulatedMemory } from "./memory.ts";
+import type { Mirror } from "./mirror.ts";
 import { SystemCalls } from "./system_calls.ts";
 
 export interface KernelOptions {
@@ -21,6 +22,8 @@ export interface KernelOptions {
   readonly descriptors: DescriptorTable;
   readonly faults: Faults;
   readonly clock: Clock;
+  /** Performs each operation on the real kernel too. */
+  readonly mirror: Mirror | undefined;
   /** The memory budget of streams. */
   readonly budget: number;
   readonly random: Random;
@@ -127,7 +130,7 @@ export class SimulatedKernel implements Engine {
 
   /** Performs an operation, which may fail. The module does not know its result yet. */
   #perform(flight: Flight, target: FaultTarget): void {
-    const { mount, faults } = this.#options;
+    const { mount, faults, mirror, violated } = this.#options;
     const { operation } = flight;
     const lacksCache = target === "openDirectoryNow" && mount.kind.lacks.has("cached lookup");
     const length = "length" in operation ? operation.length : 0;
@@ -144,6 +147,8 @@ export class SimulatedKernel implements Engine {
       faults.happened.push({ target: "open", errno: EMFILE });
     }
     flight.result = result;
+    const difference = mirror?.perform(flight);
+    if (difference) violated(`${describe(operation)}: ${difference}`);
     this.observer?.performed(flight);
   }
 

@@ -1,10 +1,11 @@
 // Runs programs in this isolate, one after the other.
 
 import { type PromiseName, Violation } from "../oracle/promises.ts";
+import { Mirror } from "../kernel/mirror.ts";
 import { makeDeterministic } from "./deterministic.ts";
-import { type Change, type LoadedModule, loadModule } from "./module.ts";
-import type { Finalizers } from "../program/finalizers.ts";
-import { programOf, simulate, type SimulationResult } from "./simulate_program.ts";
+import type { Program } from "../program/steps.ts";
+import { type Change, loadModule } from "./module.ts";
+import { programOf, type Setting, simulate, type SimulationResult } from "./simulate_program.ts";
 
 /** A program that broke a promise. */
 export interface Failure {
@@ -19,19 +20,25 @@ export interface Failure {
 /** Runs programs over one loaded module. An isolate has one runner. */
 export class Runner {
   readonly #changes: readonly Change[];
-  readonly #finalizers: Finalizers;
-  #module: LoadedModule;
+  #setting: Setting;
 
-  private constructor(changes: readonly Change[], finalizers: Finalizers, module: LoadedModule) {
+  private constructor(changes: readonly Change[], setting: Setting) {
     this.#changes = changes;
-    this.#finalizers = finalizers;
-    this.#module = module;
+    this.#setting = setting;
   }
 
-  /** Makes this isolate deterministic, and loads the module with these changes. */
-  static async load(changes: readonly Change[] = []): Promise<Runner> {
+  /**
+   * Makes this isolate deterministic, and loads the module with these changes. Each operation is performed in the
+   * directory `real` too, if there is one.
+   */
+  static async load(changes: readonly Change[] = [], real?: string): Promise<Runner> {
+    const mirror = real === undefined ? undefined : new Mirror(real);
     const finalizers = makeDeterministic();
-    return new Runner(changes, finalizers, await loadModule(changes));
+    return new Runner(changes, { module: await loadModule(changes), finalizers, mirror });
+  }
+
+  #programOf(seed: number, steps?: readonly number[]): Program {
+    return programOf(seed, steps, this.#setting.mirror !== undefined);
   }
 
   /** Runs the program of a seed, or these steps of it. */
@@ -40,10 +47,11 @@ export class Runner {
     steps?: readonly number[],
     trace?: (line: string) => void,
   ): Promise<SimulationResult> {
-    const program = programOf(seed, steps);
-    const result = await simulate(seed, program, this.#module, this.#finalizers, trace);
+    const result = await simulate(seed, this.#programOf(seed, steps), this.#setting, trace);
     // The module still has the files that a program has left open.
-    if (result.failure) this.#module = await loadModule(this.#changes, true);
+    if (result.failure) {
+      this.#setting = { ...this.#setting, module: await loadModule(this.#changes, true) };
+    }
     return result;
   }
 
@@ -52,7 +60,7 @@ export class Runner {
     const promise = brokenPromise(failure);
     let { message } = failure;
     if (!shrinks) return { seed, message, promise, steps: undefined };
-    const steps = await shrink(programOf(seed).steps.map(({ id }) => id), async (fewer) => {
+    const steps = await shrink(this.#programOf(seed).steps.map(({ id }) => id), async (fewer) => {
       const again = (await this.run(seed, fewer)).failure;
       const isSame = again !== undefined && brokenPromise(again) === promise;
       if (isSame) message = again.message;

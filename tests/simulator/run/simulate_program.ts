@@ -1,7 +1,8 @@
-// Runs one program on a simulated kernel, where its seed determines everything, or on the real one.
+// Runs one program on a simulated kernel, where its seed determines everything.
 
 import { setImmediate } from "node:timers";
 import type { Clock } from "../kernel/clock.ts";
+import type { Mirror } from "../kernel/mirror.ts";
 import { Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Finalizers } from "../program/finalizers.ts";
@@ -45,18 +46,27 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The program of a seed, or some of its steps. */
-export function programOf(seed: number, wanted?: readonly number[]): Program {
+/** The program of a seed, or some of its steps. With `isAlone` no other process changes its files. */
+export function programOf(seed: number, wanted?: readonly number[], isAlone = false): Program {
   const program = generate(new Random(seed).fork(), new Random(-seed));
-  if (!wanted) return program;
-  return { ...program, steps: program.steps.filter(({ id }) => wanted.includes(id)) };
+  const steps = program.steps.filter(({ id, action }) =>
+    (wanted?.includes(id) ?? true) && !(isAlone && action.do === "another process")
+  );
+  return { ...program, steps };
+}
+
+/** The module under test, and what its programs run on. */
+export interface Setting {
+  readonly module: LoadedModule;
+  readonly finalizers: Finalizers;
+  /** With a real file system there are no faults, and no other processes. */
+  readonly mirror: Mirror | undefined;
 }
 
 export async function simulate(
   seed: number,
   program: Program,
-  module: LoadedModule,
-  finalizers: Finalizers,
+  { module, finalizers, mirror }: Setting,
   trace?: (line: string) => void,
 ): Promise<SimulationResult> {
   const random = new Random(seed);
@@ -67,10 +77,12 @@ export async function simulate(
     });
   const world = new World({
     random: random.fork(),
-    faulty: random.chance(0.8),
+    faulty: random.chance(0.8) && !mirror,
     violated,
     trace,
+    mirror,
   });
+  mirror?.begin(world.tree, world.root);
   trace?.(`file system: ${world.description}`);
   const oracle = new Oracle(world, random.fork());
   module.substituteEngine(world.kernel);
@@ -107,6 +119,8 @@ export async function simulate(
     globalThis.removeEventListener("unhandledrejection", onRejection);
     world.clock.stop();
     world.kernel.dispose();
+    const difference = mirror?.end();
+    if (difference) violated(`at the end ${difference}`);
     finalizers.clear();
     module.substituteEngine(undefined);
   }

@@ -8,8 +8,8 @@ import type { Order, Report } from "./workers.ts";
 const MOST_FAILURES = 5;
 
 async function run({ runs, index, stride, current }: Order): Promise<Report> {
-  const { seeds, milliseconds, changes, stopsAtFirst = false } = runs;
-  const runner = await Runner.load(changes);
+  const { seeds, milliseconds, changes, stopsAtFirst = false, real } = runs;
+  const runner = await Runner.load(changes, real);
   const report: Report = { tally: newTally(), failures: [] };
   // performance.now() stands still here.
   const until = Date.now() + milliseconds;

@@ -15,6 +15,8 @@ export interface Runs {
   readonly milliseconds: number;
   /** The mistakes in the module. */
   readonly changes?: readonly Change[];
+  /** The directory in which each operation is performed on the real kernel too. */
+  readonly real?: string | undefined;
   /** Whether to stop at the first failure, without reducing it. */
   readonly stopsAtFirst?: boolean;
 }
@@ -102,9 +104,10 @@ export async function findControls(
 // ---- text ---------------------------------------------------------------------------------------------------------
 
 /** The command that repeats a failed program. */
-export function commandOf({ seed, steps }: Failure): string {
+export function commandOf({ seed, steps }: Failure, real?: string): string {
   const chosen = steps === undefined ? "" : ` --steps ${steps.join(",")}`;
-  return `deno task simulate --seed ${seed}${chosen} --trace`;
+  const where = real === undefined ? "" : ` --real ${real}`;
+  return `deno task simulate --seed ${seed}${chosen}${where} --trace`;
 }
 
 export function describeTally({ programs, operations, faults, cuts }: Tally): string {
