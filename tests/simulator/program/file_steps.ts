@@ -23,9 +23,7 @@ interface Opening {
   readonly direct: "prefer" | "off" | "require";
 }
 
-interface Creation extends Pick<Opening, "path" | "read" | "direct"> {
-  readonly atomic: boolean;
-}
+type Creation = Pick<Opening, "path" | "read" | "direct">;
 
 function direct(random: Random): Opening["direct"] {
   return random.weighted([[4, "prefer"], [1, "off"], [0.5, "require"]]);
@@ -87,13 +85,6 @@ function createAtomic(slot: Slot, action: Creation): Promise<void> {
     },
     failed: () => oracle.temporaries--,
   });
-}
-
-function create(slot: Slot, action: Creation): Over {
-  if (action.atomic) return createAtomic(slot, action);
-  const { path, read, direct } = action;
-  const created = { write: true, create: "yes", truncate: true, append: false } as const;
-  return openNamed(slot, { ...created, path, read, direct }, true);
 }
 
 /** Opens or creates a file; with `byCreate` by DmaFile.create. */
@@ -170,12 +161,20 @@ function handleOf(
 }
 
 export const openingSteps = {
-  create: opening(2.4, (random) => ({
-    path: path(random),
-    atomic: random.chance(0.35),
-    read: random.chance(0.9),
-    direct: direct(random),
-  }), create),
+  create: opening(
+    2.4,
+    (random) => ({
+      path: path(random),
+      atomic: random.chance(0.35),
+      read: random.chance(0.9),
+      direct: direct(random),
+    }),
+    (slot, { atomic, ...action }) => {
+      if (atomic) return createAtomic(slot, action);
+      const created = { write: true, create: "yes", truncate: true, append: false } as const;
+      return openNamed(slot, { ...created, ...action }, true);
+    },
+  ),
   open: opening(2.4, drawOpening, openNamed),
   temp: opening(0.3, nothing, openTemporary),
   "close file": onFile(1.5, (random) => ({ twice: random.chance(0.2) }), closeFile),
