@@ -36,26 +36,20 @@ function testEarly(
 const idle = () => eventually(() => engine.counters.inFlight === 0);
 
 testEarly("No write is in flight during the sync of a server", 4096, async (writer) => {
-  let [writing, syncing] = [0, 0];
+  const inFlight = { write: 0, sync: 0 };
   let beside = false;
-  using _writes = interpose("write", ({ completion, pass }) => {
-    writing++;
-    beside ||= syncing > 0;
-    const complete = (result: number) => {
-      writing--;
-      completion.complete(result);
-    };
-    pass({}, { complete });
-  });
-  using syncs = interpose("sync", ({ completion, pass }) => {
-    syncing++;
-    beside ||= writing > 0;
-    const complete = (result: number) => {
-      syncing--;
-      completion.complete(result);
-    };
-    pass({}, { complete });
-  });
+  const watch = (name: "write" | "sync", other: "write" | "sync") =>
+    interpose(name, ({ completion, pass }) => {
+      inFlight[name]++;
+      beside ||= inFlight[other] > 0;
+      const complete = (result: number) => {
+        inFlight[name]--;
+        completion.complete(result);
+      };
+      pass({}, { complete });
+    });
+  using _writes = watch("write", "sync");
+  using syncs = watch("sync", "write");
   const flushes: Promise<number>[] = [];
   for (const chunk of chunksOf(pattern(400_000), 3000)) {
     await writer.write(chunk);
