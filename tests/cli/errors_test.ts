@@ -172,8 +172,9 @@ testDma("dma reports a limit on the size of files", async (dir) => {
   assertEquals([read.code, read.stderr], [1, `${error}\n`]);
 }, { bothEngines: true });
 
-testOnce("remedyFor() knows errors that need a special machine", async () => {
-  const dir = await Deno.makeTempDir({ prefix: "it's " });
+testDma("remedyFor() knows errors that need a special machine", async (parent) => {
+  const dir = `${parent}/it's`;
+  await Deno.mkdir(dir);
   const [dest, missing] = [`${dir}/out`, `${dir}/missing`];
   const [folder, file] = [quoted(dir), quoted(dest)];
   await Deno.writeTextFile(dest, "");
@@ -197,7 +198,6 @@ testOnce("remedyFor() knows errors that need a special machine", async () => {
   for (const other of [new Error("anything"), "no error at all"]) {
     assertEquals(remedyFor(other, at), undefined);
   }
-  await Deno.remove(dir, { recursive: true });
 });
 
 // ---- names ------------------------------------------------------------------------------------------------------
