@@ -119,7 +119,9 @@ async function makeDisk(deno: string, directory: string): Promise<void> {
   await Deno.mkdir(`${content}/project`, { recursive: true });
   await Deno.mkdir(`${content}/t`);
   await Deno.rename(deno, `${content}/deno`);
-  const project = ["mod.ts", "src", "ffi", "tests", "deno.json"].map((name) => `${root}/${name}`);
+  const project = ["mod.ts", "src", "ffi", "cli", "tests", "deno.json"].map((name) =>
+    `${root}/${name}`
+  );
   await runOrThrow("cp", ["-r", ...project, `${content}/project`]);
   const imports = offlineImports(`${content}/project`, "/mnt/project");
   await Deno.writeTextFile(`${content}/import_map.json`, JSON.stringify({ imports }));
