@@ -104,6 +104,28 @@ testInOneDirectory("A test that calls Deno.exit can open files after it", async 
   assertEquals((await Deno.stat(dir.file("open"))).size, 3_000_001);
 });
 
+testInOneDirectory("Tests that use files leave nothing to Deno's sanitizers", async (dir) => {
+  const program = dir.file("many_test.ts");
+  // A thread waits for completions until there were 400 wake-ups.
+  await Deno.writeTextFile(
+    program,
+    `
+    import { DmaFile } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
+    const path = ${JSON.stringify(dir.file("file"))};
+    for (let count = 0; count < 200; count++) {
+      Deno.test("test " + count, async () => {
+        await Promise.all(Array.from({ length: 20 }, async (_, index) => {
+          const { writable } = await DmaFile.create(path + index);
+          await writable.write(new Uint8Array(5000));
+          await writable.close();
+        }));
+      });
+    }`,
+  );
+  const output = await runOrThrow(Deno.execPath(), ["test", "-A", "--no-check", program]);
+  assertStringIncludes(output, "200 passed");
+});
+
 for (const exitTimeout of [5000, 0]) {
   const what = exitTimeout ? "is waited for" : "keeps its memory if it takes too long";
   unloadTest(
