@@ -3,8 +3,8 @@
 //   deno run -A tests/mounts/server_promises.ts '{"path":"/mnt/x"}'
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamWriter, engineInfo } from "../../mod.ts";
-import { pause, within } from "../setup/command.ts";
+import { DmaFile, DmaStreamWriter, engineInfo, ioStats } from "../../mod.ts";
+import { pause, run, within } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { clientPromises } from "./client_promises.ts";
@@ -40,38 +40,38 @@ const LONGEST_SECONDS = 300;
 /** The time of a slow server for a request, in milliseconds. */
 export const DELAY_MS = 2000;
 
-/** After so long a stopped server always continues, because an event loop that hangs cannot resume it. */
+/** The time after which a stopped server continues in any case. */
 const RESCUE_SECONDS = 10;
 
 /** Servers are stopped one after the other, because each may use two thirds of the free threads. */
 let standing: Promise<unknown> = Promise.resolve();
 
-function signal(processes: readonly number[], signal: Deno.Signal): void {
-  for (const pid of processes) {
-    try {
-      Deno.kill(pid, signal);
-    } catch {
-      // It has ended.
-    }
-  }
+/** Shell commands that stop and resume a file system or its server. */
+export interface Hang {
+  readonly stop: string;
+  readonly resume: string;
 }
 
-/** The event loop and files elsewhere continue while a server is stopped, or takes its time for every request. */
-async function standStill({ path, processes = [] }: Request): Promise<void> {
+/** The event loop and files elsewhere continue while a file system stands still, or takes its time for every request. */
+export async function standStill(path: string, hang?: Hang): Promise<void> {
   const bytes = pattern(100_001);
   const at = (name: string) => `${path}/${name}`;
+  const options = { bufferSize: 65_536, writeBehind: 2 };
+  const create = async (name: string) =>
+    new DmaStreamWriter(await DmaFile.create(at(name)), options);
   await Deno.writeFile(at("old"), bytes);
   const file = await DmaFile.open(at("old"), { write: true });
   const target = await DmaFile.create(at("target"));
   const moved = await DmaFile.create(at("moved"));
-  const writers = await Promise.all(["0", "1", "2"].map(async (name) => {
-    return (await DmaFile.create(at(name))).writable;
-  }));
-  const rescue = `sleep ${RESCUE_SECONDS}; kill -CONT ${processes.join(" ")}`;
-  const rescuer = processes.length > 0
-    ? new Deno.Command("sh", { args: ["-c", rescue] }).spawn()
-    : undefined;
-  signal(processes, "SIGSTOP");
+  const writers = await Promise.all(["0", "1", "2"].map(create));
+  const aborted = await create("aborted");
+  await aborted.write(bytes);
+  const flushed = await aborted.flushAligned({ tail: true });
+  const ended = new AbortController();
+  // An event loop that hangs cannot resume it.
+  const rescue = ["-c", `sleep ${RESCUE_SECONDS}; ${hang?.resume ?? ":"}`];
+  const rescuer = new Deno.Command("sh", { args: rescue, signal: ended.signal }).spawn();
+  if (hang) await run("sh", ["-c", hang.stop]);
   let [longest, last] = [0, performance.now()];
   const tick = () => {
     const now = performance.now();
@@ -79,6 +79,7 @@ async function standStill({ path, processes = [] }: Request): Promise<void> {
     last = now;
   };
   const timer = setInterval(tick, 10);
+  const failing = aborted.write(pattern(4 << 20));
   const work = Promise.all([
     file.readAt(0, 1000),
     file.readAt(5000, 90_000),
@@ -92,39 +93,48 @@ async function standStill({ path, processes = [] }: Request): Promise<void> {
     DmaFile.open(at("old")).then((file) => file.close()),
     DmaFile.create(at("new"), { atomic: true }).then((file) => file.close()),
     ...writers.map((writer) => writeAndClose(writer, bytes)),
+    hang ? assertRejects(() => failing, Error, "Enough") : failing.catch(() => {}),
   ]);
   work.catch(() => {});
   await pause(50);
+  // A caller that has seen the failure may create the file again, which must not be cut then.
+  const aborting = aborted.abort(new Error("Enough"));
+  const { poolBuffers, inFlight } = ioStats();
   const elsewhere = await Deno.makeTempDir();
   await writeAndClose((await DmaFile.create(`${elsewhere}/file`)).writable, bytes);
   await assertFile(`${elsewhere}/file`, bytes);
   await Deno.remove(elsewhere, { recursive: true });
   tick();
-  signal(processes, "SIGCONT");
+  if (hang) await run("sh", ["-c", hang.resume]);
+  assert(!hang || poolBuffers > 0 && inFlight > 0, "The kernel still has its memory");
   await work;
+  await aborting;
   clearInterval(timer);
   tick();
-  if (rescuer) signal([rescuer.pid], "SIGKILL");
-  await rescuer?.status;
+  ended.abort();
+  await rescuer.status;
   // On a busy machine the event loop takes a while too, but less than for a server.
-  const hang = rescuer ? RESCUE_SECONDS * 1000 : DELAY_MS;
-  assert(longest < hang * 0.75, `The event loop stood still for ${Math.round(longest)} ms`);
+  const stall = hang ? RESCUE_SECONDS * 1000 : DELAY_MS;
+  assert(longest < stall * 0.75, `The event loop stood still for ${Math.round(longest)} ms`);
   for (const each of [file, target, moved]) await each.close();
   await assertFile(at("target"), pattern(5000));
   for (const index of writers.keys()) await assertFile(at(`${index}`), bytes);
+  assert(aborted.currentFlushedPos >= flushed);
+  assertEquals((await Deno.stat(at("aborted"))).size, aborted.currentFlushedPos);
 }
 
 /** A full disk is told, and all bytes below the flushed position are in the file. */
 async function fillDisk(
-  { path, fullCodes = ["ENOSPC", "EDQUOT"] }: Request,
+  directory: string,
   direct: "prefer" | "off",
+  codes: readonly string[] = ["ENOSPC", "EDQUOT"],
 ): Promise<void> {
-  const name = `${path}/full`;
+  const name = `${directory}/full`;
   const file = await DmaFile.create(name, { direct });
   const writer = new DmaStreamWriter(file, { closeFile: false });
   const filled = () => writeAndClose(writer, pattern(ROOM + (2 << 20)));
   const error = await assertRejects(filled, Error) as Error & { code?: string };
-  assert(fullCodes.includes(error.code!), `${error.code}: ${error.message}`);
+  assert(codes.includes(error.code!), `${error.code}: ${error.message}`);
   const flushed = writer.currentFlushedPos;
   await file.close().catch(() => {});
   const bytes = await Deno.readFile(name);
@@ -137,23 +147,25 @@ async function fillDisk(
 
 /** Checks all promises. Those about one directory are checked at once, because they mostly wait. */
 export async function checkAll(request: Request): Promise<Outcome> {
-  const { path, second, small, fullCodes, isSlow } = request;
-  const own = await Deno.makeTempDir({ dir: path, prefix: "promises-" });
+  const { path, processes = [], second, small, fullCodes, isSlow } = request;
+  // A slow server may have no folders.
+  const own = isSlow ? path : await Deno.makeTempDir({ dir: path, prefix: "promises-" });
   const probe = await DmaFile.create(`${own}/direct`);
   const { direct } = probe;
   await probe.close();
   await Deno.remove(probe.path);
   const broken: Record<string, string> = {};
   let kept = 0;
-  const check = async (name: string, fn: (directory: string) => Promise<void>) => {
-    const directory = `${own}/${name.replaceAll(/\W/g, "-")}`;
+  /** Checks a promise in a directory of its own, or in a given one. */
+  const check = async (name: string, fn: (directory: string) => Promise<void>, given?: string) => {
+    const directory = given ?? `${own}/${name.replaceAll(/\W/g, "-")}`;
     try {
-      await Deno.mkdir(directory);
+      if (!given) await Deno.mkdir(directory);
       await within(LONGEST_SECONDS, "The check", fn(directory));
       // A server may cache the content for a second.
       const remove = () =>
         Deno.remove(directory, { recursive: true }).then(() => true, () => false);
-      await eventually(remove, "The directory is removed");
+      if (!given) await eventually(remove, "The directory is removed");
       kept++;
     } catch (error) {
       broken[name] = error instanceof Error
@@ -168,20 +180,18 @@ export async function checkAll(request: Request): Promise<Outcome> {
       await check(name, (directory) => fn(directory, other(directory)));
     }
   }
-  const turn = standing.then(() =>
-    check("the event loop continues while the server does not answer", (directory) => {
-      return standStill({ ...request, path: directory });
-    })
-  );
-  await (standing = turn);
+  const pids = processes.join(" ");
+  const hang = { stop: `kill -STOP ${pids}`, resume: `kill -CONT ${pids}` };
+  const waiting = "the event loop continues while the server does not answer";
+  const hanging = (directory: string) => standStill(directory, pids ? hang : undefined);
+  await (standing = standing.then(() => check(waiting, hanging, isSlow ? path : undefined)));
   if (small && fullCodes?.length !== 0) {
     for (const direct of ["prefer", "off"] as const) {
-      await check(`a full disk is told, direct "${direct}"`, () => {
-        return fillDisk({ ...request, path: small }, direct);
-      });
+      const filling = (directory: string) => fillDisk(directory, direct, fullCodes);
+      await check(`a full disk is told, direct "${direct}"`, filling, small);
     }
   }
-  await Deno.remove(own, { recursive: true }).catch(() => {});
+  if (!isSlow) await Deno.remove(own, { recursive: true }).catch(() => {});
   return { engine: engineInfo().engine!, direct, kept, broken };
 }
 
