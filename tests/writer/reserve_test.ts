@@ -10,7 +10,7 @@ import { runChild } from "../support/child.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { hold, interpose } from "../support/interpose.ts";
-import { closeWith, create } from "./create.ts";
+import { create } from "./create.ts";
 
 const MIB = 1 << 20;
 const where = isOnDisk;
