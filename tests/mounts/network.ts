@@ -15,8 +15,7 @@ import { installDebianPackages } from "../setup/packages.ts";
 import { eventually } from "../support/descriptors.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
-import { ROOM, Script } from "./servers.ts";
-import { DELAY_MS } from "./server_promises.ts";
+import { DELAY_MS, ROOM, Script } from "./servers.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 

@@ -9,7 +9,7 @@ import { assertFile, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { clientPromises } from "./client_promises.ts";
 import { promises, writeAndClose } from "./promises.ts";
-import { ROOM } from "./servers.ts";
+import { DELAY_MS, ROOM } from "./servers.ts";
 
 /** What to check. */
 export interface Request {
@@ -36,9 +36,6 @@ export interface Outcome {
 }
 
 const LONGEST_SECONDS = 300;
-
-/** The time of a slow server for a request, in milliseconds. */
-export const DELAY_MS = 2000;
 
 /** The time after which a stopped server continues in any case. */
 const RESCUE_SECONDS = 10;

@@ -8,6 +8,9 @@ import type { Packages } from "../setup/packages.ts";
 /** The approximate size of a small disk in bytes. */
 export const ROOM = 24 << 20;
 
+/** The time of a slow server for a request, in milliseconds. */
+export const DELAY_MS = 2000;
+
 /** A file system and its server. Scripts are those of bash. */
 export interface Server {
   readonly name: string;

@@ -5,8 +5,8 @@ import { run } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { standInArguments } from "../setup/import_map.ts";
 import { isMounted } from "../setup/mounts.ts";
-import { DELAY_MS, type Outcome, type Request } from "./server_promises.ts";
-import { Mounted, type Server } from "./servers.ts";
+import type { Outcome, Request } from "./server_promises.ts";
+import { DELAY_MS, Mounted, type Server } from "./servers.ts";
 
 const program = fileURLToPath(new URL("server_promises.ts", import.meta.url));
 const root = fileURLToPath(new URL("../..", import.meta.url));
