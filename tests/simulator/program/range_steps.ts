@@ -278,10 +278,16 @@ export const rangeSteps = {
       const to = position + length;
       if (!isFree(handle, position, to)) return;
       const zeros = new Uint8Array(Math.max(0, Math.min(to, tracked.expected.end) - position));
+      const put = putting(handle, position, zeros, { to });
       return handle.call({
-        ...putting(handle, position, zeros, { to }),
+        ...put,
         name: "deallocate",
         promise: handle.file.deallocate(position, length),
+        done: () => {
+          put.done();
+          // Bytes behind the end may have become content meanwhile.
+          tracked.expected.isAsFound(position + zeros.length, to);
+        },
         errnos: [Errno.EOPNOTSUPP],
       });
     },
