@@ -71,18 +71,20 @@ export class Script implements AsyncDisposable {
     this.#child.status.then(() => this.ended = true);
   }
 
-  /** The processes that it has started, and itself; none if it has ended. */
+  /** The programs that it runs. */
   get processes(): number[] {
     const found = this.ended ? [] : [this.#child.pid];
+    const running: number[] = [];
     for (const pid of found) {
       try {
         const started = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
         found.push(...started.split(" ").filter(Boolean).map(Number));
+        if (Deno.readTextFileSync(`/proc/${pid}/comm`) !== "bash\n") running.push(pid);
       } catch {
         // It has ended.
       }
     }
-    return found;
+    return running;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
