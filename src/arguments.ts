@@ -207,8 +207,9 @@ const sharedLength = getterOf<number>(SharedArrayBuffer.prototype, "byteLength")
 
 /** Whether a buffer is detached; undefined if the value is none. */
 function isDetached(value: unknown): boolean | undefined {
-  const answer = value instanceof SharedArrayBuffer ? undefined : tryOn(detached, value);
   // Shared memory is never detached.
+  const isShared = tryOn((given) => given instanceof SharedArrayBuffer, value);
+  const answer = isShared ? undefined : tryOn(detached, value);
   return answer ?? (tryOn(sharedLength, value) === undefined ? undefined : false);
 }
 

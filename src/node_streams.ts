@@ -55,6 +55,7 @@ class WriterWritable extends Writable implements Upstream {
   /** The callback of the chunk that Node's stream waits for. Further chunks are in the stream's own buffer. */
   #waiting: Callback | undefined;
   #handsOver = false;
+  #closing: Promise<void> | undefined;
 
   constructor(writer: DmaStreamWriter) {
     super({ highWaterMark: writer.bufferSize });
@@ -89,13 +90,15 @@ class WriterWritable extends Writable implements Upstream {
   }
 
   override _final(callback: Callback): void {
-    callBack(this.#lock.close(), callback);
+    this.#closing = this.#lock.close();
+    callBack(this.#closing, callback);
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    // A close that has begun is not undone, and the abort waits for its end.
-    const aborted = this.#lock.abort(error ?? new Error("The stream was destroyed"));
-    callBack(aborted, (failure) => callback(error ?? failure));
+    // A close that has begun is not undone. An abort would undo it while the lock still has chunks.
+    const ended = this.#closing ??
+      this.#lock.abort(error ?? new Error("The stream was destroyed"));
+    callBack(ended, (failure) => callback(error ?? failure));
   }
 
   #give(written: Promise<unknown>, callback: Callback): void {

@@ -45,6 +45,12 @@ function revoked(): unknown {
   return proxy;
 }
 
+const untraceable = new Proxy({}, {
+  getPrototypeOf() {
+    throw new Error("The trap of a proxy");
+  },
+});
+
 /** What this text evaluates to in another realm, whose classes are not those of this one. */
 const elsewhere = (text: string) => runInNewContext(text);
 
@@ -54,6 +60,7 @@ const bad: [chunk: unknown, says: string][] = [
   [Object.create(Uint8Array.prototype), "view"],
   [new Proxy(new Uint8Array(3), {}), "view"],
   [revoked(), "revoked"],
+  [untraceable, "object"],
   [detached().buffer, "detached"],
   [elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"), "detached"],
   [elsewhere("({})"), "object"],

@@ -18,7 +18,7 @@ import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { assertClosed, assertStarts, create, small, testWriter } from "./create.ts";
 
-async function openAtomic(dir: TestDirectory): Promise<Writable> {
+async function openAtomic(dir: TestDirectory): Promise<ReturnType<typeof toNodeWritable>> {
   const file = await DmaFile.create(dir.file("file"), { atomic: true });
   return toNodeWritable(new DmaStreamWriter(file, small));
 }
@@ -40,6 +40,15 @@ testDirectAndCached("destroy() publishes nothing, with an error or without one",
       assertEquals([told, await namesIn(dir.path)], [error, []]);
     }
   }
+});
+
+testDirectAndCached("destroy() does not undo a close that has begun", async (dir) => {
+  const stream = await openAtomic(dir);
+  stream.end(pattern(50_000));
+  stream.flushSync();
+  stream.destroy();
+  await once(stream, "close");
+  await assertFile(dir.file("file"), pattern(50_000));
 });
 
 testWriter("finish comes when the file is durable and closed", small, async (writer) => {
