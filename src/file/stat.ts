@@ -47,7 +47,7 @@ export function parseStat(bytes: Uint8Array, path: string) {
   const mode = view.getUint16(28, true);
   const kind = kinds[mode & S_IFMT] ?? "special file";
   const size = safe(40);
-  if (!Number.isSafeInteger(size)) {
+  if (size < 0 || !Number.isSafeInteger(size)) {
     const why = `${u64(40)} bytes are more than a number holds exactly`;
     throw ioError(Errno.EOVERFLOW, "stat", path, why);
   }

@@ -1,11 +1,12 @@
 // Positions and lengths beyond 2^32 in every call that takes one, in sparse files: none is truncated to 32 bits, and no
 // byte at the truncated position changes.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { filled, joined, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
+import { interpose } from "../support/interpose.ts";
 import { allOf } from "../support/patterned.ts";
 
 /** Only the first one exceeds a signed 32-bit number. All end in the same 32 bits. */
@@ -129,4 +130,19 @@ testInEachDirectory("A position beyond the longest possible file is too large", 
   await writer.write(pattern(10_000));
   const codes = [code, await codeOf(file.truncate(position)), await codeOf(writer.close())];
   assertEquals([...codes, await file.size()], ["EFBIG", "EFBIG", "EFBIG", 0]);
+});
+
+testInEachDirectory("A length that no number holds exactly is refused", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  for (const size of [2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
+    // As from a server with a fault.
+    using _ = interpose("stat", ({ operation: { memory: { bytes } }, completion, pass }) => {
+      const complete = (result: number) => {
+        new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(40, size, true);
+        completion.complete(result);
+      };
+      pass({}, { complete });
+    });
+    await assertRejects(() => file.size(), Error, `${size} bytes`);
+  }
 });
