@@ -22,8 +22,6 @@ function splitPath(path: string): { directory: string; component: string } {
   const slash = path.lastIndexOf("/", Math.max(0, end - 1));
   const component = path.slice(slash + 1);
   if (end === 0) return { directory: "/", component: "." };
-  // `..` is a directory, not a name in the directory above.
-  if (path.slice(slash + 1, end) === "..") return { directory: path, component: "." };
   return { directory: slash < 0 ? "." : path.slice(0, slash + 1), component };
 }
 

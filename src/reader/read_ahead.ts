@@ -147,11 +147,9 @@ export class ReadAhead {
     const queue = this.#queue;
     if (this.#stopped) return;
     const last = queue.find(({ transfer }) => transfer.endOfFile);
-    const lastEnd = last ? last.position + last.transfer.bytesDone : Infinity;
     // A read of no bytes only shows that the end of the file is not behind it.
-    const isKnown = last !== undefined && lastEnd > last.position;
-    const fileEnd = isKnown ? lastEnd : Math.min(this.#sizeNow(), lastEnd);
-    const furthest = Math.max(this.#position, fileEnd);
+    const lastEnd = last ? last.position + last.transfer.bytesDone : Infinity;
+    const furthest = Math.max(this.#position, Math.min(this.#sizeNow(), lastEnd));
     const target = Math.min(this.#position + bytes, this.#options.end, furthest);
     this.#position = target;
     this.#drop(queue.filter(({ position, length }) => position + length <= target).length);

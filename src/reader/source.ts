@@ -72,7 +72,10 @@ export class ReaderSource {
         const view = controller.byobRequest?.view;
         const bytes = this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
         // Ready bytes must be taken at once: a skip or the end would remove them.
-        if (bytes !== undefined) return await this.#give(controller, view, bytes);
+        if (bytes !== undefined) {
+          this.#pulling = false;
+          return await this.#give(controller, view, bytes);
+        }
         await this.readAhead.ready();
       }
     } catch (error) {
@@ -131,6 +134,7 @@ export class ReaderSource {
       if (readAhead.position !== position) continue;
       if (length === 0) return false;
       readAhead.jump(length);
+      this.#pulling = false;
       controller.byobRequest!.respond(length);
       return true;
     }

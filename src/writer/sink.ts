@@ -289,11 +289,10 @@ export class WriterSink {
 
   /** Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure. */
   async abort(abort: () => Promise<void>): Promise<void> {
-    if (this.writer.failure) {
-      this.#report();
-      await this.writer.ended;
-    }
+    if (this.writer.failure) await this.writer.ended;
+    // Rejects if the stream is locked. The caller then has not learned of a failure.
     await abort();
+    this.#report();
   }
 
   #report(): void {

@@ -19,7 +19,6 @@ export class SyncQueue {
   readonly #preallocates: boolean;
   #waiting: Waiter[] = [];
   #running = false;
-  #failed = false;
 
   /** `preallocates`: padding and reserved space may stay behind the content until the end. */
   constructor(file: OpenFile, preallocates: boolean) {
@@ -87,7 +86,6 @@ export class SyncQueue {
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
       const cut = !this.#preallocates && queue.size === 0 ? cutToContent(file) : undefined;
       if (cut) await cut;
-      if (this.#failed) return;
       // The sync may not cover later completions.
       const { flushed } = queue;
       const synced = file.sync().then(() => flushed);
@@ -101,7 +99,6 @@ export class SyncQueue {
 
   /** The writer has failed. Rejects all waiters except those of the sync in flight, which may succeed. */
   fail(reason: unknown): void {
-    this.#failed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 }

@@ -12,6 +12,7 @@ import {
   testBetweenDirectories,
   type TestDirectory,
   testInEachDirectory,
+  testInOneDirectory,
 } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -86,6 +87,21 @@ testCopy("copies any range to any place, and touches nothing else", async (from,
       assertEquals(await to.size(), size);
     }
   }
+});
+
+testInOneDirectory("A cut of a copy's padding does not lengthen the file", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  await using to = await DmaFile.create(dir.file("to"));
+  // Another program cuts off a write before it has ended.
+  using later = hold("write", { only: ({ position }) => position > 0, results: true });
+  const writing = to.writeAt(pattern(4096), 8192);
+  await later.reach();
+  await Deno.truncate(to.path);
+  const copying = from.copyRangeTo(to, 0, 100, 0);
+  await eventually(() => Deno.statSync(to.path).size > 0);
+  later.letGo();
+  await Promise.all([writing, copying]);
+  assertEquals(await to.size(), to.alignUp(100));
 });
 
 testInEachDirectory("copyRangeTo() copies within a file what does not overlap", async (dir) => {
