@@ -28,6 +28,12 @@ const symbols = {
     result: "i32",
     optional: true,
   },
+  // Since liburing 2.1: (struct io_uring *ring, unsigned int *values)
+  io_uring_register_iowq_max_workers: {
+    parameters: ["pointer", "buffer"],
+    result: "i32",
+    optional: true,
+  },
   // Since liburing 2.4. Older versions do not report theirs.
   io_uring_major_version: { parameters: [], result: "i32", optional: true },
   io_uring_minor_version: { parameters: [], result: "i32", optional: true },

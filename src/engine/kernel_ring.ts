@@ -38,6 +38,12 @@ const REAPED_AT = 4096;
  */
 export const BATCH = 8;
 
+/**
+ * The kernel's threads that wait for files, instead of 4 for each processor. Each operation on a file system that stands
+ * still (fsfreeze(8)) keeps one, and operations on other file systems would wait for them. Measured: as fast.
+ */
+const MAX_WORKERS = 256;
+
 /** Slots for registered mappings. Mappings beyond them work unregistered. */
 const REGISTERED_SLOTS = 64;
 
@@ -93,6 +99,9 @@ export class KernelRing {
       this.missing = Object.entries(Opcode)
         .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
         .map(([name]) => name);
+      // Since kernel 5.15. The second number is for sockets: 0 leaves it as it is.
+      const workers = new Uint32Array([MAX_WORKERS, 0]);
+      liburing.io_uring_register_iowq_max_workers?.(pointer, workers);
       this.#openBufferTable();
       shim.resources.ring = address;
       this.eventfd = this.#openEventfd();

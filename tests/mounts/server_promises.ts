@@ -96,11 +96,12 @@ export async function standStill(path: string, hang?: Hang): Promise<void> {
   await pause(50);
   // A caller that has seen the failure may create the file again, which must not be cut then.
   const aborting = aborted.abort(new Error("Enough"));
-  const { poolBuffers, inFlight } = ioStats();
   const elsewhere = await Deno.makeTempDir();
   await writeAndClose((await DmaFile.create(`${elsewhere}/file`)).writable, bytes);
   await assertFile(`${elsewhere}/file`, bytes);
   await Deno.remove(elsewhere, { recursive: true });
+  // The rescue would have ended all of them.
+  const { poolBuffers, inFlight } = ioStats();
   tick();
   if (hang) await run("sh", ["-c", hang.resume]);
   assert(!hang || poolBuffers > 0 && inFlight > 0, "The kernel still has its memory");
