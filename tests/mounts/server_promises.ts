@@ -4,7 +4,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, engineInfo, ioStats } from "../../mod.ts";
-import { pause, run, within } from "../setup/command.ts";
+import { pause, within } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { clientPromises } from "./client_promises.ts";
@@ -49,6 +49,42 @@ export interface Hang {
   readonly resume: string;
 }
 
+/**
+ * A shell that stops a file system and resumes it, each after a line of input, and resumes it in any case after a while. It
+ * starts before: a later process of Deno would wait for the server, because it closes the files that it inherits.
+ */
+class Hanging implements AsyncDisposable {
+  readonly #shell: Deno.ChildProcess;
+  readonly #lines: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #output: ReadableStreamDefaultReader<Uint8Array>;
+
+  constructor({ stop, resume }: Hang) {
+    const script = `read line; ${stop}; echo; read -t ${RESCUE_SECONDS} line; ${resume}`;
+    this.#shell = new Deno.Command("bash", {
+      args: ["-c", script],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#lines = this.#shell.stdin.getWriter();
+    this.#output = this.#shell.stdout.getReader();
+  }
+
+  async stop(): Promise<void> {
+    await this.resume();
+    await this.#output.read();
+  }
+
+  async resume(): Promise<void> {
+    await this.#lines.write(new TextEncoder().encode("\n")).catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lines.close().catch(() => {});
+    await this.#output.cancel();
+    await this.#shell.status;
+  }
+}
+
 /** The event loop and files elsewhere continue while a file system stands still, or takes its time for every request. */
 export async function standStill(path: string, hang?: Hang): Promise<void> {
   const bytes = pattern(100_001);
@@ -64,11 +100,8 @@ export async function standStill(path: string, hang?: Hang): Promise<void> {
   const aborted = await create("aborted");
   await aborted.write(bytes);
   const flushed = await aborted.flushAligned({ tail: true });
-  const ended = new AbortController();
-  // An event loop that hangs cannot resume it.
-  const rescue = ["-c", `sleep ${RESCUE_SECONDS}; ${hang?.resume ?? ":"}`];
-  const rescuer = new Deno.Command("sh", { args: rescue, signal: ended.signal }).spawn();
-  if (hang) await run("sh", ["-c", hang.stop]);
+  await using hanging = hang && new Hanging(hang);
+  await hanging?.stop();
   let [longest, last] = [0, performance.now()];
   const tick = () => {
     const now = performance.now();
@@ -103,14 +136,12 @@ export async function standStill(path: string, hang?: Hang): Promise<void> {
   // The rescue would have ended all of them.
   const { poolBuffers, inFlight } = ioStats();
   tick();
-  if (hang) await run("sh", ["-c", hang.resume]);
+  await hanging?.resume();
   assert(!hang || poolBuffers > 0 && inFlight > 0, "The kernel still has its memory");
   await work;
   await aborting;
   clearInterval(timer);
   tick();
-  ended.abort();
-  await rescuer.status;
   // On a busy machine the event loop takes a while too, but less than for a server.
   const stall = hang ? RESCUE_SECONDS * 1000 : DELAY_MS;
   assert(longest < stall * 0.75, `The event loop stood still for ${Math.round(longest)} ms`);
