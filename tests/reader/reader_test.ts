@@ -175,6 +175,21 @@ testReaders("skip() before the first read goes to any byte", SIZE, async (read) 
   }
 });
 
+testReaders("The buffers of skipped reads count until the reads end", SIZE, async (read) => {
+  const stream = read({ bufferSize: 4096, readAhead: 2 });
+  const reader = stream.getReader();
+  using reads = hold("read");
+  const first = reader.read();
+  for (let skips = 0; skips < 5; skips++) {
+    await pause(1);
+    assert(reads.count <= 3, `${reads.count} buffers`);
+    stream.skip(8192);
+  }
+  reads.letGo();
+  assertEquals((await first).value, pattern(4096, 40_960));
+  await reader.cancel();
+});
+
 for (const byob of [false, true]) {
   const name = `skip() at any moment around a read loses nothing${byob ? ", into a view" : ""}`;
   testDirectAndCached(name, async (dir) => {
