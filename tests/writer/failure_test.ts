@@ -68,6 +68,12 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
     await stream.write(pattern(5000));
     await stream.closed.finally(() => stream.abort());
   },
+  "closed of a lock, after an abort": async (stream) => {
+    await stream.write(pattern(5000));
+    await pause(5);
+    await stream.abort();
+    await stream.getWriter().closed;
+  },
   "getWriter().write": async (stream) => {
     const writer = stream.getWriter();
     try {
@@ -112,6 +118,9 @@ testDirectAndCached("Disposing rejects with a failure that no call has reported"
         await writer.write(pattern(5000));
       }
       await eventually(() => engine.counters.inFlight === 0);
+      const lock = writer.getWriter();
+      await assertRejects(() => writer.abort(), TypeError, "locked");
+      lock.releaseLock();
     });
   }
 });
@@ -140,13 +149,14 @@ testInOneDirectory("A chunk that waits rejects with the failure before an abort"
   using _failing = fail("write", Errno.EIO, ({ position }) => position > 0);
   using held = hold("write", { only: ({ position }) => position === 0 });
   writer.write(pattern(100_000)).catch(() => {});
-  const rejected = assertRejects(() => writer.write(pattern(10)), Error, "Input/output error");
+  const waiting = [() => writer.write(pattern(10)), () => writer.sync()];
+  const rejected = waiting.map((call) => assertRejects(call, Error, "Input/output error"));
   await held.reach();
   await pause(20);
   const source = ReadableStream.from([pattern(10)]);
   const piped = source.pipeTo(writer, { signal: AbortSignal.abort("a reason") }).catch(() => {});
   held.letGo();
-  await Promise.all([rejected, piped]);
+  await Promise.all([...rejected, piped]);
 });
 
 testInOneDirectory("A chunk after close() does not change why the close fails", async (dir) => {

@@ -12,7 +12,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
-import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -37,7 +37,7 @@ testDirectAndCached("destroy() publishes nothing, with an error or without one",
       }
       stream.destroy(error);
       await new Promise((resolve) => stream.on("close", resolve));
-      assertEquals([told, await namesIn(dir.path)], [error, []]);
+      assertEquals([told, descriptorsIn(dir.path), await namesIn(dir.path)], [error, 0, []]);
     }
   }
 });
@@ -113,11 +113,12 @@ for (const caller of ["stream", "writer"] as const) {
 }
 
 testDirectAndCached("A failure of the disk is the stream's error", async (dir) => {
-  for (const operation of ["write", "sync"] as const) {
+  for (const [operation, length] of [["write", 5000], ["write", 50_000], ["sync", 5000]] as const) {
     const stream = toNodeWritable(await create(dir, small));
     using _ = fail(operation, Errno.ENOSPC);
     const failed = assertRejects(() => finished(stream), Error, "No space left");
-    stream.write(pattern(5000));
+    let told: unknown;
+    stream.write(pattern(length), (error) => told = error);
     // A write fails by itself, also when nothing waits for it.
     if (operation === "write") {
       await eventually(() => stream.errored !== null);
@@ -125,6 +126,8 @@ testDirectAndCached("A failure of the disk is the stream's error", async (dir) =
     } else stream.end();
     const { code } = await failed as DmaError;
     assertEquals([code, descriptorsOf(dir.file("file"))], ["ENOSPC", 0]);
+    // The buffers take the short chunk before the disk fails.
+    assertEquals((told as DmaError | undefined)?.code, length > 5000 ? code : undefined);
   }
 });
 

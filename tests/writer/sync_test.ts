@@ -154,7 +154,7 @@ testDirectAndCached("A sync makes durable what was there before", async (dir) =>
 
 testDirectAndCached("A tail is made durable by its own write, once the rest is", async (dir) => {
   for (const refuses of [false, true]) {
-    const stream = await create(dir);
+    const stream = await create(dir, small);
     await stream.write(pattern(100));
     await stream.sync({ tail: true });
     const flags: number[] = [];
@@ -176,7 +176,11 @@ testDirectAndCached("A tail is made durable by its own write, once the rest is",
     await stream.write(pattern(100, 300));
     assertEquals(await stream.sync({ tail: true }), 400);
     assertEquals([flags, syncs.count], [[...first, 0, 0], refuses ? 2 : 1]);
-    await closeWith(stream, pattern(400));
+    // A write beside another one is followed by a sync in any case.
+    stream.write(pattern(4000, 400));
+    await stream.sync({ tail: true });
+    assertEquals([flags, syncs.count], [[...first, 0, 0, 0, 0], refuses ? 3 : 2]);
+    await closeWith(stream, pattern(4400));
   }
 });
 
@@ -198,6 +202,18 @@ testWriter("A tail is not durable by itself if the file changed", {}, async (str
   await stream.sync({ tail: true });
   assertEquals(syncs.count, 1);
   await stream.close();
+});
+
+const exact = { ...small, preallocate: false };
+
+testWriter("A sync does not wait for later writes", exact, async (stream) => {
+  using later = hold("write", { only: ({ position }) => position > 0 });
+  await stream.write(pattern(4096));
+  const synced = stream.sync();
+  await stream.write(pattern(4096, 4096));
+  assertEquals(await synced, 4096);
+  later.letGo();
+  await closeWith(stream, pattern(8192));
 });
 
 // ---- flushSync ------------------------------------------------------------------------------------------------
@@ -227,6 +243,21 @@ testWriter("flushSync({ durable }) syncs file and name, once", small, async (wri
   await writer.sync({ tail: true });
   assertEquals(since(), 2);
   await writer.abort();
+});
+
+testWriter("flushSync({ durable }) throws if a running sync fails", {}, async (writer) => {
+  // The kernel reports a failure only once, so a second sync would succeed.
+  const running = Promise.withResolvers<void>();
+  using _ = interpose("sync", ({ completion, pass }) => {
+    pass({}, { complete: () => completion.complete(-Errno.EIO) });
+    running.resolve();
+  });
+  await writer.write(pattern(100));
+  const calls = [
+    writer.sync({ tail: true }),
+    running.promise.then(() => writer.flushSync({ durable: true })),
+  ];
+  await Promise.all(calls.map((call) => assertRejects(() => call, Error, "(os error 5): sync")));
 });
 
 testDirectAndCached("flushSync() at any moment writes all that was given", async (dir) => {
