@@ -230,7 +230,10 @@ testDirectAndCached("A signal waits for the disks of what it ends only", async (
 testDirectAndCached("A failure of the target does not wait for the source", async (dir) => {
   const { from, to } = await openPipe(dir, 2_000_001);
   using reads = hold("read");
-  const piped = assertRejects(() => from.pipeTo(to, { preventCancel: true }), Deno.errors.BadResource);
+  const piped = assertRejects(
+    () => from.pipeTo(to, { preventCancel: true }),
+    Deno.errors.BadResource,
+  );
   await reads.reach();
   await to.file.close();
   await piped;

@@ -26,6 +26,7 @@ async function openAtomic(dir: TestDirectory): Promise<ReturnType<typeof toNodeW
 const broken = new Error("The source is broken");
 
 testDirectAndCached("destroy() publishes nothing, with an error or without one", async (dir) => {
+  using _ = interpose("close", ({ pass }) => void setTimeout(pass, 5));
   for (const error of [undefined, broken]) {
     for (const wrote of [false, true]) {
       const stream = await openAtomic(dir);
