@@ -101,7 +101,7 @@ testInOneDirectory("A cut of a copy's padding does not lengthen the file", async
   await eventually(() => Deno.statSync(to.path).size > 0);
   later.letGo();
   await Promise.all([writing, copying]);
-  assertEquals(await to.size(), to.alignUp(100));
+  assert(await to.size() <= to.alignUp(100));
 });
 
 testInEachDirectory("copyRangeTo() copies within a file what does not overlap", async (dir) => {

@@ -4,7 +4,6 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import type { Writable } from "node:stream";
 import { finished, pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import { type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";

@@ -177,10 +177,10 @@ testDirectAndCached("A tail is made durable by its own write, once the rest is",
     assertEquals(await stream.sync({ tail: true }), 400);
     assertEquals([flags, syncs.count], [[...first, 0, 0], refuses ? 2 : 1]);
     // A write beside another one is followed by a sync in any case.
-    stream.write(pattern(4000, 400));
+    stream.write(pattern(5000, 400));
     await stream.sync({ tail: true });
     assertEquals([flags, syncs.count], [[...first, 0, 0, 0, 0], refuses ? 3 : 2]);
-    await closeWith(stream, pattern(4400));
+    await closeWith(stream, pattern(5400));
   }
 });
 
