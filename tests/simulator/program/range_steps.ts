@@ -314,7 +314,8 @@ export const rangeSteps = {
       const isLongEnough = source.writers.size + source.claims.size === 0 ||
         position + asked <= end;
       const isQuiet = end === source.view.size && isLongEnough && expected.longest === end &&
-        isFree(handle, position, position + asked) && source.reserves.size === 0 &&
+        isFree(handle, position, position + asked) &&
+        source.reserves.size + source.emptying === 0 &&
         source.isCertain(position, position + length);
       const overlaps = source === target && blockStart(position) < blockEnd(to + length) &&
         blockStart(to) < blockEnd(position + length);
