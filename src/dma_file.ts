@@ -1237,7 +1237,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   override async abort(reason?: unknown): Promise<void> {
     if (this.#sink.writer.closed) return;
-    await this.#sink.abort(() => super.abort(reason));
+    await this.#sink.abort(!this.locked, () => super.abort(reason));
   }
 
   /**

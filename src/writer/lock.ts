@@ -38,7 +38,7 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
   }
 
   override abort(reason?: unknown): Promise<void> {
-    return this.#sink.abort(() => super.abort(reason));
+    return this.#sink.abort(this.#holds, () => super.abort(reason));
   }
 
   override releaseLock(): void {

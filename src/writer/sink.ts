@@ -287,12 +287,16 @@ export class WriterSink {
     await this.report(closeStream.call(stream));
   }
 
-  /** Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure. */
-  async abort(abort: () => Promise<void>): Promise<void> {
-    if (this.writer.failure) await this.writer.ended;
-    // Rejects if the stream is locked. The caller then has not learned of a failure.
+  /**
+   * Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure, of which the
+   * caller knows, unless the call is not allowed: then it rejects for that.
+   */
+  async abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
+    if (this.writer.failure) {
+      if (isAllowed) this.#report();
+      await this.writer.ended;
+    }
     await abort();
-    this.#report();
   }
 
   #report(): void {

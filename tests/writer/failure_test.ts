@@ -106,6 +106,18 @@ testDirectAndCached("A failure is told once, when the file is let go", async (di
   }
 });
 
+testDirectAndCached("Disposing is silent as soon as a failed writer is aborted", async (dir) => {
+  for (const locked of [false, true]) {
+    const stream = await create(dir, unreserved);
+    using _ = fail("write", Errno.ENOSPC);
+    await stream.write(pattern(5000));
+    await eventually(() => descriptorsOf(stream.file.path) === 0);
+    const aborted = (locked ? stream.getWriter() : stream).abort();
+    await stream[Symbol.asyncDispose]();
+    await aborted;
+  }
+});
+
 testDirectAndCached("Disposing rejects with a failure that no call has reported", async (dir) => {
   for (const piped of [false, true]) {
     const stream = await create(dir, unreserved);
