@@ -51,6 +51,16 @@ testWriter("A locked stream refuses what would go past the lock", {}, async (str
 
 // ---- pipes ----------------------------------------------------------------------------------------------------
 
+testWriter("Methods that are taken off their objects reject", {}, async (stream) => {
+  const { abort, close, flushAligned, seal, sync, write, writeBuffer } = stream;
+  const lock = stream.getWriter();
+  const methods = [abort, close, flushAligned, seal, sync, write, writeBuffer];
+  for (const method of [...methods, lock.abort, lock.close, lock.write]) {
+    await assertRejects(() => method.call(undefined as never, undefined as never), TypeError);
+  }
+  await lock.close();
+});
+
 testWriter("A pipe of something else than bytes fails", {}, async (stream) => {
   let cancelled: unknown;
   const source = new ReadableStream({
