@@ -4,10 +4,10 @@
 import { loadShim } from "../../../ffi/shim.ts";
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { KernelEngine } from "../../../src/engine/kernel_engine.ts";
-import { AT_FDCWD, Errno, O_DIRECT, RWF_DSYNC } from "../../../src/engine/linux.ts";
+import { AT_FDCWD, Errno, O_DIRECT, RWF_DSYNC, STATX_BYTES } from "../../../src/engine/linux.ts";
 import type { Block, Operation } from "../../../src/engine/operation.ts";
 import { parseStat } from "../../../src/file/stat.ts";
-import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.ts";
+import type { DirectoryTree, Node } from "./directory_tree.ts";
 import type { Flight } from "./flight.ts";
 
 /** What only the real file system can lack: the comparison of a program ends there. */
@@ -37,9 +37,9 @@ export class Mirror {
     this.#tree = tree;
     this.#root = root;
     this.#realRoot = Deno.makeTempDirSync({ dir: this.#directory, prefix: "simulate-" });
-    for (const [path, node] of nodesBelow(tree, root)) {
+    for (const [path, node] of nodesOf(tree, root)) {
       const real = this.#pathOf(path);
-      if (node.isDirectory) Deno.mkdirSync(real);
+      if (node.isDirectory) Deno.mkdirSync(real, { recursive: true });
       else Deno.writeFileSync(real, node.read(0, node.size));
     }
   }
@@ -59,12 +59,7 @@ export class Mirror {
   }
 
   #compareFiles(tree: DirectoryTree): string | undefined {
-    for (
-      const [path, node] of [
-        [this.#root, tree.lookUp(this.#root)!] as const,
-        ...nodesBelow(tree, this.#root),
-      ]
-    ) {
+    for (const [path, node] of nodesOf(tree, this.#root)) {
       const real = this.#pathOf(path);
       if (node.isDirectory) {
         const names = Array.from(Deno.readDirSync(real), ({ name }) => name).sort().join();
@@ -87,9 +82,7 @@ export class Mirror {
   perform({ operation, bytes, result }: Flight): string | undefined {
     const translated = this.#tree && this.#translate(operation);
     if (!translated) return undefined;
-    const block = this.#engine.acquire(
-      "length" in operation ? Math.max(operation.length, 512) : 512,
-    );
+    const block = this.#engine.acquire(memorySizeOf(operation));
     try {
       if (bytes) block.bytes.set(bytes);
       const real = this.#engine.runNow(withMemory(translated, block));
@@ -141,12 +134,18 @@ export class Mirror {
   }
 }
 
-/** All directories and files below a directory of a tree, by their paths. */
-function* nodesBelow(tree: DirectoryTree, path: string): Generator<[string, Node]> {
-  for (const [name, node] of (tree.lookUp(path) as SimulatedDirectory).entries) {
-    yield [`${path}/${name}`, node];
-    if (node.isDirectory) yield* nodesBelow(tree, `${path}/${name}`);
-  }
+/** A directory of a tree with everything below it, by path. */
+function* nodesOf(tree: DirectoryTree, path: string): Generator<[string, Node]> {
+  const node = tree.lookUp(path)!;
+  yield [path, node];
+  if (!node.isDirectory) return;
+  for (const name of node.entries.keys()) yield* nodesOf(tree, `${path}/${name}`);
+}
+
+/** The bytes that an operation may put into memory, or takes from there. */
+function memorySizeOf(operation: Operation): number {
+  if (operation.op === "read" || operation.op === "write") return operation.length;
+  return STATX_BYTES + 1;
 }
 
 function withMemory(operation: Operation, memory: Block): Operation {
