@@ -109,7 +109,8 @@ async function write(generation: number, start: number, length: number): Promise
 
 async function writeAt(generation: number, most: number): Promise<void> {
   const file = await open(generation);
-  const length = file.alignDown(most);
+  // At least one block, because an empty file would be closed without a sync.
+  const length = file.alignUp(most + 1);
   say("open", generation, length);
   for (let at = 0; at < length;) {
     const chunk = Math.min(file.alignUp(1 + random.below(400_000)), length - at);
