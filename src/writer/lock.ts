@@ -23,6 +23,9 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     // Without its object the platform's method rejects.
     if (!(this instanceof WriterLock)) return super.write(new Uint8Array());
     const sink = this.#sink;
+    // The stream's queue costs more than a small chunk. A chunk must not overtake those in the queue.
+    const isTaken = this.#holds && super.desiredSize === 1 && sink.takeAtOnce(chunk);
+    if (isTaken) return isTaken;
     try {
       const bytes = chunkBytes("chunk", chunk);
       // In a stream that is being closed Deno calls a size function that it has dropped, and throws.

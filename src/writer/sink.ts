@@ -194,14 +194,20 @@ export class WriterSink {
     if (this.isOver) throw closedError(op);
   }
 
-  /** Accepts a chunk written without the lock, at once if there is room. */
-  writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
+  /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */
+  takeAtOnce(chunk: unknown): Promise<void> | undefined {
     // An object that only inherits from Uint8Array has no byte length.
     const isBytes = ArrayBuffer.isView(chunk) && chunk instanceof Uint8Array;
     const length = isBytes ? lengthOfBytes(chunk) : 0;
-    const isTaken = length > 0 && this.isFree && !stream.locked &&
+    const isTaken = length > 0 && this.isFree &&
       this.writer.writeWhole(chunk as Uint8Array, length);
-    if (isTaken) return yieldIfNeeded(length) ?? RESOLVED;
+    return isTaken ? yieldIfNeeded(length) ?? RESOLVED : undefined;
+  }
+
+  /** Accepts a chunk written without the lock, at once if there is room. */
+  writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
+    const isTaken = stream.locked ? undefined : this.takeAtOnce(chunk);
+    if (isTaken) return isTaken;
     try {
       const bytes = chunkBytes("chunk", chunk);
       this.assertUsable(stream, "write");

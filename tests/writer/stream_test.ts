@@ -32,6 +32,18 @@ testWriter("getWriter writes and closes as any stream's", small, async (stream) 
   await assertClosed(stream, pattern(100_001));
 });
 
+testWriter("The writes of a lock resolve in the order of the calls", small, async (stream) => {
+  const writer = stream.getWriter();
+  const resolved: number[] = [];
+  const lengths = [10, 20, 9999, 30, 40];
+  await Promise.all(lengths.map((length) => {
+    return writer.write(new Uint8Array(length)).then(() => resolved.push(length));
+  }));
+  assertEquals(resolved, lengths);
+  await writer.close();
+  assertEquals(stream.currentFlushedPos, 10_099);
+});
+
 testWriter("A locked stream refuses what would go past the lock", {}, async (stream) => {
   const writer = stream.getWriter();
   const past = [
