@@ -98,18 +98,33 @@ export function choiceOption<const Choice extends string>(
   };
 }
 
+type Known = Record<string, Option<unknown>>;
+type Checked<Options extends Known> = {
+  readonly [Name in keyof Options]: ReturnType<Options[Name]>;
+};
+
+/** The options of calls that give none, by what is known. */
+const defaults = new WeakMap<Known, Checked<Known>>();
+
 /**
  * Checked options with their defaults. Throws TypeError if `options` is not an object, or has an option that is not
  * `known`: a misspelt option would otherwise be ignored silently.
  */
-export function readOptions<Known extends Record<string, Option<unknown>>>(
+export function readOptions<Options extends Known>(
   options: unknown,
-  known: Known,
-): { readonly [Name in keyof Known]: ReturnType<Known[Name]> } {
-  const given = (options ?? {}) as Record<string, unknown>;
-  if (typeof given !== "object" || options === null) {
+  known: Options,
+): Checked<Options> {
+  if (options !== undefined) return checkOptions(options, known);
+  let checked = defaults.get(known);
+  if (!checked) defaults.set(known, checked = checkOptions({}, known));
+  return checked as Checked<Options>;
+}
+
+function checkOptions<Options extends Known>(options: unknown, known: Options): Checked<Options> {
+  if (typeof options !== "object" || options === null) {
     throw invalid("options", options, "it must be an object");
   }
+  const given = options as Record<string, unknown>;
   for (const option of Object.keys(given)) {
     if (Object.hasOwn(known, option)) continue;
     const hint = hintFor(option, Object.keys(known));
@@ -121,7 +136,7 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
     const isGiven = Object.hasOwn(given, name) || !(name in Object.prototype);
     checked[name] = option(name, isGiven ? given[name] : undefined);
   }
-  return checked as { readonly [Name in keyof Known]: ReturnType<Known[Name]> };
+  return checked as Checked<Options>;
 }
 
 /** Whether the only option, a boolean, is true. */

@@ -163,7 +163,7 @@ export class DmaFile implements AsyncDisposable {
    */
   static async create(path: string | URL, options?: DmaCreateOptions): Promise<DmaFile> {
     const text = pathText("path", path);
-    const { atomic, ...request } = createRequest(options);
+    const { request, atomic } = createRequest(options);
     const open = atomic ? openAtomic : openPath;
     return new DmaFile(await open(useEngine(), text, request));
   }

@@ -184,9 +184,20 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
 /** The checked options of `DmaFile.create`. */
 export function createRequest(
   options: DmaCreateOptions | undefined,
-): OpenRequest & { readonly atomic: boolean } {
-  const { atomic, ...given } = readOptions(options, CREATE_OPTIONS);
-  return { ...openRequest({ ...given, write: true, create: true, truncate: true }), atomic };
+): { readonly request: OpenRequest; readonly atomic: boolean } {
+  const { read, mode, direct, atomic } = readOptions(options, CREATE_OPTIONS);
+  const request = {
+    read,
+    write: true,
+    create: true,
+    createNew: false,
+    truncate: true,
+    append: false,
+    mode: mode & PERMISSIONS,
+    direct,
+    unnamed: false,
+  };
+  return { request, atomic };
 }
 
 /** The directory for a temporary file. */

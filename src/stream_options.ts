@@ -158,7 +158,8 @@ export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
   { alignment, appends, engine, path }: OpenFile,
 ): WriterOptions {
-  const { bufferSize, writeBehind, position, ...given } = readOptions(options, WRITER_OPTIONS);
+  const given = readOptions(options, WRITER_OPTIONS);
+  const { bufferSize, writeBehind, position } = given;
   if (appends && position !== undefined) {
     throw new TypeError(
       `Cannot start at position ${position} of '${path}': it was opened with append: true`,
@@ -167,18 +168,19 @@ export function writerOptions(
   if (given.append && position !== undefined) {
     throw new TypeError(`Cannot start at position ${position} and append: give one of them`);
   }
+  // Other processes may write in front of the bytes of a file that was opened with `append: true`.
   return {
-    ...given,
-    bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_BUFFER_SIZE), alignment),
-    writeBehind: Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
-    budget: bufferSize === undefined && writeBehind === undefined ? engine.budget : UNLIMITED,
+    append: given.append || appends,
     position: position ?? 0,
-    ...appends ? APPENDING : {},
+    bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_BUFFER_SIZE), alignment),
+    writeBehind: appends ? 1 : Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
+    budget: bufferSize === undefined && writeBehind === undefined ? engine.budget : UNLIMITED,
+    preallocate: given.preallocate && !appends,
+    sizeHint: appends ? 0 : given.sizeHint,
+    syncOnClose: given.syncOnClose,
+    closeFile: given.closeFile,
   };
 }
-
-/** Overrides for a file opened with `append: true`: other processes may write in front of this writer's bytes. */
-const APPENDING = { append: true, writeBehind: 1, preallocate: false, sizeHint: 0 } as const;
 
 const READER_OPTIONS = {
   start: integerOption(0),

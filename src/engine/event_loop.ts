@@ -65,8 +65,10 @@ async function turnOnce(): Promise<void> {
 const MICROTASKS = 16;
 
 /** Calls `work` in this turn of the event loop, after callers with resolved promises have made their next call. */
-export function afterCallers(work: () => void, microtasks: number = MICROTASKS): void {
-  queueMicrotask(() => microtasks > 1 ? afterCallers(work, microtasks - 1) : work());
+export function afterCallers(work: () => void): void {
+  let left = MICROTASKS;
+  const next = () => --left > 0 ? queueMicrotask(next) : work();
+  queueMicrotask(next);
 }
 
 let moved = 0;

@@ -46,22 +46,18 @@ export interface Request {
 }
 
 const NO_PATHS: readonly string[] = [];
-const REST = {
-  address: 0,
-  length: 0,
-  offset: 0,
-  flags: 0,
-  bufferIndex: -1,
-  forceAsync: false,
-  paths: NO_PATHS,
-};
 
-/**
- * An entry with these fields. Destructuring with defaults would read properties that a program adds to
- * Object.prototype.
- */
-function entry(opcode: number, fd: number, fields: Partial<Sqe> = {}): Sqe {
-  return { opcode, fd, ...REST, ...fields };
+/** An entry of an operation that uses no registered buffer. */
+function entry(
+  opcode: number,
+  fd: number,
+  address = 0,
+  length = 0,
+  offset = 0,
+  flags = 0,
+  paths = NO_PATHS,
+): Sqe {
+  return { opcode, fd, address, length, offset, flags, bufferIndex: -1, forceAsync: false, paths };
 }
 
 /**
@@ -109,57 +105,53 @@ export function prepareSqe(operation: Operation): Sqe {
       const paths = [name];
       // A program may have a property of this name on Object.prototype.
       if (!Object.hasOwn(operation, "cached")) {
-        return entry(Opcode.OPENAT, directory, { length, flags, paths });
+        return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths);
       }
       OPEN_HOW[0] = BigInt(flags);
       const offset = openHowAddress ||= addressOf(OPEN_HOW);
-      return entry(Opcode.OPENAT2, directory, { length: OPEN_HOW.byteLength, offset, paths });
+      return entry(Opcode.OPENAT2, directory, 0, OPEN_HOW.byteLength, offset, 0, paths);
     }
     case "close":
       return entry(Opcode.CLOSE, operation.fd);
     case "sync": {
       const flags = operation.dataOnly ? IORING_FSYNC_DATASYNC : 0;
-      return entry(Opcode.FSYNC, operation.fd, { flags });
+      return entry(Opcode.FSYNC, operation.fd, 0, 0, 0, flags);
     }
     case "allocate": {
       const { fd, mode, position, length } = operation;
-      return entry(Opcode.FALLOCATE, fd, { address: length, length: mode, offset: position });
+      return entry(Opcode.FALLOCATE, fd, length, mode, position);
     }
     case "truncate":
-      return entry(Opcode.FTRUNCATE, operation.fd, { offset: operation.length });
+      return entry(Opcode.FTRUNCATE, operation.fd, 0, 0, operation.length);
     case "stat": {
       const { fd, memory: { address: offset, bytes }, cached } = operation;
       const flags = AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : 0);
       // The empty path follows the result, so that no other memory may be lacking.
       bytes[STATX_BYTES] = 0;
       const address = offset + STATX_BYTES;
-      return entry(Opcode.STATX, fd, { address, length: STATX_MASK, offset, flags });
+      return entry(Opcode.STATX, fd, address, STATX_MASK, offset, flags);
     }
     case "statfs":
-      return entry(Opcode.STATFS, operation.fd, { address: operation.memory.address });
+      return entry(Opcode.STATFS, operation.fd, operation.memory.address);
     case "link": {
       const { fd, byProc, directory, name } = operation;
       const flags = byProc ? AT_SYMLINK_FOLLOW : AT_EMPTY_PATH;
       const paths = [byProc ? `/proc/self/fd/${fd}` : "", name];
-      return entry(Opcode.LINKAT, byProc ? AT_FDCWD : fd, {
-        length: directory >>> 0,
-        flags,
-        paths,
-      });
+      return entry(Opcode.LINKAT, byProc ? AT_FDCWD : fd, 0, directory >>> 0, 0, flags, paths);
     }
     case "rename": {
       const { directory, name, targetDirectory, targetName } = operation;
-      const length = targetDirectory >>> 0;
-      return entry(Opcode.RENAMEAT, directory, { length, paths: [name, targetName] });
+      const paths = [name, targetName];
+      return entry(Opcode.RENAMEAT, directory, 0, targetDirectory >>> 0, 0, 0, paths);
     }
     case "unlink":
-      return entry(Opcode.UNLINKAT, operation.directory, { paths: [operation.name] });
+      return entry(Opcode.UNLINKAT, operation.directory, 0, 0, 0, 0, [operation.name]);
     case "copyRange": {
       const { fd, position: offset, targetFd: flags, targetPosition: address, length } = operation;
-      return entry(Opcode.COPY_RANGE, fd, { address, length, offset, flags });
+      return entry(Opcode.COPY_RANGE, fd, address, length, offset, flags);
     }
     case "lock":
-      return entry(Opcode.FLOCK, operation.fd, { flags: operation.operation });
+      return entry(Opcode.FLOCK, operation.fd, 0, 0, 0, operation.operation);
     case "pause":
       return entry(Opcode.NOP, -1);
   }

@@ -35,8 +35,8 @@ export class Directory {
    * once.
    */
   failure: { readonly errno: number } | undefined;
-  /** A descriptor that can be synced; -1 if the directory may not be read. */
-  #syncFd: Promise<number> | undefined;
+  /** A descriptor that can be synced; -1 if the directory may not be read. A promise while it is being opened. */
+  #syncFd: number | Promise<number> | undefined;
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<void> | undefined;
 
@@ -98,12 +98,17 @@ export class Directory {
     const directories = held.get(engine)!;
     if (directories.get(this.#key) === this) directories.delete(this.#key);
     engine.runNow({ op: "close", fd });
-    this.#syncFd?.then((fd) => fd >= 0 && engine.runNow({ op: "close", fd }), () => {});
+    const close = (fd = -1) => void (fd >= 0 && engine.runNow({ op: "close", fd }));
+    Promise.resolve(this.#syncFd).then(close, () => {});
   }
 
-  /** Opens the descriptor for {@linkcode sync}, so that the sync cannot fail for lack of descriptors. */
-  async prepareSync(path: string): Promise<void> {
-    await (this.#syncFd ??= this.#openForSync(path));
+  /**
+   * Opens the descriptor for {@linkcode sync}, so that the sync cannot fail for lack of descriptors. Returns undefined if
+   * it is open.
+   */
+  prepareSync(path: string): Promise<unknown> | undefined {
+    this.#syncFd ??= this.#openForSync(path);
+    return typeof this.#syncFd === "number" ? undefined : this.#syncFd;
   }
 
   /** As {@linkcode sync}, on the JavaScript thread. */
@@ -129,7 +134,7 @@ export class Directory {
     const operation = opening(O_RDONLY, fd, ".");
     // On a local disk this does not block, because the directory is open already.
     const opened = await (engine.isLocal(fd) ? engine.runNow(operation) : run(engine, operation));
-    if (opened >= 0) return opened;
+    if (opened >= 0) return this.#syncFd = opened;
     this.#syncFd = undefined;
     // A directory without read permission cannot be synced.
     if (opened === -Errno.EACCES) return -1;

@@ -68,11 +68,6 @@ export class FileName {
     return { engine: this.engine, fd, path: this.path };
   }
 
-  /** The fields that name this file in an operation. */
-  get #at(): { directory: number; name: string } {
-    return { directory: this.directory.fd, name: this.component };
-  }
-
   /** The real name of an open file; this name if it cannot be determined. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const { engine } = this;
@@ -95,7 +90,8 @@ export class FileName {
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
     if (flags & O_CREAT) this.#expectFile();
-    return run(this.engine, { op: "open", ...this.#at, flags, mode });
+    const { engine, directory: { fd: directory }, component: name } = this;
+    return run(engine, { op: "open", directory, name, flags, mode });
   }
 
   /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */
@@ -128,11 +124,11 @@ export class FileName {
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
     this.#expectFile();
-    const operation = { op: "link", fd, ...this.#at } as const;
-    const result = await run(this.engine, { ...operation, byProc: true });
+    const { engine, directory: { fd: directory }, component: name } = this;
+    const result = await run(engine, { op: "link", fd, directory, name, byProc: true });
     if (result !== -Errno.ENOENT) return result;
     // /proc is not mounted. Without it a kernel before 6.10 needs CAP_DAC_READ_SEARCH, and returns ENOENT otherwise.
-    return await run(this.engine, { ...operation, byProc: false });
+    return await run(engine, { op: "link", fd, directory, name, byProc: false });
   }
 
   /** Whether {@linkcode link} works here. */
@@ -148,7 +144,8 @@ export class FileName {
     to.#expectFile();
     const result = await run(this.engine, {
       op: "rename",
-      ...this.#at,
+      directory: this.directory.fd,
+      name: this.component,
       targetDirectory: to.directory.fd,
       targetName: to.component,
     });
@@ -157,15 +154,16 @@ export class FileName {
 
   /** unlinkat(2). A missing name is not an error. */
   async unlink(): Promise<void> {
-    const result = await run(this.engine, { op: "unlink", ...this.#at });
+    const { engine, directory: { fd: directory }, component: name } = this;
+    const result = await run(engine, { op: "unlink", directory, name });
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
   /** unlinkat(2). Blocks, for a server until `deadline` at most. */
   unlinkNow(deadline: number): void {
-    const { engine, directory } = this;
-    const operation = { op: "unlink", ...this.#at } as const;
-    if (engine.isLocal(directory.fd)) return void engine.runNow(operation);
+    const { engine, directory: { fd: directory }, component: name } = this;
+    const operation = { op: "unlink", directory, name } as const;
+    if (engine.isLocal(directory)) return void engine.runNow(operation);
     let isOver = false;
     engine.submit(operation, { complete: () => isOver = true });
     while (!isOver && waitUntil(engine, deadline));
@@ -186,10 +184,10 @@ export class FileName {
 
   /** Whether the name certainly leads to an open file. Does not wait for a disk, and is faster than two real paths. */
   #leadsNowTo(file: FileIdentity): boolean {
-    const { engine } = this;
-    if (!engine.isLocal(this.directory.fd)) return false;
+    const { engine, directory: { fd: directory }, component: name } = this;
+    if (!engine.isLocal(directory)) return false;
     const flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
-    const fd = engine.runNow({ op: "open", ...this.#at, flags, mode: 0, cached: true });
+    const fd = engine.runNow({ op: "open", directory, name, flags, mode: 0, cached: true });
     if (fd < 0) return false;
     const facts = attempt(() => statNow(this.handle(fd)));
     engine.runNow({ op: "close", fd });

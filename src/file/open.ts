@@ -62,7 +62,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
   const opening = openDescriptor(name, request);
   // When this rejects, nothing is in flight.
-  await Promise.allSettled([opening, prepared]);
+  if (prepared) await Promise.allSettled([opening, prepared]);
   const opened = await opening.catch((error) => {
     name.release();
     throw error;

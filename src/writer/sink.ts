@@ -46,9 +46,6 @@ interface Chunk {
   item: { readonly written: Promise<void>; bytes: number } | undefined;
 }
 
-/** Own fields, because a program may have properties of these names on Object.prototype. */
-const NOT_WAITING = { isTaken: undefined, item: undefined };
-
 /** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
@@ -145,7 +142,16 @@ export class WriterSink {
   /** Accepts as much of a chunk as there is room for, behind those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    const chunk: Chunk = { bytes, length, memory, taken: 0, endsItem, ...NOT_WAITING };
+    // All fields are its own, because a program may have properties of these names on Object.prototype.
+    const chunk: Chunk = {
+      bytes,
+      length,
+      memory,
+      taken: 0,
+      isTaken: undefined,
+      endsItem,
+      item: undefined,
+    };
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     this.#waitingBytes += length - chunk.taken;

@@ -7,7 +7,7 @@ import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
-interface Waiter extends PromiseWithResolvers<number> {
+interface Waiter extends Omit<PromiseWithResolvers<number>, "promise"> {
   /** The position below which all bytes must be flushed. */
   readonly target: number;
   readonly durable: boolean;
@@ -58,9 +58,9 @@ export class SyncQueue {
   }
 
   add(target: number, durable: boolean): Promise<number> {
-    const waiter = { target, durable, ...Promise.withResolvers<number>() };
-    this.#waiting.push(waiter);
-    return waiter.promise;
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#waiting.push({ target, durable, resolve, reject });
+    return promise;
   }
 
   /** Resolves the waiters whose bytes are flushed or durable. Returns whether a sync is due. */
