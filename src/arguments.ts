@@ -14,14 +14,20 @@ export function invalid(name: string, value: unknown, rule: string): TypeError {
 }
 
 /**
- * The error for a value that is not an object of this module's class `type`. The message uses the argument's `name` and
- * `what`.
+ * The error for a value that is not an object of this module's class `type`, or one of the `others`. The message uses the
+ * argument's `name` and `what`.
  */
-export function wrongObject(name: string, value: unknown, type: string, what: string): TypeError {
+export function wrongObject(
+  name: string,
+  value: unknown,
+  type: string,
+  what: string,
+  others = "",
+): TypeError {
   const { constructor } = (value ?? {}) as { constructor?: { name?: string } };
   const why = constructor?.name === type
     ? "it comes from another copy of this module: import it from one place, in one version"
-    : `${name} must be a ${type}`;
+    : `${name} must be a ${type}${others}`;
   return new TypeError(`Cannot ${what} ${shown(value)}: ${why}`);
 }
 

@@ -81,8 +81,10 @@ export class DmaBuffer {
    * @ignore
    */
   [Symbol.for("Deno.customInspect")](): string {
-    const { memory, length } = states.get(this)!;
-    return `DmaBuffer { length: ${length}${memory ? "" : ", in use"} }`;
+    const state = states.get(this);
+    // The prototype has none.
+    if (!state) return "DmaBuffer {}";
+    return `DmaBuffer { length: ${state.length}${state.memory ? "" : ", in use"} }`;
   }
 }
 

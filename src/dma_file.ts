@@ -14,7 +14,6 @@ import {
   isUint8Array,
   lengthOfBytes,
   pathText,
-  shown,
   wrongObject,
 } from "./arguments.ts";
 import { useEngine } from "./configure.ts";
@@ -470,7 +469,7 @@ export class DmaFile implements AsyncDisposable {
     const file = this.#file;
     const bufferLength = lengthOfBuffer(data);
     if (bufferLength === undefined && !isUint8Array(data)) {
-      throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
+      throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
     }
     // The caller's own code may run here, and detach the data.
     const flags = isSet(options, "atomic") ? RWF_ATOMIC : 0;
@@ -862,6 +861,8 @@ export class DmaFile implements AsyncDisposable {
    * @ignore
    */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
+    // The prototype has no file.
+    if (!(#file in this)) return "DmaFile {}";
     const { path, direct, alignment } = this;
     const closed = this.#file.descriptor.closing;
     return `DmaFile ${inspect({ path, direct, alignment, closed }, options)}`;
@@ -1288,6 +1289,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * @ignore
    */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
+    if (!(#sink in this)) return "DmaStreamWriter {}";
     const { file, currentPos, currentFlushedPos, bufferSize, writeBehind } = this;
     const facts = { path: file.path, currentPos, currentFlushedPos, bufferSize, writeBehind };
     return `DmaStreamWriter ${inspect(facts, options)}`;
@@ -1469,6 +1471,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    * @ignore
    */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
+    if (!(#source in this)) return "DmaStreamReader {}";
     const { file, currentPos, bufferSize, readAhead } = this;
     const facts = { path: file.path, currentPos, bufferSize, readAhead };
     return `DmaStreamReader ${inspect(facts, options)}`;

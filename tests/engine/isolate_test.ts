@@ -105,6 +105,7 @@ testInOneDirectory("A file of another copy of the module is recognized", async (
     await report(() => new DmaStreamWriter(file));
     await report(() => new DmaStreamReader(file));
     await report(() => theirs.copyRangeTo(file, 0, 1, 0));
+    await report(() => file.writeAt(new (class DmaBuffer {})(), 0));
     // Streams of another copy work as plain streams.
     await new Blob([new Uint8Array(10_000)]).stream().pipeTo(theirs.writable);
     await (await DmaFile.open(path + "2")).readable.pipeTo(file.writable);`,
@@ -113,6 +114,7 @@ testInOneDirectory("A file of another copy of the module is recognized", async (
   const why = "it comes from another copy of this module: import it from one place, in one version";
   const says = ["write to", "read from", "copy to"]
     .map((what) => `TypeError: Cannot ${what} an object (DmaFile): ${why}`);
+  says.push(`TypeError: Cannot write an object (DmaBuffer): ${why}`);
   assertEquals(output.split("\n"), says);
   assertEquals((await Deno.stat(dir.file("file"))).size, 10_000);
 });

@@ -1,7 +1,14 @@
 // DmaFile.open and create: the options, their effects on a file, and Deno's own errors.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { type DmaError, DmaFile, type DmaOpenOptions } from "../../mod.ts";
+import {
+  DmaBuffer,
+  type DmaError,
+  DmaFile,
+  type DmaOpenOptions,
+  DmaStreamReader,
+  DmaStreamWriter,
+} from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
 import { run, runOrThrow } from "../setup/command.ts";
@@ -280,10 +287,20 @@ testInEachDirectory("DmaFile.open fails with the error that Deno.open gives", as
   assertEquals(await namesIn(dir.path), ["directory", "file", "loop"]);
 });
 
-testInEachDirectory("DmaFile is shown with its path", async (dir) => {
-  const file = await DmaFile.create(dir.file("shown"));
-  for (const closed of [false, true]) {
-    for (const part of [file.path, `closed: ${closed}`]) assert(Deno.inspect(file).includes(part));
-    await file.close();
-  }
-});
+testInEachDirectory(
+  "A DmaFile is shown with its path, and a prototype by its name",
+  async (dir) => {
+    for (const shown of [DmaFile, DmaBuffer, DmaStreamReader, DmaStreamWriter]) {
+      assertEquals(Deno.inspect(shown.prototype), `${shown.name} {}`);
+    }
+    const file = await DmaFile.create(dir.file("shown"));
+    for (const closed of [false, true]) {
+      for (const part of [file.path, `closed: ${closed}`]) {
+        assert(
+          Deno.inspect(file).includes(part),
+        );
+      }
+      await file.close();
+    }
+  },
+);
