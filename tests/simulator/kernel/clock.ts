@@ -18,25 +18,23 @@ function isBefore(one: Event, other: Event): boolean {
 /** Events in the order of their times, in microseconds: at most some dozens. */
 export class Clock {
   /** Sorted in reverse: the last element is the next event. */
-  readonly #events: Event[] = [];
-  readonly #random: Random;
+  readonly events: Event[] = [];
   /** Microseconds since the beginning. */
   now = 0;
+  #ticks = 0;
 
-  constructor(random: Random) {
-    this.#random = random;
-  }
+  constructor(readonly random: Random) {}
 
-  /** The number of pending events. */
-  get waiting(): number {
-    return this.#events.length;
+  /** A number greater than all before, which orders the observations of the oracle. */
+  tick(): number {
+    return ++this.#ticks;
   }
 
   /** Calls `run` after so many microseconds. */
   after(microseconds: number, run: () => void, heard = true): void {
-    const event = { time: this.now + microseconds, order: this.#random.next(), heard, run };
-    const at = this.#events.findLastIndex((other) => isBefore(event, other));
-    this.#events.splice(at + 1, 0, event);
+    const event = { time: this.now + microseconds, order: this.random.next(), heard, run };
+    const at = this.events.findLastIndex((other) => isBefore(event, other));
+    this.events.splice(at + 1, 0, event);
   }
 
   /** Resolves after so many microseconds. */
@@ -46,15 +44,10 @@ export class Clock {
 
   /** Runs the next event. Returns whether it is observed; undefined if no event is pending. */
   step(): boolean | undefined {
-    const next = this.#events.pop();
+    const next = this.events.pop();
     if (!next) return undefined;
     this.now = next.time;
     next.run();
     return next.heard;
-  }
-
-  /** Drops all events, as when the machine is off. */
-  stop(): void {
-    this.#events.length = 0;
   }
 }

@@ -1,6 +1,6 @@
 // The table of descriptors.
 
-import { Errno, O_APPEND, O_DIRECT } from "../../../src/engine/linux.ts";
+import { O_APPEND, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { Node } from "./directory_tree.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
 
@@ -11,15 +11,16 @@ export class Description {
   /** The failed syncs that were reported to this description: each description gets each failure once (errseq_t). */
   failuresSeen: number;
 
-  constructor(readonly fd: number, readonly node: Node, public flags: number) {
+  constructor(readonly node: Node, public flags: number) {
     this.failuresSeen = node.isDirectory ? 0 : node.failedSyncs;
   }
 
   /** The errno of an unreported failure, which is then reported; 0 if there is none. */
   takeFailure(): number {
-    if (this.node.isDirectory || this.failuresSeen === this.node.failedSyncs) return 0;
-    this.failuresSeen = this.node.failedSyncs;
-    return this.node.syncErrno;
+    const { file } = this;
+    if (!file || this.failuresSeen === file.failedSyncs) return 0;
+    this.failuresSeen = file.failedSyncs;
+    return file.syncErrno;
   }
 
   get file(): SimulatedFile | undefined {
@@ -41,49 +42,27 @@ const FIRST = 3;
 /** The error of an open if too many files are open. */
 export const EMFILE = 24;
 
-export class DescriptorTable {
-  readonly #open = new Map<number, Description>();
-  /** Whether numbers are reused, as by Linux. Otherwise the use of a closed number is always detected. */
-  readonly #reuses: boolean;
-  readonly #limit: number;
+/** The open descriptions by descriptor. */
+export class DescriptorTable extends Map<number, Description> {
   #next = FIRST;
 
-  constructor(reuses: boolean, limit: number) {
-    this.#reuses = reuses;
-    this.#limit = limit;
-  }
-
-  get size(): number {
-    return this.#open.size;
-  }
-
-  get(fd: number): Description | undefined {
-    return this.#open.get(fd);
+  /** With `reuses` numbers are reused, as by Linux. Otherwise the use of a closed number is always detected. */
+  constructor(readonly reuses: boolean, readonly limit: number) {
+    super();
   }
 
   /** A new descriptor, or `-errno`. */
   open(node: Node, flags: number): number {
-    if (this.#open.size >= this.#limit) return -EMFILE;
-    let fd = this.#next;
-    if (this.#reuses) {
-      fd = FIRST;
-      while (this.#open.has(fd)) fd++;
-    } else this.#next++;
-    this.#open.set(fd, new Description(fd, node, flags));
-    return fd;
+    if (this.size >= this.limit) return -EMFILE;
+    if (this.reuses) this.#next = FIRST;
+    while (this.has(this.#next)) this.#next++;
+    this.set(this.#next, new Description(node, flags));
+    return this.#next++;
   }
 
   close(fd: number): void {
-    const description = this.#open.get(fd);
-    this.#open.delete(fd);
+    const description = this.get(fd);
+    this.delete(fd);
     description?.file?.locks.delete(description);
-  }
-
-  /** As fcntl(2) with F_SETFL. */
-  setFlags(fd: number, flags: number): number {
-    const description = this.#open.get(fd);
-    if (!description) return -Errno.EBADF;
-    description.flags = (description.flags & ~O_DIRECT) | (flags & O_DIRECT);
-    return 0;
   }
 }

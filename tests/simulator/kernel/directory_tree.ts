@@ -40,7 +40,7 @@ interface JournalEntry {
 export class DirectoryTree {
   readonly root: SimulatedDirectory;
   workingDirectory: SimulatedDirectory;
-  /** All nodes so far, by inode. */
+  /** All files so far, by inode. */
   readonly files: Map<number, SimulatedFile> = new Map();
   readonly #directories: SimulatedDirectory[];
   #journal: JournalEntry[] = [];
@@ -48,18 +48,16 @@ export class DirectoryTree {
   #lastInode = 1;
 
   constructor() {
-    this.root = new SimulatedDirectory(this.newInode(), undefined);
+    this.root = new SimulatedDirectory(++this.#lastInode, undefined);
     this.#directories = [this.root];
     this.workingDirectory = this.root;
   }
 
-  newInode(): number {
-    return ++this.#lastInode;
-  }
-
-  /** A file without a name. */
-  makeFile(): SimulatedFile {
-    const file = new SimulatedFile(this.newInode());
+  /** A file without a name, with durable bytes. */
+  makeFile(bytes: Uint8Array = new Uint8Array(0)): SimulatedFile {
+    const file = new SimulatedFile(++this.#lastInode);
+    file.write(0, bytes);
+    file.makeDurable(file.changes);
     this.files.set(file.inode, file);
     return file;
   }
@@ -71,7 +69,7 @@ export class DirectoryTree {
 
   /** Creates a durable directory. */
   makeDirectory(parent: SimulatedDirectory, name: string): SimulatedDirectory {
-    const directory = new SimulatedDirectory(this.newInode(), parent);
+    const directory = new SimulatedDirectory(++this.#lastInode, parent);
     this.#directories.push(directory);
     parent.entries.set(name, directory);
     parent.durable.set(name, directory);
@@ -124,21 +122,19 @@ export class DirectoryTree {
 
   /** The names of all files. */
   listing(): Listing {
-    return listingOf(this.#directories.map((directory) => [directory, directory.entries]));
+    return listingOf(this.#directories.map((each) => [each, each.entries]));
   }
 
   /** The path of a node, in the form of /proc/self/fd. */
   pathOf(node: Node): string {
     if (node === this.root) return "/";
-    const search = (directory: SimulatedDirectory, path: string): string | undefined => {
+    for (const directory of this.#directories) {
       for (const [name, child] of directory.entries) {
-        if (child === node) return `${path}/${name}`;
-        const found = child.isDirectory ? search(child, `${path}/${name}`) : undefined;
-        if (found) return found;
+        if (child !== node) continue;
+        return directory === this.root ? `/${name}` : `${this.pathOf(directory)}/${name}`;
       }
-      return undefined;
-    };
-    return search(this.root, "") ?? `/gone/${node.inode} (deleted)`;
+    }
+    return `/gone/${node.inode} (deleted)`;
   }
 
   // ---- changes ----------------------------------------------------------------------------------------------------
@@ -147,17 +143,12 @@ export class DirectoryTree {
   edit(edits: readonly Edit[]): void {
     for (const { directory, name, node } of edits) {
       const before = directory.entries.get(name);
-      if (before instanceof SimulatedFile) this.#unlinked(before);
-      if (node) directory.entries.set(name, node);
-      else directory.entries.delete(name);
+      if (before instanceof SimulatedFile && --before.links === 0) before.linkable = false;
       if (node instanceof SimulatedFile) node.links++;
     }
-    this.#journal.push({ number: ++this.#lastEntry, edits });
-  }
-
-  #unlinked(file: SimulatedFile): void {
-    file.links--;
-    if (file.links === 0) file.linkable = false;
+    const entry = { number: ++this.#lastEntry, edits };
+    commit(entry, ({ entries }) => entries);
+    this.#journal.push(entry);
   }
 
   // ---- durability -------------------------------------------------------------------------------------------------

@@ -107,6 +107,11 @@ export class Faults {
     return this.happened.some(({ target }) => targets.includes(target));
   }
 
+  /** Whether a request for a size has failed, so that a cut may use the module's own knowledge. */
+  get hideSizes(): boolean {
+    return this.hit("statNow", "acquire");
+  }
+
   /** The number of faults so far, including short results. */
   get count(): number {
     return this.happened.length + this.shortened;

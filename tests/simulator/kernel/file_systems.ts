@@ -1,10 +1,11 @@
 // The kinds of file systems that a simulated kernel can have.
 
 import type { Random } from "../random.ts";
-import type { DirectoryTree } from "./directory_tree.ts";
 
-/** The properties of a file system that the module sees. */
+/** The properties of a mounted file system that the module sees. */
 export interface FileSystemKind {
+  /** The number of the mount, unique among all kernels. */
+  readonly mountId: bigint;
   readonly name: string;
   /** 0 without a block device, so that the module reads the type. */
   readonly deviceMajor: number;
@@ -21,14 +22,6 @@ export interface FileSystemKind {
   readonly alignment: number;
   readonly uniqueMountId: boolean;
   readonly lacks: ReadonlySet<Feature>;
-}
-
-/** A mounted file system. */
-export interface Mount {
-  readonly kind: FileSystemKind;
-  readonly tree: DirectoryTree;
-  /** The number of the mount, unique among all kernels. */
-  readonly mountId: bigint;
 }
 
 const features = [
@@ -64,20 +57,13 @@ const served = {
 };
 
 const disk = { deviceMajor: 254, type: 0xef53, hasDirectIo: true, saysAlignment: true };
+const btrfs = { ...disk, deviceMajor: 0, type: 0x9123683e, saysAlignment: false };
 
-const kinds: readonly Omit<FileSystemKind, "uniqueMountId" | "lacks">[] = [
+const kinds: readonly Omit<FileSystemKind, "mountId" | "uniqueMountId" | "lacks">[] = [
   { name: "ext4 512", ...disk, memoryAlignment: 512, alignment: 512 },
   { name: "ext4 4096", ...disk, memoryAlignment: 4096, alignment: 4096 },
   { name: "xfs on NVMe", ...disk, memoryAlignment: 4, alignment: 512 },
-  {
-    name: "btrfs",
-    deviceMajor: 0,
-    type: 0x9123683e,
-    hasDirectIo: true,
-    saysAlignment: false,
-    memoryAlignment: 4096,
-    alignment: 4096,
-  },
+  { name: "btrfs", ...btrfs, memoryAlignment: 4096, alignment: 4096 },
   { name: "tmpfs", ...disk, deviceMajor: 0, type: 0x01021994, memoryAlignment: 4, alignment: 512 },
   { name: "no Direct I/O", ...disk, hasDirectIo: false, memoryAlignment: 1, alignment: 1 },
   { name: "FUSE", ...served, server: "another" },
@@ -87,19 +73,22 @@ const kinds: readonly Omit<FileSystemKind, "uniqueMountId" | "lacks">[] = [
 ];
 
 /** A common disk, without missing features. */
-export const aDisk: FileSystemKind = { ...kinds[0]!, uniqueMountId: false, lacks: new Set() };
+export const aDisk: FileSystemKind = {
+  ...kinds[0]!,
+  mountId: 0n,
+  uniqueMountId: false,
+  lacks: new Set(),
+};
+
+let lastMount = 0n;
 
 /** A file system that may lack features. The common kind is the most frequent. */
 export function drawFileSystem(random: Random): FileSystemKind {
-  const kind = random.weighted([
-    [6, kinds[0]!],
-    ...kinds.slice(1).map((each) => [1, each] as const),
-  ]);
-  const lacks = new Set<Feature>();
-  if (random.chance(0.3)) {
-    for (const feature of features) if (random.chance(0.4)) lacks.add(feature);
-  }
+  const kind = random.weighted(kinds.map((each, index) => [index === 0 ? 6 : 1, each] as const));
+  const isLimited = random.chance(0.3);
+  const lacks = new Set(features.filter(() => isLimited && random.chance(0.4)));
   // Without /proc the module cannot know that the server answers early.
   const answersEarly = kind.answersEarly === true && !lacks.has("proc");
-  return { ...kind, uniqueMountId: random.chance(0.7), lacks, answersEarly };
+  const uniqueMountId = random.chance(0.7);
+  return { ...kind, mountId: ++lastMount, uniqueMountId, lacks, answersEarly };
 }

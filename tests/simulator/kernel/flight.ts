@@ -5,10 +5,15 @@ import type { Operation } from "../../../src/engine/operation.ts";
 import type { Description, DescriptorTable } from "./descriptors.ts";
 import type { DirectoryTree } from "./directory_tree.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
+import type { Range } from "./sparse_bytes.ts";
+
+/** The fields of operations that are descriptors. */
+export const DESCRIPTOR_FIELDS = ["fd", "directory", "targetFd", "targetDirectory"] as const;
 
 export interface Flight {
   readonly operation: Operation;
-  /** The descriptions of the descriptors of {@linkcode descriptorsOf}. */
+  /** Its descriptors; negative ones mean the working directory. */
+  readonly fds: readonly number[];
   readonly descriptions: readonly (Description | undefined)[];
   /** The file of its descriptor, or the target of a copy. */
   readonly file: SimulatedFile | undefined;
@@ -25,12 +30,15 @@ export function flightOf(
   open: DescriptorTable,
   { journaled }: DirectoryTree,
 ): Flight {
-  const descriptions = descriptorsOf(operation).map((fd) => open.get(fd));
+  const fields: Partial<Record<string, unknown>> = operation;
+  const fds = DESCRIPTOR_FIELDS.flatMap((name) => fields[name] as number ?? []);
+  const descriptions = fds.map((fd) => open.get(fd));
   const bytes = operation.op === "write"
     ? operation.memory.bytes.slice(operation.offset, operation.offset + operation.length)
     : undefined;
   return {
     operation,
+    fds,
     descriptions,
     file: descriptions[operation.op === "copyRange" ? 1 : 0]?.file,
     bytes,
@@ -51,40 +59,15 @@ export interface FlightObserver {
   completed(): void;
 }
 
-/** The descriptors of an operation; negative ones mean the working directory. */
-export function descriptorsOf(operation: Operation): number[] {
-  switch (operation.op) {
-    case "open":
-    case "unlink":
-      return [operation.directory];
-    case "rename":
-      return [operation.directory, operation.targetDirectory];
-    case "link":
-      return [operation.fd, operation.directory];
-    case "copyRange":
-      return [operation.fd, operation.targetFd];
-    case "pause":
-      return [];
-    default:
-      return [operation.fd];
-  }
-}
-
 /** The range in which an operation changes bytes. */
-export function rangeOf(
-  operation: Operation,
-): readonly [from: number, to: number] | undefined {
-  switch (operation.op) {
-    case "write":
-      return [operation.position, operation.position + operation.length];
-    case "copyRange":
-      return [operation.targetPosition, operation.targetPosition + operation.length];
-    case "allocate":
-      if ((operation.mode & FALLOC_FL_PUNCH_HOLE) === 0) return undefined;
-      return [operation.position, operation.position + operation.length];
-    default:
-      return undefined;
+export function rangeOf(operation: Operation): Range | undefined {
+  const { op } = operation;
+  if (op === "copyRange") {
+    return [operation.targetPosition, operation.targetPosition + operation.length];
   }
+  const changes = op === "write" ||
+    (op === "allocate" && (operation.mode & FALLOC_FL_PUNCH_HOLE) !== 0);
+  return changes ? [operation.position, operation.position + operation.length] : undefined;
 }
 
 /** An operation with its arguments, except memory. */

@@ -1,38 +1,27 @@
 // The rules for users of an engine. The real kernel would accept many violations silently, and lose bytes.
 
 import { Buffer } from "node:buffer";
-import type { Block, Operation } from "../../../src/engine/operation.ts";
-import type { Description } from "./descriptors.ts";
-import { describe, descriptorsOf, type Flight, rangeOf } from "./flight.ts";
+import type { Block } from "../../../src/engine/operation.ts";
+import type { FileSystemKind } from "./file_systems.ts";
+import { describe, type Flight, rangeOf } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
 
-/** The alignment of Direct I/O, in bytes. */
-export interface Alignment {
-  readonly alignment: number;
-  readonly memoryAlignment: number;
-}
-
-type Transfer = Extract<Operation, { op: "read" | "write" }>;
-
 export class Judge {
-  readonly #alignment: Alignment;
-  readonly #memory: SimulatedMemory;
-  readonly #violated: (rule: string) => void;
   readonly #flights = new Set<Flight>();
 
   /** `violated` is called for each broken rule. */
-  constructor(alignment: Alignment, memory: SimulatedMemory, violated: (rule: string) => void) {
-    this.#alignment = alignment;
-    this.#memory = memory;
-    this.#violated = violated;
-  }
+  constructor(
+    readonly kind: FileSystemKind,
+    readonly memory: SimulatedMemory,
+    readonly violated: (rule: string) => void,
+  ) {}
 
   /** Judges a submitted operation. Returns whether the kernel may get it. */
   submit(flight: Flight): boolean {
     const broken = this.#broken(flight);
     this.#flights.add(flight);
     for (const each of flight.descriptions) if (each) each.inFlight++;
-    if (broken !== undefined) this.#violated(`${describe(flight.operation)}: ${broken}`);
+    if (broken !== undefined) this.violated(`${describe(flight.operation)}: ${broken}`);
     return broken === undefined;
   }
 
@@ -45,49 +34,41 @@ export class Judge {
     const { memory, offset, length } = operation;
     const now = memory.bytes.subarray(offset, offset + length);
     if (Buffer.compare(bytes!, now) === 0) return;
-    this.#violated(`${describe(operation)}: its memory was changed while it was in flight`);
+    this.violated(`${describe(operation)}: its memory was changed while it was in flight`);
   }
 
   /** Records the release of memory. */
   release(block: Block): void {
     for (const { operation } of this.#flights) {
       if (!("memory" in operation) || operation.memory !== block) continue;
-      this.#violated(`${describe(operation)}: its memory is given back while it is in flight`);
+      this.violated(`${describe(operation)}: its memory is given back while it is in flight`);
     }
-    if (!this.#memory.release(block)) {
-      this.#violated(`${block.bytes.length} bytes are given back twice`);
+    if (!this.memory.release(block)) {
+      this.violated(`${block.bytes.length} bytes are given back twice`);
     }
   }
 
   #broken(flight: Flight): string | undefined {
-    const { operation, descriptions } = flight;
-    for (const [index, fd] of descriptorsOf(operation).entries()) {
-      if (fd >= 0 && !descriptions[index]) return `fd ${fd} is closed`;
-    }
+    const { operation, fds, descriptions } = flight;
+    const closed = fds.find((fd, index) => fd >= 0 && !descriptions[index]);
+    if (closed !== undefined) return `fd ${closed} is closed`;
     const description = descriptions[0]!;
     if (operation.op === "close" && description.inFlight > 0) return "the descriptor is in use";
     const conflict = this.#conflict(flight);
     if (conflict) return `while ${describe(conflict.operation)} is in flight`;
-    if ("memory" in operation && this.#memory.isFree(operation.memory)) {
+    if ("memory" in operation && this.memory.isFree(operation.memory)) {
       return "its memory was given back";
     }
     if (operation.op !== "read" && operation.op !== "write") return undefined;
-    return this.#brokenByAlignment(operation, description);
-  }
-
-  #brokenByAlignment(transfer: Transfer, { isDirect }: Description): string | undefined {
-    const { memory, offset, length, position } = transfer;
+    const { memory, offset, length, position } = operation;
     if (length <= 0) return "it moves nothing";
     if (offset < 0 || offset + length > memory.bytes.length) return "it goes past its memory";
-    if (!isDirect) return undefined;
-    const { alignment, memoryAlignment } = this.#alignment;
-    for (const [what, value] of Object.entries({ position, length })) {
-      if (value % alignment !== 0) return `its ${what} is no multiple of ${alignment}`;
-    }
-    if ((memory.address + offset) % memoryAlignment !== 0) {
-      return `its memory is not aligned to ${memoryAlignment}`;
-    }
-    return undefined;
+    if (!description.isDirect) return undefined;
+    const { alignment, memoryAlignment } = this.kind;
+    const isAligned = position % alignment + length % alignment === 0;
+    if (!isAligned) return `its position or length is no multiple of ${alignment}`;
+    const isSuited = (memory.address + offset) % memoryAlignment === 0;
+    return isSuited ? undefined : `its memory is not aligned to ${memoryAlignment}`;
   }
 
   /** An operation on the same descriptor that must not be in flight together with this one. */

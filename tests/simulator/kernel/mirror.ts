@@ -7,8 +7,9 @@ import { KernelEngine } from "../../../src/engine/kernel_engine.ts";
 import { AT_FDCWD, Errno, O_DIRECT, RWF_DSYNC, STATX_BYTES } from "../../../src/engine/linux.ts";
 import type { Block, Operation } from "../../../src/engine/operation.ts";
 import { parseStat } from "../../../src/file/stat.ts";
+import { ROOT } from "../files.ts";
 import type { DirectoryTree, Node } from "./directory_tree.ts";
-import type { Flight } from "./flight.ts";
+import { DESCRIPTOR_FIELDS, type Flight } from "./flight.ts";
 
 /** What only the real file system can lack: the comparison of a program ends there. */
 const LACKS: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT, Errno.EOPNOTSUPP]);
@@ -21,9 +22,8 @@ export class Mirror {
   readonly #engine = new KernelEngine(loadShim(), new BufferBudget(), 1);
   readonly #directory: string;
   #tree: DirectoryTree | undefined;
-  /** The root of the program's files, in the tree and here. */
+  /** The root of the program's files here. */
   #root = "";
-  #realRoot = "";
   /** The descriptors here of those in the simulated kernel. */
   readonly #open = new Map<number, number>();
 
@@ -32,12 +32,11 @@ export class Mirror {
     this.#directory = Deno.realPathSync(directory);
   }
 
-  /** Begins a program with the files of a tree below `root`. */
-  begin(tree: DirectoryTree, root: string): void {
+  /** Begins a program with the files of a tree. */
+  begin(tree: DirectoryTree): void {
     this.#tree = tree;
-    this.#root = root;
-    this.#realRoot = Deno.makeTempDirSync({ dir: this.#directory, prefix: "simulate-" });
-    for (const [path, node] of nodesOf(tree, root)) {
+    this.#root = Deno.makeTempDirSync({ dir: this.#directory, prefix: "simulate-" });
+    for (const [path, node] of nodesOf(tree, ROOT)) {
       const real = this.#pathOf(path);
       if (node.isDirectory) Deno.mkdirSync(real, { recursive: true });
       else Deno.writeFileSync(real, node.read(0, node.size));
@@ -49,17 +48,17 @@ export class Mirror {
     const difference = this.#tree && this.#compareFiles(this.#tree);
     for (const fd of this.#open.values()) this.#engine.runNow({ op: "close", fd });
     this.#open.clear();
-    Deno.removeSync(this.#realRoot, { recursive: true });
+    Deno.removeSync(this.#root, { recursive: true });
     return difference;
   }
 
   /** The path here of one in the tree. */
   #pathOf(path: string): string {
-    return `${this.#realRoot}${path.slice(this.#root.length)}`;
+    return `${this.#root}${path.slice(ROOT.length)}`;
   }
 
   #compareFiles(tree: DirectoryTree): string | undefined {
-    for (const [path, node] of nodesOf(tree, this.#root)) {
+    for (const [path, node] of nodesOf(tree, ROOT)) {
       const real = this.#pathOf(path);
       if (node.isDirectory) {
         const names = Array.from(Deno.readDirSync(real), ({ name }) => name).sort().join();
@@ -103,7 +102,7 @@ export class Mirror {
   #translate(operation: Operation): Operation | undefined {
     if (operation.op === "pause" || operation.op === "statfs") return undefined;
     const translated: Record<string, unknown> = { ...operation };
-    for (const field of ["fd", "targetFd", "directory", "targetDirectory"]) {
+    for (const field of DESCRIPTOR_FIELDS) {
       const fd = translated[field];
       if (fd === undefined || fd === AT_FDCWD) continue;
       translated[field] = this.#open.get(fd as number);
@@ -129,7 +128,7 @@ export class Mirror {
     if (directory !== AT_FDCWD) return name;
     const { workingDirectory } = this.#tree!;
     const path = name.startsWith("/") ? name : `${this.#tree!.pathOf(workingDirectory)}/${name}`;
-    if (!`${path}/`.startsWith(`${this.#root}/`)) return undefined;
+    if (!`${path}/`.startsWith(`${ROOT}/`)) return undefined;
     return this.#pathOf(path);
   }
 }

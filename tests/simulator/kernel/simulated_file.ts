@@ -1,7 +1,7 @@
 // A file in memory: its content, and the changes to it that a power cut may lose.
 
 import type { Random } from "../random.ts";
-import { SparseBytes } from "./sparse_bytes.ts";
+import { type Range, SparseBytes } from "./sparse_bytes.ts";
 
 /** The unit in which a disk keeps or loses unsynced bytes. */
 const SECTOR = 512;
@@ -15,21 +15,20 @@ export interface FileImage {
 /** The part of unsynced changes that a power cut keeps. */
 export type Kept = "nothing" | "everything" | "some";
 
-/** A change of a file: bytes, zeros in a range, or the length. */
-type Change =
-  & (
-    | { readonly kind: "bytes"; readonly position: number; readonly bytes: Uint8Array }
-    | { readonly kind: "zeros"; readonly from: number; readonly to: number }
-    | { readonly kind: "size"; readonly size: number }
-  )
-  & {
-    /** Whether it is on the disk, although earlier changes are not. */
-    isDurable: boolean;
-  };
+/** A change of a file: the length, or a range, with zeros where it has no bytes. */
+interface Change {
+  readonly size?: number;
+  readonly from: number;
+  readonly to: number;
+  readonly bytes?: Uint8Array;
+  /** Whether it is on the disk, although earlier changes are not. */
+  isDurable: boolean;
+}
 
 export class SimulatedFile {
   readonly isDirectory = false;
   readonly content: SparseBytes = new SparseBytes();
+  size = 0;
   /** The number of its names. */
   links = 0;
   /** Whether linkat(2) accepts the file: one that lost its last name never gets another. */
@@ -39,7 +38,6 @@ export class SimulatedFile {
   /** The number of failed syncs, and the error of the last one. */
   failedSyncs = 0;
   syncErrno = 0;
-  #size = 0;
   readonly #durable: FileImage = { content: new SparseBytes(), size: 0 };
   /** The changes since the first one that is not durable. */
   #changes: Change[] = [];
@@ -48,57 +46,52 @@ export class SimulatedFile {
 
   constructor(readonly inode: number) {}
 
-  get size(): number {
-    return this.#size;
-  }
-
   /** The number of changes so far, which a sync covers if it starts now. */
   get changes(): number {
     return this.#settled + this.#changes.length;
   }
 
   read(position: number, length: number): Uint8Array<ArrayBuffer> {
-    return this.content.slice(position, Math.min(position + length, this.#size));
+    return this.content.slice(position, Math.min(position + length, this.size));
   }
 
   /** Writes bytes. With `through` (RWF_DSYNC) they are durable, and so are all lengths and freed blocks before. */
   write(position: number, bytes: Uint8Array, through = false): void {
     if (bytes.length === 0) return;
+    const to = position + bytes.length;
     this.content.write(position, bytes);
-    this.#changes.push({ kind: "bytes", position, bytes, isDurable: through });
-    this.#resize(Math.max(this.#size, position + bytes.length));
-    if (through) {
-      for (const change of this.#changes) {
-        change.isDurable ||= change.kind !== "bytes";
-      }
-    }
+    this.#changes.push({ from: position, to, bytes, isDurable: through });
+    this.extend(to);
+    if (!through) return;
+    for (const change of this.#changes) change.isDurable ||= !change.bytes;
   }
 
   /** As ftruncate(2). */
   truncate(size: number): void {
-    if (size < this.#size) this.#zero(size, this.#size);
+    this.#zero(size, this.size);
     this.#resize(size);
   }
 
   /** As fallocate(2) without FALLOC_FL_KEEP_SIZE. */
   extend(size: number): void {
-    this.#resize(Math.max(this.#size, size));
+    this.#resize(Math.max(this.size, size));
   }
 
   /** As fallocate(2) with FALLOC_FL_PUNCH_HOLE. */
   punch(from: number, to: number): void {
-    if (Math.min(to, this.#size) > from) this.#zero(from, Math.min(to, this.#size));
+    this.#zero(from, Math.min(to, this.size));
   }
 
   #zero(from: number, to: number): void {
+    if (from >= to) return;
     this.content.zero(from, to);
-    this.#changes.push({ kind: "zeros", from, to, isDurable: false });
+    this.#changes.push({ from, to, isDurable: false });
   }
 
   #resize(size: number): void {
-    if (size === this.#size) return;
-    this.#size = size;
-    this.#changes.push({ kind: "size", size, isDurable: false });
+    if (size === this.size) return;
+    this.size = size;
+    this.#changes.push({ size, from: size, to: size, isDurable: false });
   }
 
   // ---- durability -------------------------------------------------------------------------------------------------
@@ -123,9 +116,7 @@ export class SimulatedFile {
     const keeps = () => random.chance(0.5);
     const durable = this.#durable;
     const { size } = durable;
-    for (const change of this.#take(upTo)) {
-      apply(durable, change, change.kind === "bytes" ? keeps : undefined);
-    }
+    for (const change of this.#take(upTo)) apply(durable, change, change.bytes && keeps);
     if (!early) return;
     if (keeps()) durable.size = Math.min(durable.size, size);
     durable.content.zero(durable.size, Infinity);
@@ -133,10 +124,9 @@ export class SimulatedFile {
     now.content.copy(durable.content, 0, Infinity);
     for (const change of this.#changes) {
       apply(now, change);
-      if (change.kind !== "bytes") continue;
-      now.size = Math.max(now.size, change.position + change.bytes.length);
+      if (change.bytes) now.size = Math.max(now.size, change.to);
     }
-    this.#size = now.size;
+    this.size = now.size;
   }
 
   /** The file after a power cut: any sectors of the unsynced bytes, and any of the lengths since the sync. */
@@ -145,11 +135,11 @@ export class SimulatedFile {
     const keeps = { nothing: () => false, everything: undefined, some: () => random.chance(0.5) };
     let sizes = [image.size];
     for (const change of this.#changes) {
-      if (change.kind !== "size") apply(image, change, keeps[kept]);
+      if (change.size === undefined) apply(image, change, keeps[kept]);
       else if (change.isDurable) sizes = [change.size];
       else sizes.push(change.size);
     }
-    image.size = { nothing: sizes[0]!, everything: this.#size, some: random.pick(sizes) }[kept];
+    image.size = { nothing: sizes[0]!, everything: this.size, some: random.pick(sizes) }[kept];
     image.content.zero(image.size, Infinity);
     return image;
   }
@@ -158,26 +148,22 @@ export class SimulatedFile {
 /** Repeats a change: all of it, or the kept sectors if it is not durable. */
 function apply(image: FileImage, change: Change, keeps?: () => boolean): void {
   const { content } = image;
-  const keepsAll = change.isDurable || !keeps;
-  if (change.kind === "size") image.size = change.size;
-  else if (change.kind === "zeros") {
-    if (keepsAll) return content.zero(change.from, change.to);
-    for (const [from, to] of content.extents(change.from, change.to)) {
-      forEachSector(from, to, (start, end) => keeps() && content.zero(start, end));
-    }
-  } else {
-    const { position, bytes } = change;
-    if (keepsAll) return content.write(position, bytes);
-    forEachSector(position, position + bytes.length, (start, end) => {
-      if (keeps()) content.write(start, bytes.subarray(start - position, end - position));
-    });
+  const { size, from, to, bytes } = change;
+  if (size !== undefined) image.size = size;
+  const whole: Iterable<Range> = [[from, to]];
+  const parts = change.isDurable || !keeps
+    ? whole
+    : [...sectorsOf(bytes ? whole : content.extents(from, to))].filter(keeps);
+  for (const [start, end] of parts) {
+    if (bytes) content.write(start, bytes.subarray(start - from, end - from));
+    else content.zero(start, end);
   }
 }
 
-function forEachSector(from: number, to: number, visit: (start: number, end: number) => void) {
-  for (let at = from; at < to;) {
-    const end = Math.min(to, at - at % SECTOR + SECTOR);
-    visit(at, end);
-    at = end;
+function* sectorsOf(ranges: Iterable<Range>): Generator<Range> {
+  for (const [from, to] of ranges) {
+    for (let at = from, end; at < to; at = end) {
+      yield [at, end = Math.min(to, at - at % SECTOR + SECTOR)];
+    }
   }
 }

@@ -6,27 +6,29 @@ import { Counters } from "../../../src/engine/counters.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { Block, Completion, Operation } from "../../../src/engine/operation.ts";
+import { populate } from "../files.ts";
 import type { Random } from "../random.ts";
-import type { Clock } from "./clock.ts";
-import { type Description, type DescriptorTable, EMFILE } from "./descriptors.ts";
-import type { Faults, FaultTarget } from "./faults.ts";
-import type { Mount } from "./file_systems.ts";
+import { Clock } from "./clock.ts";
+import { type Description, DescriptorTable, EMFILE } from "./descriptors.ts";
+import { DirectoryTree } from "./directory_tree.ts";
+import { Faults, type FaultTarget } from "./faults.ts";
+import { aDisk, drawFileSystem, type FileSystemKind } from "./file_systems.ts";
 import { describe, type Flight, type FlightObserver, flightOf } from "./flight.ts";
 import { Judge } from "./judge.ts";
 import { SimulatedMemory } from "./memory.ts";
 import type { Mirror } from "./mirror.ts";
 import { SystemCalls } from "./system_calls.ts";
 
+/** The memory budgets of streams. */
+const BUDGETS = [64 << 20, 64 << 20, 512 << 10, 0];
+
 export interface KernelOptions {
-  readonly mount: Mount;
-  readonly descriptors: DescriptorTable;
-  readonly faults: Faults;
-  readonly clock: Clock;
+  /** Draws the file system, its files, the faults and all times. */
+  readonly random: Random;
+  /** Whether faults may occur. */
+  readonly faulty: boolean;
   /** Performs each operation on the real kernel too. */
   readonly mirror: Mirror | undefined;
-  /** The memory budget of streams. */
-  readonly budget: number;
-  readonly random: Random;
   /** Called for each broken rule for users of an engine. */
   readonly violated: (rule: string) => void;
   /** Called for every event, for a trace. */
@@ -39,6 +41,11 @@ export class SimulatedKernel implements Engine {
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
   readonly memory: SimulatedMemory = new SimulatedMemory();
+  readonly tree: DirectoryTree = new DirectoryTree();
+  readonly kind: FileSystemKind;
+  readonly clock: Clock;
+  readonly faults: Faults;
+  readonly descriptors: DescriptorTable;
   /** Observes every operation. */
   observer: FlightObserver | undefined;
   readonly #options: KernelOptions;
@@ -46,27 +53,43 @@ export class SimulatedKernel implements Engine {
   readonly #judge: Judge;
   /** The typical time of an operation, in microseconds. */
   readonly #pace: number;
+  readonly #random: Random;
   /** The number of submitted operations. */
   operations = 0;
   #isDisposed = false;
 
   constructor(options: KernelOptions) {
-    const { mount, descriptors, random, violated } = options;
-    this.#options = options;
-    this.#calls = new SystemCalls(mount, descriptors, random.fork());
-    this.budget = new BufferBudget(options.budget);
-    this.#judge = new Judge(mount.kind, this.memory, violated);
-    this.#pace = random.pick([1, 100, 100, 1000]);
+    const { random, faulty, mirror, violated, trace } = this.#options = options;
+    const kind = drawFileSystem(random);
+    this.kind = mirror ? aDisk : kind;
+    this.clock = new Clock(random.fork());
+    populate(this.tree, random);
+    mirror?.begin(this.tree);
+    const missing = [...this.kind.lacks].join(", ") || "nothing";
+    trace?.(`file system: ${this.kind.name}, without ${missing}`);
+    this.faults = new Faults(random.fork(), faulty);
+    this.#random = random.fork();
+    this.budget = new BufferBudget(random.pick(BUDGETS));
+    const reuses = random.chance(0.5);
+    // Without free descriptors the module cannot read the name of the server.
+    const isShort = random.chance(0.1) && !this.kind.answersEarly && !mirror;
+    this.descriptors = new DescriptorTable(reuses, isShort ? random.between(2, 10) : 1000);
+    this.#calls = new SystemCalls(this.kind, this.tree, this.descriptors, this.#random.fork());
+    this.#judge = new Judge(this.kind, this.memory, violated);
+    this.#pace = this.#random.pick([1, 100, 100, 1000]);
   }
 
-  /** Rejects all further operations. */
+  /** Ends all operations, and rejects further ones. */
   dispose(): void {
     this.#isDisposed = true;
+    this.clock.events.length = 0;
+    const difference = this.#options.mirror?.end();
+    if (difference) this.#options.violated(`at the end ${difference}`);
   }
 
   /** The description of a descriptor, which must be open. */
   description(fd: number): Description {
-    const description = this.#options.descriptors.get(fd);
+    const description = this.descriptors.get(fd);
     if (!description) this.#options.violated(`fd ${fd} is closed`);
     return description!;
   }
@@ -74,19 +97,19 @@ export class SimulatedKernel implements Engine {
   // ---- operations -------------------------------------------------------------------------------------------------
 
   submit(operation: Operation, completion: Completion): void {
-    const { clock, random } = this.#options;
+    const random = this.#random;
     const flight = this.#launch(operation);
     if (!flight) return;
     const complete = () => this.#complete(flight, completion);
     if (operation.op === "pause") {
       flight.result = 0;
-      return clock.after(operation.milliseconds * 1000, complete);
+      return this.clock.after(operation.milliseconds * 1000, complete);
     }
     // Most operations take some microseconds, and a few take longer than all others together.
     const usual = 1 + random.next() * this.#pace;
     const time = random.chance(0.03) ? usual * random.pick([20, 1000]) : usual;
-    clock.after(time * random.next(), () => this.#perform(flight, operation.op), false);
-    clock.after(time, complete);
+    this.clock.after(time * random.next(), () => this.#perform(flight, operation.op), false);
+    this.clock.after(time, complete);
   }
 
   runNow(operation: Operation): number {
@@ -99,12 +122,11 @@ export class SimulatedKernel implements Engine {
 
   waitNow(): boolean {
     const { inFlight } = this.counters;
-    const { clock, violated } = this.#options;
     while (this.counters.inFlight === inFlight) {
-      if (clock.step() !== undefined) continue;
+      if (this.clock.step() !== undefined) continue;
       if (inFlight === 0) return false;
       // After a rejected operation the program has ended.
-      violated("somebody waits for an operation that never ends");
+      this.#options.violated("somebody waits for an operation that never ends");
       throw new Error("The simulation is over");
     }
     return true;
@@ -116,11 +138,10 @@ export class SimulatedKernel implements Engine {
 
   /** Begins an operation; undefined if it is rejected. */
   #launch(operation: Operation): Flight | undefined {
-    const { mount, descriptors, violated } = this.#options;
-    if (this.#isDisposed) violated(`${describe(operation)}: the engine is disposed`);
-    const flight = flightOf(operation, descriptors, mount.tree);
+    if (this.#isDisposed) this.#options.violated(`${describe(operation)}: the engine is disposed`);
+    const flight = flightOf(operation, this.descriptors, this.tree);
     this.operations++;
-    this.#trace(describe(operation));
+    this.#trace(operation);
     const isTaken = this.#judge.submit(flight);
     this.counters.inFlight++;
     if (!isTaken) return undefined;
@@ -130,23 +151,23 @@ export class SimulatedKernel implements Engine {
 
   /** Performs an operation, which may fail. The module does not know its result yet. */
   #perform(flight: Flight, target: FaultTarget): void {
-    const { mount, faults, mirror, violated } = this.#options;
+    const { mirror, violated } = this.#options;
+    const { faults } = this;
     const { operation } = flight;
-    const lacksCache = target === "openDirectoryNow" && mount.kind.lacks.has("cached lookup");
-    const length = "length" in operation ? operation.length : 0;
+    const lacksCache = target === "openDirectoryNow" && this.kind.lacks.has("cached lookup");
+    const most = "length" in operation ? operation.length : 0;
     const fate = lacksCache
       ? { errno: Errno.EAGAIN, most: 0 }
       : target !== operation.op
-      ? { errno: faults.ofCall(target), most: length }
+      ? { errno: faults.ofCall(target), most }
       : this.#calls.readsMounts(flight)
-      ? { errno: 0, most: length }
-      : faults.of(operation.op, length);
-    const result = this.#calls.perform(flight, fate);
+      ? { errno: 0, most }
+      : faults.of(operation.op, most);
+    const result = flight.result = this.#calls.perform(flight, fate);
     // The limit of descriptors counts as a fault.
     if (result === -EMFILE && fate.errno === 0) {
       faults.happened.push({ target: "open", errno: EMFILE });
     }
-    flight.result = result;
     const difference = mirror?.perform(flight);
     if (difference) violated(`${describe(operation)}: ${difference}`);
     this.observer?.performed(flight);
@@ -157,14 +178,17 @@ export class SimulatedKernel implements Engine {
     this.#judge.complete(flight);
     this.counters.inFlight--;
     this.counters.count(operation, result!);
-    this.#trace(`  ${describe(operation)} -> ${result}`);
+    this.#trace(operation, `-> ${result}`);
     this.observer?.returned(flight);
     completion.complete(result!);
     this.observer?.completed();
   }
 
-  #trace(event: string): void {
-    this.#options.trace?.(`${this.#options.clock.now.toFixed(0)} µs  ${event}`);
+  #trace(operation: Operation, result?: string): void {
+    const { trace } = this.#options;
+    if (!trace) return;
+    const event = result ? `  ${describe(operation)} ${result}` : describe(operation);
+    trace(`${this.clock.now.toFixed(0)} µs  ${event}`);
   }
 
   // ---- the rest of an engine --------------------------------------------------------------------------------------
@@ -178,21 +202,21 @@ export class SimulatedKernel implements Engine {
   }
 
   setFlags(fd: number, flags: number): number {
-    const { mount, faults, descriptors } = this.#options;
-    this.description(fd);
-    const errno = faults.ofCall("setFlags") || (mount.kind.hasDirectIo ? 0 : Errno.EINVAL);
-    return flags & O_DIRECT && errno ? -errno : descriptors.setFlags(fd, flags);
+    const description = this.description(fd);
+    const errno = this.faults.ofCall("setFlags") || (this.kind.hasDirectIo ? 0 : Errno.EINVAL);
+    if (flags & O_DIRECT && errno) return -errno;
+    description.flags = (description.flags & ~O_DIRECT) | (flags & O_DIRECT);
+    return 0;
   }
 
   realPath(fd: number): string | undefined {
-    const { mount: { kind, tree }, faults } = this.#options;
     const { node } = this.description(fd);
-    if (kind.lacks.has("proc") || faults.ofCall("realPath")) return undefined;
-    return tree.pathOf(node);
+    if (this.kind.lacks.has("proc") || this.faults.ofCall("realPath")) return undefined;
+    return this.tree.pathOf(node);
   }
 
   acquire(size: number): Block {
-    if (this.#options.faults.ofCall("acquire")) {
+    if (this.faults.ofCall("acquire")) {
       throw new RangeError(`Cannot map ${size} bytes for I/O buffers (os error 12)`);
     }
     return this.memory.acquire(size);

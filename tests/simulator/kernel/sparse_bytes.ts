@@ -5,6 +5,9 @@ import { Buffer } from "node:buffer";
 const PAGE = 4096;
 const ZEROS = new Uint8Array(PAGE);
 
+/** A range of positions, its end excluded. */
+export type Range = readonly [from: number, to: number];
+
 interface Page {
   owner: object;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -35,55 +38,35 @@ export class SparseBytes {
     return bytes;
   }
 
-  /** The pages of a range, each with its part of the range. */
-  *#parts(from: number, to: number): Generator<[index: number, start: number, end: number]> {
-    for (let at = from; at < to;) {
-      const index = Math.floor(at / PAGE);
-      const end = Math.min(to, (index + 1) * PAGE);
-      yield [index, at - index * PAGE, end - index * PAGE];
-      at = end;
-    }
-  }
-
   write(position: number, bytes: Uint8Array): void {
-    let at = 0;
-    for (const [index, start, end] of this.#parts(position, position + bytes.length)) {
-      this.#writable(index).set(bytes.subarray(at, at + end - start), start);
-      at += end - start;
+    const end = position + bytes.length;
+    for (const [index, start, stop] of partsOf(position, end)) {
+      const at = index * PAGE - position;
+      this.#writable(index).set(bytes.subarray(at + start, at + stop), start);
     }
   }
 
   /** Fills a range with zeros; with `Infinity` the rest. */
   zero(from: number, to: number): void {
-    for (const index of [...this.#pages.keys()]) {
-      const start = Math.max(from - index * PAGE, 0);
-      const end = Math.min(to - index * PAGE, PAGE);
-      if (start >= end) continue;
-      if (start === 0 && end === PAGE) this.#pages.delete(index);
+    for (const [index, start, end] of partsOf(from, to, [...this.#pages.keys()])) {
+      if (end - start === PAGE) this.#pages.delete(index);
       else this.#writable(index).fill(0, start, end);
     }
   }
 
-  /** The parts of a range that take memory. All other bytes are zeros. */
-  extents(from: number, to: number): [from: number, to: number][] {
-    return [...this.#pages.keys()].sort((one, other) => one - other).flatMap((index) => {
-      const start = Math.max(from, index * PAGE);
-      const end = Math.min(to, (index + 1) * PAGE);
-      return start < end ? [[start, end] as [number, number]] : [];
-    });
-  }
-
-  read(position: number, into: Uint8Array): void {
-    let at = 0;
-    for (const [index, start, end] of this.#parts(position, position + into.length)) {
-      into.set((this.#pages.get(index)?.bytes ?? ZEROS).subarray(start, end), at);
-      at += end - start;
+  /** The parts of a range that take memory, in order. All other bytes are zeros. */
+  *extents(from: number, to: number): Generator<Range> {
+    for (const [index, start, end] of partsOf(from, to, inOrder(this.#pages.keys()))) {
+      yield [index * PAGE + start, index * PAGE + end];
     }
   }
 
   slice(from: number, to: number): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(Math.max(0, to - from));
-    this.read(from, bytes);
+    for (const [index, start, end] of partsOf(from, to)) {
+      const page = this.#pages.get(index)?.bytes;
+      if (page) bytes.set(page.subarray(start, end), index * PAGE + start - from);
+    }
     return bytes;
   }
 
@@ -95,32 +78,42 @@ export class SparseBytes {
   /** Copies a range of another instance. */
   copy(other: SparseBytes, from: number, to: number): void {
     this.zero(from, to);
-    for (const [index, page] of other.#pages) {
-      const start = Math.max(from - index * PAGE, 0);
-      const end = Math.min(to - index * PAGE, PAGE);
-      if (start < end) this.#writable(index).set(page.bytes.subarray(start, end), start);
+    for (const [index, start, end] of partsOf(from, to, other.#pages.keys())) {
+      this.#writable(index).set(other.#pages.get(index)!.bytes.subarray(start, end), start);
     }
   }
 
   /** The first position of a range at which it differs from another instance; -1 if there is none. */
   firstDifference(other: SparseBytes, from: number, to: number): number {
-    const indices = new Set([...this.#pages.keys(), ...other.#pages.keys()]);
-    let first = -1;
-    for (const index of indices) {
-      const mine = this.#pages.get(index);
-      const others = other.#pages.get(index);
-      if (mine === others) continue;
-      const start = Math.max(from - index * PAGE, 0);
-      const end = Math.min(to - index * PAGE, PAGE);
-      if (start >= end) continue;
-      const one = mine?.bytes ?? ZEROS;
-      const two = others?.bytes ?? ZEROS;
-      if (Buffer.compare(one.subarray(start, end), two.subarray(start, end)) === 0) continue;
-      let at = start;
-      while (one[at] === two[at]) at++;
-      const position = index * PAGE + at;
-      if (first < 0 || position < first) first = position;
+    const indices = inOrder(new Set([...this.#pages.keys(), ...other.#pages.keys()]));
+    for (const [index, start, end] of partsOf(from, to, indices)) {
+      const one = (this.#pages.get(index)?.bytes ?? ZEROS).subarray(start, end);
+      const two = (other.#pages.get(index)?.bytes ?? ZEROS).subarray(start, end);
+      if (Buffer.compare(one, two) === 0) continue;
+      return index * PAGE + start + one.findIndex((byte, at) => byte !== two[at]);
     }
-    return first;
+    return -1;
+  }
+}
+
+function inOrder(pages: Iterable<number>): number[] {
+  return [...pages].sort((one, other) => one - other);
+}
+
+/** The pages of a range. */
+function* pagesOf(from: number, to: number): Generator<number> {
+  for (let index = Math.floor(from / PAGE); index * PAGE < to; index++) yield index;
+}
+
+/** The pages that overlap a range, each with its part of the range. */
+function* partsOf(
+  from: number,
+  to: number,
+  pages: Iterable<number> = pagesOf(from, to),
+): Generator<[index: number, start: number, end: number]> {
+  for (const index of pages) {
+    const start = Math.max(from - index * PAGE, 0);
+    const end = Math.min(to - index * PAGE, PAGE);
+    if (start < end) yield [index, start, end];
   }
 }

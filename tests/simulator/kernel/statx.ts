@@ -7,10 +7,10 @@ import {
   STATX_MNT_ID_UNIQUE,
 } from "../../../src/engine/linux.ts";
 import type { Node } from "./directory_tree.ts";
-import type { FileSystemKind, Mount } from "./file_systems.ts";
+import type { FileSystemKind } from "./file_systems.ts";
 
 /** Writes the fields that the module reads. */
-export function writeStatx(into: Uint8Array, node: Node, { kind, mountId }: Mount): void {
+export function writeStatx(into: Uint8Array, node: Node, kind: FileSystemKind): void {
   const view = new DataView(into.buffer, into.byteOffset, 256);
   into.fill(0, 0, 256);
   const { memoryAlignment, alignment } = kind;
@@ -25,7 +25,7 @@ export function writeStatx(into: Uint8Array, node: Node, { kind, mountId }: Moun
   view.setBigUint64(48, BigInt(Math.ceil(node.size / 512)), true);
   view.setUint32(136, kind.deviceMajor, true);
   view.setUint32(140, 1, true);
-  view.setBigUint64(144, mountId, true);
+  view.setBigUint64(144, kind.mountId, true);
   if (!kind.saysAlignment) return;
   view.setUint32(152, kind.hasDirectIo ? memoryAlignment : 0, true);
   view.setUint32(156, kind.hasDirectIo ? alignment : 0, true);

@@ -2,9 +2,9 @@
 
 import { Buffer } from "node:buffer";
 import { type Flight, rangeOf } from "../kernel/flight.ts";
-import type { SparseBytes } from "../kernel/sparse_bytes.ts";
+import type { Range, SparseBytes } from "../kernel/sparse_bytes.ts";
 import type { ExpectedFile } from "./expected_file.ts";
-import { type Range, Ranges } from "./ranges.ts";
+import { Ranges } from "./ranges.ts";
 
 /** The bytes of a file that must survive a power cut. */
 export class DurableFile {

@@ -3,11 +3,11 @@
 import type { FaultTarget } from "../kernel/faults.ts";
 import type { Flight, FlightObserver } from "../kernel/flight.ts";
 import type { Kept, SimulatedFile } from "../kernel/simulated_file.ts";
+import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import type { Random } from "../random.ts";
-import type { World } from "../world.ts";
 import { ExpectedNames } from "./expected_names.ts";
 import { Violation } from "./promises.ts";
-import { type Surroundings, TrackedFile } from "./tracked_file.ts";
+import { TrackedFile } from "./tracked_file.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
 /** A stream or call that allocates memory for data. */
@@ -28,13 +28,12 @@ const BEYOND_BUDGET = 1 << 20;
 const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
 
 /** Checks the contract of the module while one program runs. */
-export class Oracle implements FlightObserver, Surroundings {
+export class Oracle implements FlightObserver {
   readonly names: ExpectedNames;
   readonly memoryUsers: Set<MemoryUser> = new Set();
   readonly #files = new Map<number, TrackedFile>();
   readonly #writers = new Map<Flight, WriterOracle>();
   readonly #random: Random;
-  #time = 0;
   /** Atomic files that are open and may have a hidden name. */
   temporaries = 0;
   /** Whether a writer or a file was dropped. Its resources must be released nevertheless. */
@@ -44,28 +43,18 @@ export class Oracle implements FlightObserver, Surroundings {
   /** The first broken promise. */
   violation: Error | undefined;
 
-  constructor(readonly world: World, random: Random) {
+  constructor(readonly world: SimulatedKernel, random: Random) {
     this.#random = random;
-    world.kernel.observer = this;
+    world.observer = this;
     this.names = new ExpectedNames(world.tree.listing());
     for (const inode of world.tree.listing().values()) this.track(world.tree.files.get(inode)!);
-  }
-
-  /** The number of the current event. */
-  now(): number {
-    return ++this.#time;
-  }
-
-  /** Whether a request for a size has failed. */
-  get cutsBlindly(): boolean {
-    return this.world.faults.hit("statNow", "acquire");
   }
 
   /** The tracked file. At the first call the whole file is content. */
   track(view: SimulatedFile): TrackedFile {
     let file = this.#files.get(view.inode);
     if (!file) {
-      file = new TrackedFile(view, this);
+      file = new TrackedFile(view, this.world);
       this.#files.set(view.inode, file);
     }
     return file;
@@ -135,7 +124,7 @@ export class Oracle implements FlightObserver, Surroundings {
 
   /** "writer 3": the memory of streams and calls. */
   #checkMemory(): void {
-    const { budget, memory: { bytesForData } } = this.world.kernel;
+    const { budget, memory: { bytesForData } } = this.world;
     const users = [...this.memoryUsers];
     const own = users.reduce((sum, { bound, shares }) => sum + (shares ? 0 : bound), 0);
     const shared = users.some(({ shares }) => shares) ? budget.bytes + BEYOND_BUDGET : 0;
@@ -171,7 +160,7 @@ export class Oracle implements FlightObserver, Surroundings {
 
   /** Checks the end: all resources are released, and all files are correct. */
   finish(): void {
-    const { kernel: { memory: { blocks }, counters: { inFlight }, budget } } = this.world;
+    const { memory: { blocks }, counters: { inFlight }, budget } = this.world;
     const descriptors = this.world.descriptors.size;
     const left = { descriptors, blocks, inFlight, budget: budget.held };
     for (const [what, count] of Object.entries(left)) {

@@ -1,7 +1,6 @@
 // Sets of positions, as ranges that do not touch.
 
-/** A range of positions, its end excluded. */
-export type Range = readonly [from: number, to: number];
+import type { Range } from "../kernel/sparse_bytes.ts";
 
 export class Ranges {
   #ranges: Range[];

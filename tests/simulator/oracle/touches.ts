@@ -1,5 +1,7 @@
 // The time, the range and the author of each change to a file.
 
+import type { Clock } from "../kernel/clock.ts";
+
 export interface Touch {
   readonly time: number;
   readonly from: number;
@@ -11,25 +13,21 @@ export interface Touch {
 
 export class Touches {
   readonly all: Touch[] = [];
-  readonly #clock: { now(): number };
   #resized = 0;
   /** The beginnings of the last writer, and of the last successful sync. */
   #begun = 0;
   synced = 0;
 
-  /** `clock` returns a later moment each time. */
-  constructor(clock: { now(): number }) {
-    this.#clock = clock;
-  }
+  constructor(readonly clock: Clock) {}
 
   /** Records a change of a range. */
   add(from: number, to: number, byWriter: boolean, pastWriters = false): void {
-    this.all.push({ time: this.#clock.now(), from, to, byWriter, pastWriters });
+    this.all.push({ time: this.clock.tick(), from, to, byWriter, pastWriters });
   }
 
   /** Records a possible change of the size. */
   resize(): void {
-    this.#resized = this.#clock.now();
+    this.#resized = this.clock.tick();
   }
 
   /** Records a change by a call that is not a writer's. */
@@ -45,7 +43,7 @@ export class Touches {
 
   /** Notes that a writer begins. */
   beginWriter(): void {
-    this.#begun = this.#clock.now();
+    this.#begun = this.clock.tick();
   }
 
   /** The changes that no sync has covered, and that the writer does not sync: those of others, and those before it. */

@@ -4,23 +4,15 @@ import { Buffer } from "node:buffer";
 import { alignUp } from "../../../src/align.ts";
 import { type Flight, rangeOf } from "../kernel/flight.ts";
 import type { SimulatedFile } from "../kernel/simulated_file.ts";
-import type { World } from "../world.ts";
+import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
+import type { Range } from "../kernel/sparse_bytes.ts";
 import { DurableFile } from "./durable_file.ts";
 import { ExpectedFile } from "./expected_file.ts";
 import { type PromiseName, Violation } from "./promises.ts";
 import { blockEnd, blockStart, type Claim } from "./claim.ts";
-import { type Range, Ranges } from "./ranges.ts";
+import { Ranges } from "./ranges.ts";
 import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
-
-/** Facts from outside of the file. */
-export interface Surroundings {
-  readonly world: Pick<World, "answersEarly">;
-  /** Whether a cut may use the module's own knowledge, because a request for the size has failed. */
-  readonly cutsBlindly: boolean;
-  /** The number of the current event. */
-  now(): number;
-}
 
 /** One file under test, with any names and descriptors. */
 export class TrackedFile {
@@ -50,13 +42,13 @@ export class TrackedFile {
   /** The beginnings of the syncs in flight. */
   readonly #syncs = new Map<Flight, number>();
   readonly touches: Touches;
-  readonly #around: Surroundings;
+  readonly #world: SimulatedKernel;
   /** Whether a server that answers early has lost bytes of completed writes. */
   #lostAt = 0;
 
-  constructor(readonly view: SimulatedFile, around: Surroundings) {
-    this.#around = around;
-    this.touches = new Touches(around);
+  constructor(readonly view: SimulatedFile, world: SimulatedKernel) {
+    this.#world = world;
+    this.touches = new Touches(world.clock);
     this.expected = new ExpectedFile(view);
     this.durable = new DurableFile(this.expected);
   }
@@ -167,7 +159,7 @@ export class TrackedFile {
         this.#judgePut(operation.targetPosition);
         break;
       case "sync":
-        this.#syncs.set(flight, this.#around.now());
+        this.#syncs.set(flight, this.#world.clock.tick());
         return;
       default:
         return;
@@ -180,7 +172,7 @@ export class TrackedFile {
   performed(flight: Flight): void {
     const { operation, result } = flight;
     for (const writer of this.writers) writer.noteSize();
-    if (operation.op === "sync" && result! < 0 && this.#around.world.answersEarly) this.#lose();
+    if (operation.op === "sync" && result! < 0 && this.#world.kind.answersEarly) this.#lose();
     if (!this.#flights.has(flight)) return;
     if (operation.op === "truncate" && result === 0) this.#truncated(flight, operation.length);
     const range = rangeOf(operation);
@@ -207,7 +199,7 @@ export class TrackedFile {
         if (at >= 0) throw new Violation("writer 2", `byte ${at} was flushed, and is lost`);
       }
     }
-    this.#lostAt = this.#around.now();
+    this.#lostAt = this.#world.clock.tick();
     expected.mayEndAt(view.size);
     expected.isAsFound(0, Infinity);
     touches.addPastWriters(0, Infinity);
@@ -265,7 +257,7 @@ export class TrackedFile {
   #judgePreserved(position: number, bytes: Uint8Array): void {
     const { end, loose } = this.expected;
     const wrong = this.firstWrong(position, bytes);
-    if (wrong >= 0 && !this.#around.cutsBlindly) {
+    if (wrong >= 0 && !this.#world.faults.hideSizes) {
       throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
     if (wrong >= 0) loose.add(position, end);
@@ -298,7 +290,7 @@ export class TrackedFile {
 
   #judgeTruncate(flight: Flight, length: number): void {
     const { end } = this.expected;
-    const isAllowed = this.#isAskedFor(length) || this.#around.cutsBlindly ||
+    const isAllowed = this.#isAskedFor(length) || this.#world.faults.hideSizes ||
       (length === 0 && this.emptying > 0) ||
       // Bytes that another process appends after a cut look like space reserved before.
       (length < end && end <= this.#sizeBeforeCut);

@@ -2,6 +2,7 @@
 
 import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
+import { ROOT } from "../files.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { Random } from "../random.ts";
@@ -58,10 +59,10 @@ function opening<Args extends object>(
 }
 
 function openTemporary(slot: Slot): Promise<void> {
-  const { session, session: { world, module } } = slot;
+  const { session, session: { module } } = slot;
   return session.call({
     name: "temp",
-    promise: module.DmaFile.temp({ dir: world.root }),
+    promise: module.DmaFile.temp({ dir: ROOT }),
     memory: ASKED,
     done: (file) => slot.handle = handleOf(session, file, { read: true, write: true }),
   });
@@ -155,8 +156,8 @@ function handleOf(
   { read, write, append = false }: { read: boolean; write: boolean; append?: boolean },
 ): Handle {
   const fd = session.module.descriptorNumber(file);
-  const tracked = session.oracle.track(session.world.kernel.description(fd).file!);
-  const block = file.direct && !session.world.exactTails ? file.alignment.offset : 1;
+  const tracked = session.oracle.track(session.world.description(fd).file!);
+  const block = file.direct && !session.world.kind.server ? file.alignment.offset : 1;
   return new Handle(session, file, tracked, block, read, write, append);
 }
 
@@ -229,8 +230,8 @@ function dropFile(handle: Handle, _: unknown, slot: Slot): void {
 // ---- syncs and sizes ----------------------------------------------------------------------------------------------
 
 /** The bytes that a sync makes durable if it begins now. Call the result after its success. */
-function beginSync({ session: { oracle }, tracked }: Handle): () => void {
-  const since = oracle.now();
+function beginSync({ session: { world, oracle }, tracked }: Handle): () => void {
+  const since = world.clock.tick();
   const certain = tracked.certain();
   const { size } = tracked.view;
   return () => {
@@ -261,7 +262,7 @@ export const syncSteps = {
     const isRight = session.handles.every((other) =>
       other.file.isSameFile(file) === (other.tracked === tracked)
     );
-    const since = session.oracle.now();
+    const since = session.world.clock.tick();
     return handle.call({
       name: "size",
       promise: stats ? sizeOf(handle) : file.size(),

@@ -1,10 +1,9 @@
 // Steps of other processes, and of the program outside of its files.
 
 import { alignUp } from "../../../src/align.ts";
+import { bytesOf, DIRECTORIES, ROOT } from "../files.ts";
 import type { SimulatedDirectory } from "../kernel/directory_tree.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
-import { DIRECTORIES } from "../world.ts";
-import { bytesOf } from "./bytes.ts";
 import type { Random } from "../random.ts";
 import { crash } from "./program_end_steps.ts";
 import type { Session } from "./session.ts";
@@ -12,8 +11,8 @@ import { nothing, path, size, step } from "./step.ts";
 
 /** A change to a file or a name that the module does not see. */
 function act(session: Session, action: Other): void {
-  const { world: { root, tree }, oracle } = session;
-  const pathOf = (directory: number, name: string) => `${root}/${DIRECTORIES[directory]}/${name}`;
+  const { world: { tree }, oracle } = session;
+  const pathOf = (directory: number, name: string) => `${ROOT}/${DIRECTORIES[directory]}/${name}`;
   const path = pathOf(action.path.directory, action.path.name);
   const view = tree.fileAt(path);
   const place = tree.placeOf(path);
@@ -111,9 +110,9 @@ export const otherSteps = {
   "change directory": step(
     0.2,
     (random) => ({ directory: random.between(-1, 1) }),
-    ({ session, session: { world: { root, tree } } }, { directory }) => {
+    ({ session, session: { world: { tree } } }, { directory }) => {
       session.directory = directory;
-      const node = tree.lookUp(`${root}/${DIRECTORIES[directory] ?? ""}`);
+      const node = tree.lookUp(`${ROOT}/${DIRECTORIES[directory] ?? ""}`);
       tree.workingDirectory = node as SimulatedDirectory;
     },
   ),

@@ -1,7 +1,7 @@
 // A step that pipes a stream into a writer.
 
+import { bytesOf } from "../files.ts";
 import type { Random } from "../random.ts";
-import { bytesOf } from "./bytes.ts";
 import type { Handle, OpenWriter } from "./session.ts";
 import { onWriter, size } from "./step.ts";
 import { beginClose, type Closing, finishClose, giveUp } from "./writer_end_steps.ts";

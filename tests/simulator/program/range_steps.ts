@@ -2,10 +2,10 @@
 
 import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
+import { bytesOf } from "../files.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
-import { bytesOf } from "./bytes.ts";
 import type { Handle } from "./session.ts";
 import { changing, onFile, place, reading, size } from "./step.ts";
 
@@ -56,13 +56,13 @@ function claim(tracked: TrackedFile, range: Claim): () => void {
  * the file, which may end at `furthest`.
  */
 function putting(
-  { session: { oracle }, tracked }: Handle,
+  { session: { world }, tracked }: Handle,
   position: number,
   bytes: Uint8Array,
   { to = position + bytes.length, furthest = position + bytes.length } = {},
 ) {
   const { expected, touches } = tracked;
-  const since = oracle.now();
+  const since = world.clock.tick();
   const end = position + bytes.length;
   const failed = () => {
     expected.mayExtendTo(furthest);
@@ -127,7 +127,7 @@ export const rangeSteps = {
     (random) => ({ position: place(random), length: size(random), aligned: random.chance(0.2) }),
     (handle, action) => {
       const { file, tracked } = handle;
-      const since = handle.session.oracle.now();
+      const since = handle.session.world.clock.tick();
       const position = action.aligned ? file.alignDown(action.position) : action.position;
       const length = action.aligned ? file.alignUp(action.length) : action.length;
       const promise = !action.aligned
@@ -158,7 +158,7 @@ export const rangeSteps = {
     }),
     (handle, { ranges: pairs, stopAfter, ...options }) => {
       const { session, file, tracked } = handle;
-      const since = session.oracle.now();
+      const since = session.world.clock.tick();
       const ranges = pairs.map(([position, length]) => ({ position, length }));
       const read = async () => {
         let index = 0;
@@ -230,7 +230,7 @@ export const rangeSteps = {
       };
       const entry = { length: lengths[of] };
       const { end } = expected;
-      const since = handle.session.oracle.now();
+      const since = handle.session.world.clock.tick();
       tracked.truncates.add(entry);
       return handle.call({
         name: "truncate",

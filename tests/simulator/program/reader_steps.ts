@@ -31,7 +31,7 @@ function openReader(handle: Handle, action: ReturnType<typeof drawReader>, slot:
   if (!handle.readable || (byDefault && !mayClose)) return;
   const closeFile = byDefault || (action.closeFile && mayClose);
   const end = start + length;
-  const since = session.oracle.now();
+  const since = session.world.clock.tick();
   let stream;
   try {
     const options = { start, end, bufferSize, readAhead, closeFile };
@@ -107,12 +107,12 @@ function skip({ session, reader }: Slot, { bytes }: { bytes: number }): void {
   session.oracle.guard(() => {
     const after = stream.currentPos;
     // A server that does not know a length reports 0.
-    const size = tracked.view.size || (session.world.exactTails ? Infinity : 0);
+    const size = tracked.view.size || (session.world.kind.server ? Infinity : 0);
     const right = Math.max(before, Math.min(before + bytes, end, size));
     const isKnown = tracked.touches.isSizeStable(since) && !tracked.isBusy &&
       !handle.closing && !handle.fragile;
     if (after >= before && after <= before + bytes && (!isKnown || after === right)) return;
-    if (session.oracle.cutsBlindly) return;
+    if (session.world.faults.hideSizes) return;
     throw new Violation("reads", `skip from ${before} by ${bytes} leads to ${after}`);
   });
 }

@@ -5,13 +5,14 @@ import type { descriptorNumber } from "../../../src/dma_file.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaError } from "../../../src/errors.ts";
 import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
+import { DIRECTORIES, ROOT } from "../files.ts";
 import type { Place } from "../kernel/directory_tree.ts";
+import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import { isTemporary } from "../oracle/expected_names.ts";
 import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
-import { DIRECTORIES, type World } from "../world.ts";
 import type { Finalizers } from "./finalizers.ts";
 import type { Path } from "./step.ts";
 
@@ -241,7 +242,7 @@ export class Session {
   /** Errors of the program itself: reasons of aborts, failures of sources. */
   readonly ownErrors: Set<unknown> = new Set();
   /** Every path that the program has used. */
-  readonly #paths = new Set<string>();
+  readonly #paths = new Set<string>([ROOT]);
   /** The names at which a running open truncates a file. Another open might create or use it before. */
   readonly emptying: Set<Place> = new Set();
   /** Dropped writers, whose end is not reported. */
@@ -256,14 +257,13 @@ export class Session {
   directory = -1;
 
   constructor(
-    readonly world: World,
+    readonly world: SimulatedKernel,
     readonly oracle: Oracle,
     readonly module: ModuleUnderTest,
     readonly finalizers: Finalizers,
     slots: number,
     readonly trace?: (line: string) => void,
   ) {
-    this.#paths.add(world.root);
     this.slots = Array.from({ length: slots }, () => new Slot(this));
   }
 
@@ -275,7 +275,7 @@ export class Session {
   path({ directory, name, relative }: Path): string {
     const folder = DIRECTORIES[directory]!;
     const path = !relative
-      ? `${this.world.root}/${folder}/${name}`
+      ? `${ROOT}/${folder}/${name}`
       : this.directory < 0
       ? `${folder}/${name}`
       : this.directory === directory
@@ -333,7 +333,7 @@ export class Session {
 
   #isRight({ handles = [], writer, errnos, misuse }: Excuse, error: unknown): boolean {
     if (this.ownErrors.has(error) || writer?.failure?.reason === error) return true;
-    const { faults, isLimited } = this.world;
+    const { faults, kind } = this.world;
     const { errno } = error as { errno?: number };
     if (errno === undefined) {
       const isTypeError = error instanceof TypeError || error instanceof RangeError;
@@ -345,7 +345,7 @@ export class Session {
       faults.happened.some((fault) => fault.errno === errno) ||
       // A transfer that is shortened repeatedly fails.
       (errno === Errno.EIO && faults.shortened > 0) ||
-      (isLimited && MISSING.includes(errno));
+      (kind.lacks.size > 0 && MISSING.includes(errno));
   }
 
   /** Whether another handle created or truncated the file, and so does not expect bytes of others. */
@@ -359,7 +359,7 @@ export class Session {
 
   /** Whether a fault has occurred, or a feature is missing. */
   get isFaulty(): boolean {
-    return this.world.faults.count > 0 || this.world.isLimited;
+    return this.world.faults.count > 0 || this.world.kind.lacks.size > 0;
   }
 
   /** Whether every cut at an end succeeds. */

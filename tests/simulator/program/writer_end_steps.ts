@@ -106,7 +106,7 @@ export interface Closing {
 /** Begins a close. With `closes` it closes the file too, with `publishes` it publishes an atomic file. */
 export function beginClose(handle: Handle, closes: boolean, publishes = closes): Closing {
   return {
-    since: handle.session.oracle.now(),
+    since: handle.session.world.clock.tick(),
     name: handle.standingName,
     closes,
     publication: publishes && handle.target !== undefined ? publish(handle) : undefined,

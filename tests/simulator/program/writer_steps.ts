@@ -2,11 +2,11 @@
 
 import type { DmaStreamWriter } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
+import { bytesOf } from "../files.ts";
 import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import { Violation } from "../oracle/promises.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { Random } from "../random.ts";
-import { bytesOf } from "./bytes.ts";
 import { type Handle, OpenWriter, type Over, type Slot, type StandingName } from "./session.ts";
 import { nothing, onFile, onWriter, place, size, SIZES_OF_BUFFERS, step } from "./step.ts";
 
@@ -166,7 +166,7 @@ function flush(slot: Slot, tail: boolean, durable: boolean): Over {
   if (!writer) return;
   const { stream, oracle, handle, handle: { session } } = writer;
   const { end, flushed, piped, givenLength } = oracle;
-  const since = session.oracle.now();
+  const since = session.world.clock.tick();
   const name = handle.standingName;
   return writer.call({
     name: durable ? "sync" : "flush",
@@ -206,7 +206,7 @@ function flushNow(slot: Slot, { durable }: { durable: boolean }): void {
   if (!writer) return;
   const { stream, oracle, handle, handle: { session } } = writer;
   const { claims, reserves } = oracle.file;
-  const since = session.oracle.now();
+  const since = session.world.clock.tick();
   const name = handle.standingName;
   // A truncate that waits for a call of the program begins only when the program continues.
   const errnos = claims.size + reserves.size > 0 ? [Errno.ETIMEDOUT] : [];

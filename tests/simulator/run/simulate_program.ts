@@ -3,6 +3,7 @@
 import { setImmediate } from "node:timers";
 import type { Clock } from "../kernel/clock.ts";
 import type { Mirror } from "../kernel/mirror.ts";
+import { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import { Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Finalizers } from "../program/finalizers.ts";
@@ -14,7 +15,6 @@ import { Session } from "../program/session.ts";
 import { describeStep, perform, type Program, type Step } from "../program/steps.ts";
 import { endWriter } from "../program/writer_end_steps.ts";
 import { Random } from "../random.ts";
-import { World } from "../world.ts";
 import type { LoadedModule } from "./module.ts";
 
 /** More events than any program has. A program that needs more loops. */
@@ -75,17 +75,15 @@ export async function simulate(
     oracle.guard(() => {
       throw new Violation("engine", rule);
     });
-  const world = new World({
+  const world = new SimulatedKernel({
     random: random.fork(),
     faulty: random.chance(0.8) && !mirror,
     violated,
     trace,
     mirror,
   });
-  mirror?.begin(world.tree, world.root);
-  trace?.(`file system: ${world.description}`);
   const oracle = new Oracle(world, random.fork());
-  module.substituteEngine(world.kernel);
+  module.substituteEngine(world);
   const session = new Session(world, oracle, module, finalizers, program.slots, trace);
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
@@ -117,14 +115,11 @@ export async function simulate(
     oracle.violation ??= error as Error;
   } finally {
     globalThis.removeEventListener("unhandledrejection", onRejection);
-    world.clock.stop();
-    world.kernel.dispose();
-    const difference = mirror?.end();
-    if (difference) violated(`at the end ${difference}`);
+    world.dispose();
     finalizers.clear();
     module.substituteEngine(undefined);
   }
-  const { kernel: { operations }, faults: { count: faults } } = world;
+  const { operations, faults: { count: faults } } = world;
   return { programs: 1, operations, faults, cuts: oracle.cuts, failure: oracle.violation };
 }
 
@@ -156,7 +151,7 @@ async function drive(
     // Some work is deferred until the event loop has turned.
     await turn();
     await turn();
-    if (clock.waiting > 0) continue;
+    if (clock.events.length > 0) continue;
     if (isOver) return;
     if (session.idle) {
       session.idle();
