@@ -79,10 +79,11 @@ async function runControls(minutes: number, words: readonly string[]): Promise<b
   console.log(
     "| The module … | Found after operations | Broken promise | Seed |\n| --- | --- | --- | --- |",
   );
-  await findControls(chosen, minutes * 60_000, ({ name }, { operations, broken, seed }) => {
-    if (broken === undefined) missed++;
-    const found = broken === undefined ? "not found" : operations.toLocaleString("en");
-    console.log(`| ${name} | ${found} | ${broken ?? ""} | ${seed ?? ""} |`);
+  await findControls(chosen, minutes * 60_000, ({ name }, { tally, failures: [failure] }) => {
+    if (!failure) missed++;
+    const found = failure ? tally.operations.toLocaleString("en") : "not found";
+    const broken = failure?.promise ?? failure?.message ?? "";
+    console.log(`| ${name} | ${found} | ${broken} | ${failure?.seed ?? ""} |`);
   });
   console.log(missed === 0 ? "All were found" : `${missed} were not found`);
   return missed === 0;

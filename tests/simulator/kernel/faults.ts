@@ -78,7 +78,6 @@ const candidates: readonly (readonly [
 const MOST_STALLS = 3;
 
 export class Faults {
-  readonly #random: Random;
   readonly #rules: FaultRule[] = [];
   #short = 0;
   #stalls = 0;
@@ -88,8 +87,7 @@ export class Faults {
   shortened = 0;
 
   /** No faults; or if `faulty` perhaps short results, and up to three kinds of failure. */
-  constructor(random: Random, faulty: boolean) {
-    this.#random = random;
+  constructor(readonly random: Random, faulty: boolean) {
     if (!faulty || random.chance(0.25)) return;
     this.#short = random.pick([0, 0, 0.1, 0.4]);
     const rules = random.weighted([[4, 0], [4, 1], [2, 2], [1, 3]]);
@@ -124,14 +122,13 @@ export class Faults {
 
   /** The fate of an operation on so many bytes. */
   of(target: OperationName, length: number): Fate {
+    const { random } = this;
     const rule = this.#match(target);
-    if (rule) {
-      return { errno: rule.errno, most: rule.partial ? this.#random.below(length + 1) : 0 };
-    }
+    if (rule) return { errno: rule.errno, most: rule.partial ? random.below(length + 1) : 0 };
     const transfers = target === "read" || target === "write" || target === "copyRange";
-    if (!transfers || !this.#random.chance(this.#short)) return { errno: 0, most: length };
-    const part = this.#random.below(length);
-    const most = this.#random.chance(0.5) ? part : part - part % 512;
+    if (!transfers || !random.chance(this.#short)) return { errno: 0, most: length };
+    const part = random.below(length);
+    const most = random.chance(0.5) ? part : part - part % 512;
     // A copy of no bytes would mean the end of its source.
     if (most < 4096 && (target === "copyRange" || ++this.#stalls > MOST_STALLS)) {
       this.#stalls = 0;
@@ -146,7 +143,7 @@ export class Faults {
       if (!rule.targets.includes(target)) continue;
       rule.matched++;
       const due = rule.matched >= rule.from && rule.matched < rule.from + rule.count;
-      if (!due || !this.#random.chance(rule.chance)) continue;
+      if (!due || !this.random.chance(rule.chance)) continue;
       this.happened.push({ target, errno: rule.errno });
       return rule;
     }
@@ -158,18 +155,19 @@ export class Faults {
 const FIRST = [1, 1, 2, 2, 3, 4, 6, 12];
 
 function drawRule(random: Random): FaultRule {
-  const [, targets, errnos] = random.pick(
-    candidates.flatMap((each) => new Array<typeof each>(each[0]).fill(each)),
+  const [targets, errnos] = random.weighted(
+    candidates.map(([weight, ...rest]) => [weight, rest] as const),
   );
   const errno = random.pick(errnos);
   const partial = random.chance(0.5);
-  const rule = { targets, errno, partial, matched: 0, chance: 1, from: 1, count: Infinity };
-  switch (random.below(4)) {
-    case 0:
-      return { ...rule, chance: random.pick([0.02, 0.1, 0.3]) };
-    case 1:
-      return { ...rule, from: random.pick(FIRST) };
-    default:
-      return { ...rule, from: random.pick(FIRST), count: random.between(1, 3) };
-  }
+  const kind = random.below(4);
+  return {
+    targets,
+    errno,
+    partial,
+    matched: 0,
+    chance: kind === 0 ? random.pick([0.02, 0.1, 0.3]) : 1,
+    from: kind === 0 ? 1 : random.pick(FIRST),
+    count: kind > 1 ? random.between(1, 3) : Infinity,
+  };
 }

@@ -8,55 +8,52 @@ const FRESH = 0xa5;
 /** The byte of released memory. */
 const STALE = 0xdd;
 
+/** Smaller blocks are not for data, but for results such as those of stat. */
+const LEAST_DATA = 512;
+
 /** Allocates blocks. The last released block is allocated first, so that a late use by its former owner is detected. */
 export class SimulatedMemory {
+  /** Addresses are the same in each run. */
   #next = 1 << 20;
-  readonly #free = new Map<number, Block[]>();
+  readonly #free: Block[] = [];
   /** The allocated blocks, and their requested sizes. */
   readonly #out = new Map<Block, number>();
-  /** The bytes of allocated blocks, except those smaller than a sector, such as results of stat. */
-  bytesForData = 0;
 
   /** The number of allocated blocks. */
   get blocks(): number {
     return this.#out.size;
   }
 
-  /** Whether a block was released, and not allocated again. */
-  isFree(block: Block): boolean {
-    return this.#free.get(block.bytes.length)?.includes(block) === true;
+  /** The bytes of allocated blocks for data. */
+  get bytesForData(): number {
+    let sum = 0;
+    for (const requested of this.#out.values()) if (requested >= LEAST_DATA) sum += requested;
+    return sum;
   }
 
-  /** Addresses are the same in each run. */
-  #new(size: number): Block {
-    const address = this.#next;
-    this.#next += size;
-    return { bytes: new Uint8Array(size), address, registration: -1 };
+  /** Whether a block was released, and not allocated again. */
+  isFree(block: Block): boolean {
+    return this.#free.includes(block);
   }
 
   acquire(requested: number): Block {
     const size = sizeClass(requested);
-    const block = this.#free.get(size)?.pop() ?? this.#new(size);
+    const at = this.#free.findLastIndex(({ bytes }) => bytes.length === size);
+    let [block] = at < 0 ? [] : this.#free.splice(at, 1);
+    if (!block) {
+      block = { bytes: new Uint8Array(size), address: this.#next, registration: -1 };
+      this.#next += size;
+    }
     block.bytes.fill(FRESH);
     this.#out.set(block, requested);
-    if (isForData(requested)) this.bytesForData += requested;
     return block;
   }
 
   /** Releases a block. Returns false if it was not allocated. */
   release(block: Block): boolean {
-    const requested = this.#out.get(block);
-    if (requested === undefined) return false;
-    this.#out.delete(block);
-    if (isForData(requested)) this.bytesForData -= requested;
+    if (!this.#out.delete(block)) return false;
     block.bytes.fill(STALE);
-    const free = this.#free.get(block.bytes.length);
-    if (free) free.push(block);
-    else this.#free.set(block.bytes.length, [block]);
+    this.#free.push(block);
     return true;
   }
-}
-
-function isForData(requested: number): boolean {
-  return requested >= 512;
 }

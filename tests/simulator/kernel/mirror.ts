@@ -10,6 +10,7 @@ import { parseStat } from "../../../src/file/stat.ts";
 import { ROOT } from "../files.ts";
 import type { DirectoryTree, Node } from "./directory_tree.ts";
 import { DESCRIPTOR_FIELDS, type Flight } from "./flight.ts";
+import { firstDifference } from "./sparse_bytes.ts";
 
 /** What only the real file system can lack: the comparison of a program ends there. */
 const LACKS: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT, Errno.EOPNOTSUPP]);
@@ -81,10 +82,12 @@ export class Mirror {
   perform({ operation, bytes, result }: Flight): string | undefined {
     const translated = this.#tree && this.#translate(operation);
     if (!translated) return undefined;
-    const block = this.#engine.acquire(memorySizeOf(operation));
+    // For the bytes of a transfer, or the result of a stat.
+    const block = this.#engine.acquire("offset" in operation ? operation.length : STATX_BYTES + 1);
     try {
       if (bytes) block.bytes.set(bytes);
-      const real = this.#engine.runNow(withMemory(translated, block));
+      const own = "memory" in translated ? { memory: block, offset: 0 } : {};
+      const real = this.#engine.runNow({ ...translated, ...own });
       if (LACKS.has(-real)) {
         this.#tree = undefined;
         return undefined;
@@ -141,27 +144,13 @@ function* nodesOf(tree: DirectoryTree, path: string): Generator<[string, Node]> 
   for (const name of node.entries.keys()) yield* nodesOf(tree, `${path}/${name}`);
 }
 
-/** The bytes that an operation may put into memory, or takes from there. */
-function memorySizeOf(operation: Operation): number {
-  if (operation.op === "read" || operation.op === "write") return operation.length;
-  return STATX_BYTES + 1;
-}
-
-function withMemory(operation: Operation, memory: Block): Operation {
-  return "memory" in operation
-    ? { ...operation, memory, ...("offset" in operation && { offset: 0 }) }
-    : operation;
-}
-
 /** Compares what a read or a stat has put into both memories. */
 function compareMemory(operation: Operation, { bytes }: Block, result: number): string | undefined {
   if (operation.op === "read") {
     const { memory, offset, position } = operation;
     const model = memory.bytes.subarray(offset, offset + result);
-    const difference = firstDifference(bytes.subarray(0, result), model);
-    return difference < 0
-      ? undefined
-      : `the real kernel has another byte at ${position + difference}`;
+    const at = firstDifference(bytes.subarray(0, result), model);
+    return at < 0 ? undefined : `the real kernel has another byte at ${position + at}`;
   }
   if (operation.op !== "stat") return undefined;
   const [real, model] = [bytes, operation.memory.bytes].map((each) => parseStat(each, "file"));
@@ -170,8 +159,4 @@ function compareMemory(operation: Operation, { bytes }: Block, result: number): 
   return facts(real!) === facts(model!)
     ? undefined
     : `really ${facts(real!)}, and not ${facts(model!)}`;
-}
-
-function firstDifference(one: Uint8Array, other: Uint8Array): number {
-  return one.findIndex((byte, index) => byte !== other[index]);
 }

@@ -89,11 +89,18 @@ export class SparseBytes {
     for (const [index, start, end] of partsOf(from, to, indices)) {
       const one = (this.#pages.get(index)?.bytes ?? ZEROS).subarray(start, end);
       const two = (other.#pages.get(index)?.bytes ?? ZEROS).subarray(start, end);
-      if (Buffer.compare(one, two) === 0) continue;
-      return index * PAGE + start + one.findIndex((byte, at) => byte !== two[at]);
+      const at = firstDifference(one, two);
+      if (at >= 0) return index * PAGE + start + at;
     }
     return -1;
   }
+}
+
+/** The index of the first byte that differs; -1 if there is none. */
+export function firstDifference(bytes: Uint8Array, right: Uint8Array): number {
+  return Buffer.compare(bytes, right) === 0
+    ? -1
+    : bytes.findIndex((byte, at) => byte !== right[at]);
 }
 
 function inOrder(pages: Iterable<number>): number[] {

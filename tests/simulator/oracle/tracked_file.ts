@@ -1,11 +1,10 @@
 // A file and its operations. Each operation is judged at its submission, because from then on a kill may find it done.
 
-import { Buffer } from "node:buffer";
 import { alignUp } from "../../../src/align.ts";
 import { type Flight, rangeOf } from "../kernel/flight.ts";
 import type { SimulatedFile } from "../kernel/simulated_file.ts";
 import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
-import type { Range } from "../kernel/sparse_bytes.ts";
+import { firstDifference, type Range } from "../kernel/sparse_bytes.ts";
 import { DurableFile } from "./durable_file.ts";
 import { ExpectedFile } from "./expected_file.ts";
 import { type PromiseName, Violation } from "./promises.ts";
@@ -351,11 +350,4 @@ export class TrackedFile {
     if (size >= end && size <= longest) return;
     throw new Violation(promise, `the file has ${size} bytes, right is ${end}`);
   }
-}
-
-/** The index of the first byte that differs; -1 if there is none. */
-function firstDifference(bytes: Uint8Array, right: Uint8Array): number {
-  return Buffer.compare(bytes, right) === 0
-    ? -1
-    : bytes.findIndex((byte, at) => byte !== right[at]);
 }

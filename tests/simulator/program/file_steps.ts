@@ -7,6 +7,7 @@ import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { Random } from "../random.ts";
 import { ASKED, publish } from "./name_steps.ts";
+import { collect } from "./finalizers.ts";
 import { Handle, type Over, type Session, type Slot } from "./session.ts";
 import { nothing, onFile, type Path, path, step } from "./step.ts";
 
@@ -224,7 +225,7 @@ function dropFile(handle: Handle, _: unknown, slot: Slot): void {
   slot.handle = undefined;
   writer?.drop();
   handle.session.oracle.hasDropped = true;
-  handle.session.finalizers.collect(handle.file);
+  collect(handle.file);
 }
 
 // ---- syncs and sizes ----------------------------------------------------------------------------------------------

@@ -6,36 +6,35 @@ interface Registration {
   readonly finalize: () => void;
 }
 
-/** All registered objects. */
-export class Finalizers {
-  #registrations: Registration[] = [];
+let registrations: Registration[] = [];
 
-  #remove(which: (registration: Registration) => boolean): Registration[] {
-    const found = this.#registrations.filter(which);
-    this.#registrations = this.#registrations.filter((each) => !found.includes(each));
-    return found;
+/** The class that the module under test sees. */
+export class Registry<T> implements FinalizationRegistry<T> {
+  readonly [Symbol.toStringTag] = "FinalizationRegistry";
+
+  constructor(readonly finalize: (held: T) => void) {}
+
+  register(target: WeakKey, held: T, token?: WeakKey): void {
+    registrations.push({ target, token, finalize: () => this.finalize(held) });
   }
 
-  /** The class that the module under test sees. */
-  registryClass(): typeof FinalizationRegistry {
-    const register = (registration: Registration) => this.#registrations.push(registration);
-    const unregister = (token: WeakKey) => this.#remove((each) => each.token === token).length > 0;
-    return class<T> {
-      readonly unregister = unregister;
-      constructor(readonly finalize: (held: T) => void) {}
-      register(target: WeakKey, held: T, token?: WeakKey): void {
-        register({ target, token, finalize: () => this.finalize(held) });
-      }
-    } as unknown as typeof FinalizationRegistry;
+  unregister(token: WeakKey): boolean {
+    return remove((each) => each.token === token).length > 0;
   }
+}
 
-  /** Collects an object. */
-  collect(target: WeakKey): void {
-    for (const { finalize } of this.#remove((each) => each.target === target)) finalize();
-  }
+function remove(which: (registration: Registration) => boolean): Registration[] {
+  const found = registrations.filter(which);
+  registrations = registrations.filter((each) => !found.includes(each));
+  return found;
+}
 
-  /** Forgets the objects of the last program. */
-  clear(): void {
-    this.#registrations = [];
-  }
+/** Collects an object. */
+export function collect(target: WeakKey): void {
+  for (const { finalize } of remove((each) => each.target === target)) finalize();
+}
+
+/** Forgets the objects of the last program. */
+export function forgetAll(): void {
+  registrations = [];
 }

@@ -2,6 +2,7 @@
 
 import { Violation } from "../oracle/promises.ts";
 import type { Random } from "../random.ts";
+import { collect } from "./finalizers.ts";
 import { checkRead } from "./range_steps.ts";
 import type { Handle, OpenReader, Slot } from "./session.ts";
 import { onFile, place, size, SIZES_OF_BUFFERS, step } from "./step.ts";
@@ -126,9 +127,9 @@ export async function endReader(
   const { stream, handle } = reader;
   if (how === "drop") {
     slot.reader = undefined;
-    session.finalizers.collect(stream);
+    collect(stream);
     // Only the stream uses the file. Its reads in flight keep their memory until they end.
-    if (reader.closeFile) session.finalizers.collect(handle.file);
+    if (reader.closeFile) collect(handle.file);
     return;
   }
   reader.busy = true;

@@ -1,10 +1,8 @@
 // The state of a running program: files in slots, their streams, and running calls.
 
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
-import type { descriptorNumber } from "../../../src/dma_file.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaError } from "../../../src/errors.ts";
-import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
 import { DIRECTORIES, ROOT } from "../files.ts";
 import type { Place } from "../kernel/directory_tree.ts";
 import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
@@ -13,18 +11,16 @@ import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
-import type { Finalizers } from "./finalizers.ts";
+import { collect } from "./finalizers.ts";
 import type { Path } from "./step.ts";
 
 /** The module under test: the real one, or one with a mistake in it. */
-export interface ModuleUnderTest {
-  readonly descriptorNumber: typeof descriptorNumber;
-  readonly DmaFile: typeof DmaFile;
-  readonly DmaStreamWriter: typeof DmaStreamWriter;
-  readonly DmaStreamReader: typeof DmaStreamReader;
-  readonly finishOpenFiles: typeof finishOpenFiles;
-  readonly flushOpenFilesNow: typeof flushOpenFilesNow;
-}
+export type ModuleUnderTest =
+  & typeof import("../../../mod.ts")
+  & typeof import("../../../src/configure.ts")
+  & typeof import("../../../src/dma_file.ts")
+  & typeof import("../../../src/file/program_end.ts")
+  & typeof import("../../../src/engine/event_loop.ts");
 
 /** An open file of a program. */
 export class Handle {
@@ -170,7 +166,7 @@ export class OpenWriter {
     this.slot.writer = undefined;
     session.dropped.push(this);
     session.oracle.hasDropped = true;
-    session.finalizers.collect(this.stream);
+    collect(this.stream);
   }
 }
 
@@ -260,7 +256,6 @@ export class Session {
     readonly world: SimulatedKernel,
     readonly oracle: Oracle,
     readonly module: ModuleUnderTest,
-    readonly finalizers: Finalizers,
     slots: number,
     readonly trace?: (line: string) => void,
   ) {

@@ -1,23 +1,19 @@
 // Makes this isolate deterministic: the simulator controls time, chance, addresses and the garbage collector.
 // To be called before the module under test is loaded.
 
-import { Finalizers } from "../program/finalizers.ts";
+import { Registry } from "../program/finalizers.ts";
 
 /** The simulated start of JavaScript's own memory, aligned as by malloc(3). */
 const FIRST_ADDRESS = 2 ** 40 + 16;
 
-/**
- * Replaces everything that is not deterministic. Returns the control of the collection of dropped objects.
- */
-export function makeDeterministic(): Finalizers {
-  const finalizers = new Finalizers();
-  globalThis.FinalizationRegistry = finalizers.registryClass();
+/** Replaces everything that is not deterministic. */
+export function makeDeterministic(): void {
+  globalThis.FinalizationRegistry = Registry;
   replaceAddresses();
   // The event loop never has to turn: no time passes while JavaScript runs.
   performance.now = () => 0;
   let names = 0;
   crypto.randomUUID = () => `${String(++names).padStart(8, "0")}-0000-4000-8000-000000000000`;
-  return finalizers;
 }
 
 /** Makes the addresses of JavaScript memory the same in each run. */
@@ -27,14 +23,14 @@ function replaceAddresses(): void {
   const of = (value: ArrayBuffer | ArrayBufferView) => value as unknown as Deno.PointerObject;
   const value = (pointer: Deno.PointerValue) => {
     const object = pointer as unknown as ArrayBuffer | ArrayBufferView;
-    const buffer = ArrayBuffer.isView(object) ? object.buffer : object;
-    const offset = ArrayBuffer.isView(object) ? object.byteOffset : 0;
+    const isView = ArrayBuffer.isView(object);
+    const buffer = isView ? object.buffer : object;
     let address = addresses.get(buffer);
     if (address === undefined) {
       addresses.set(buffer, address = next);
       next += Math.ceil(buffer.byteLength / 4096 + 1) * 4096;
     }
-    return BigInt(address + offset);
+    return BigInt(address + (isView ? object.byteOffset : 0));
   };
   Object.assign(Deno.UnsafePointer, { of, value });
 }

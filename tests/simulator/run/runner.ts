@@ -1,11 +1,11 @@
 // Runs programs in this isolate, one after the other.
 
-import { type PromiseName, Violation } from "../oracle/promises.ts";
 import { Mirror } from "../kernel/mirror.ts";
+import { type PromiseName, Violation } from "../oracle/promises.ts";
 import { makeDeterministic } from "./deterministic.ts";
-import type { Program } from "../program/steps.ts";
+import type { ModuleUnderTest } from "../program/session.ts";
 import { type Change, loadModule } from "./module.ts";
-import { programOf, type Setting, simulate, type SimulationResult } from "./simulate_program.ts";
+import { simulate, type SimulationResult } from "./simulate_program.ts";
 
 /** A program that broke a promise. */
 export interface Failure {
@@ -19,13 +19,11 @@ export interface Failure {
 
 /** Runs programs over one loaded module. An isolate has one runner. */
 export class Runner {
-  readonly #changes: readonly Change[];
-  #setting: Setting;
-
-  private constructor(changes: readonly Change[], setting: Setting) {
-    this.#changes = changes;
-    this.#setting = setting;
-  }
+  private constructor(
+    readonly changes: readonly Change[],
+    public module: ModuleUnderTest,
+    readonly mirror: Mirror | undefined,
+  ) {}
 
   /**
    * Makes this isolate deterministic, and loads the module with these changes. Each operation is performed in the
@@ -33,12 +31,8 @@ export class Runner {
    */
   static async load(changes: readonly Change[] = [], real?: string): Promise<Runner> {
     const mirror = real === undefined ? undefined : new Mirror(real);
-    const finalizers = makeDeterministic();
-    return new Runner(changes, { module: await loadModule(changes), finalizers, mirror });
-  }
-
-  #programOf(seed: number, steps?: readonly number[]): Program {
-    return programOf(seed, steps, this.#setting.mirror !== undefined);
+    makeDeterministic();
+    return new Runner(changes, await loadModule(changes), mirror);
   }
 
   /** Runs the program of a seed, or these steps of it. */
@@ -47,31 +41,29 @@ export class Runner {
     steps?: readonly number[],
     trace?: (line: string) => void,
   ): Promise<SimulationResult> {
-    const result = await simulate(seed, this.#programOf(seed, steps), this.#setting, trace);
+    const result = await simulate({ seed, steps, module: this.module, mirror: this.mirror, trace });
     // The module still has the files that a program has left open.
-    if (result.failure) {
-      this.#setting = { ...this.#setting, module: await loadModule(this.#changes, true) };
-    }
+    if (result.failure) this.module = await loadModule(this.changes, true);
     return result;
   }
 
-  /** Describes the failure of a seed's program; with `shrinks` with the fewest steps that break the same promise. */
-  async describe(seed: number, failure: Error, shrinks: boolean): Promise<Failure> {
-    const promise = brokenPromise(failure);
-    let { message } = failure;
+  /** Describes a failed program; with `shrinks` with the fewest steps that break the same promise. */
+  async describe(seed: number, result: SimulationResult, shrinks: boolean): Promise<Failure> {
+    const promise = brokenPromise(result);
+    let { message } = result.failure!;
     if (!shrinks) return { seed, message, promise, steps: undefined };
-    const steps = await shrink(this.#programOf(seed).steps.map(({ id }) => id), async (fewer) => {
-      const again = (await this.run(seed, fewer)).failure;
-      const isSame = again !== undefined && brokenPromise(again) === promise;
-      if (isSame) message = again.message;
+    const steps = await shrink(result.steps, async (fewer) => {
+      const again = await this.run(seed, fewer);
+      const isSame = again.failure !== undefined && brokenPromise(again) === promise;
+      if (isSame) message = again.failure.message;
       return isSame;
     });
     return { seed, message, promise, steps };
   }
 }
 
-/** The promise that a failure breaks; undefined for an error that the module or the simulator threw itself. */
-function brokenPromise(failure: Error): PromiseName | undefined {
+/** The promise that a program breaks; undefined for an error that the module or the simulator threw itself. */
+function brokenPromise({ failure }: SimulationResult): PromiseName | undefined {
   return failure instanceof Violation ? failure.promise : undefined;
 }
 

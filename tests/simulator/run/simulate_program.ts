@@ -1,21 +1,19 @@
 // Runs one program on a simulated kernel, where its seed determines everything.
 
 import { setImmediate } from "node:timers";
-import type { Clock } from "../kernel/clock.ts";
 import type { Mirror } from "../kernel/mirror.ts";
 import { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import { Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
-import type { Finalizers } from "../program/finalizers.ts";
+import { forgetAll } from "../program/finalizers.ts";
 import { closeFile } from "../program/file_steps.ts";
 import { generate } from "../program/generator.ts";
 import { endProcess } from "../program/program_end_steps.ts";
 import { endReader } from "../program/reader_steps.ts";
-import { Session } from "../program/session.ts";
-import { describeStep, perform, type Program, type Step } from "../program/steps.ts";
+import { type ModuleUnderTest, Session } from "../program/session.ts";
+import { describeStep, perform, type Step } from "../program/steps.ts";
 import { endWriter } from "../program/writer_end_steps.ts";
 import { Random } from "../random.ts";
-import type { LoadedModule } from "./module.ts";
 
 /** More events than any program has. A program that needs more loops. */
 const MOST_EVENTS = 300_000;
@@ -28,16 +26,15 @@ export interface Tally {
   cuts: number;
 }
 
-export function newTally(): Tally {
-  return { programs: 0, operations: 0, faults: 0, cuts: 0 };
-}
-
 /** Adds the totals of other programs. */
-export function addTally(sum: Tally, more: Tally): void {
+export function addTally(sum: Tally, more: Tally): Tally {
   for (const name of ["programs", "operations", "faults", "cuts"] as const) sum[name] += more[name];
+  return sum;
 }
 
 export interface SimulationResult extends Tally {
+  /** The steps of the program. */
+  readonly steps: readonly number[];
   readonly failure: Error | undefined;
 }
 
@@ -46,31 +43,24 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The program of a seed, or some of its steps. With `isAlone` no other process changes its files. */
-export function programOf(seed: number, wanted?: readonly number[], isAlone = false): Program {
-  const program = generate(new Random(seed).fork(), new Random(-seed));
-  const steps = program.steps.filter(({ id, action }) =>
-    (wanted?.includes(id) ?? true) && !(isAlone && action.do === "another process")
-  );
-  return { ...program, steps };
-}
-
-/** The module under test, and what its programs run on. */
-export interface Setting {
-  readonly module: LoadedModule;
-  readonly finalizers: Finalizers;
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Some steps of the seed's program; undefined for all. */
+  readonly steps: readonly number[] | undefined;
+  readonly module: ModuleUnderTest;
   /** With a real file system there are no faults, and no other processes. */
   readonly mirror: Mirror | undefined;
+  readonly trace: ((line: string) => void) | undefined;
 }
 
-export async function simulate(
-  seed: number,
-  program: Program,
-  { module, finalizers, mirror }: Setting,
-  trace?: (line: string) => void,
-): Promise<SimulationResult> {
+/** Runs the program of a seed. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { seed, module, mirror, trace } = options;
   const random = new Random(seed);
-  random.fork();
+  const program = generate(random.fork(), new Random(-seed));
+  const steps = program.steps.filter(({ id, action }) =>
+    (options.steps?.includes(id) ?? true) && !(mirror && action.do === "another process")
+  );
   const violated = (rule: string) =>
     oracle.guard(() => {
       throw new Violation("engine", rule);
@@ -84,7 +74,7 @@ export async function simulate(
   });
   const oracle = new Oracle(world, random.fork());
   module.substituteEngine(world);
-  const session = new Session(world, oracle, module, finalizers, program.slots, trace);
+  const session = new Session(world, oracle, module, program.slots, trace);
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
     oracle.guard(() => {
@@ -97,7 +87,7 @@ export async function simulate(
   const run = async () => {
     const moments = pace.seed();
     const tasks = Array.from({ length: program.tasks }, (_, task) => {
-      return runTask(session, program.steps.filter((step) => step.task === task), moments);
+      return runTask(session, steps.filter((step) => step.task === task), moments);
     });
     await Promise.all(tasks);
     if (random.chance(0.5)) world.faults.cease();
@@ -106,7 +96,7 @@ export async function simulate(
     await endAll(session, pace);
   };
   try {
-    await drive(run(), session, world.clock, random.fork());
+    await drive(run(), session, random.fork());
     oracle.guard(() => {
       for (const { oracle: writer } of session.dropped) writer.gaveUp(session.cutsAreSure);
       oracle.finish();
@@ -116,21 +106,21 @@ export async function simulate(
   } finally {
     globalThis.removeEventListener("unhandledrejection", onRejection);
     world.dispose();
-    finalizers.clear();
+    forgetAll();
     module.substituteEngine(undefined);
   }
   const { operations, faults: { count: faults } } = world;
-  return { programs: 1, operations, faults, cuts: oracle.cuts, failure: oracle.violation };
+  const counts = { programs: 1, operations, faults, cuts: oracle.cuts };
+  return { ...counts, steps: steps.map(({ id }) => id), failure: oracle.violation };
 }
 
 /** Advances time until everything has ended. */
 async function drive(
   running: Promise<void>,
   session: Session,
-  clock: Clock,
   random: Random,
 ): Promise<void> {
-  const { oracle, pending } = session;
+  const { world: { clock }, oracle, pending } = session;
   let isOver = false;
   let failure: unknown;
   running.then(() => isOver = true, (error) => {

@@ -1,8 +1,8 @@
 // Runs programs in a Worker, one seed after the other, until it is stopped.
 
 import { Runner } from "./runner.ts";
-import { addTally, newTally } from "./simulate_program.ts";
-import type { Order, Report } from "./workers.ts";
+import { addTally } from "./simulate_program.ts";
+import { emptyReport, type Order, type Report } from "./workers.ts";
 
 /** A Worker stops after so many failures. */
 const MOST_FAILURES = 5;
@@ -10,7 +10,7 @@ const MOST_FAILURES = 5;
 async function run({ runs, index, stride, current }: Order): Promise<Report> {
   const { seeds, milliseconds, changes, stopsAtFirst = false, real } = runs;
   const runner = await Runner.load(changes, real);
-  const report: Report = { tally: newTally(), failures: [] };
+  const report = emptyReport();
   // performance.now() stands still here.
   const until = Date.now() + milliseconds;
   for (let at = index; Date.now() < until; at += stride) {
@@ -19,9 +19,8 @@ async function run({ runs, index, stride, current }: Order): Promise<Report> {
     current[0] = seed;
     const result = await runner.run(seed);
     addTally(report.tally, result);
-    const { failure } = result;
-    if (!failure) continue;
-    report.failures.push(await runner.describe(seed, failure, !stopsAtFirst));
+    if (!result.failure) continue;
+    report.failures.push(await runner.describe(seed, result, !stopsAtFirst));
     if (stopsAtFirst || report.failures.length === MOST_FAILURES) break;
   }
   return report;

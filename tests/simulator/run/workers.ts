@@ -3,7 +3,7 @@
 import type { Control } from "../controls.ts";
 import type { Change } from "./module.ts";
 import type { Failure } from "./runner.ts";
-import { addTally, newTally, type Tally } from "./simulate_program.ts";
+import { addTally, type Tally } from "./simulate_program.ts";
 
 /** A Worker without a report for so long after its time hangs: no program takes long, nor does its reduction. */
 const STUCK_MS = 30_000;
@@ -35,16 +35,20 @@ export interface Report {
   readonly failures: Failure[];
 }
 
+export function emptyReport(): Report {
+  return { tally: { programs: 0, operations: 0, faults: 0, cuts: 0 }, failures: [] };
+}
+
 /** Runs programs in as many Workers as there are processors. */
 export async function simulateInWorkers(
   runs: Runs,
   stride = navigator.hardwareConcurrency,
 ): Promise<Report> {
   const all = Array.from({ length: stride }, (_, index) => runInWorker(runs, index, stride));
-  const reports = await Promise.all(all);
-  const tally = newTally();
-  for (const report of reports) addTally(tally, report.tally);
-  return { tally, failures: reports.flatMap(({ failures }) => failures) };
+  return (await Promise.all(all)).reduce((sum, { tally, failures }) => ({
+    tally: addTally(sum.tally, tally),
+    failures: [...sum.failures, ...failures],
+  }), emptyReport());
 }
 
 function runInWorker(runs: Runs, index: number, stride: number): Promise<Report> {
@@ -55,7 +59,7 @@ function runInWorker(runs: Runs, index: number, stride: number): Promise<Report>
     const [seed = 0] = current;
     const message = "a call that blocks the JavaScript thread never returns";
     const failure = { seed, message, promise: undefined, steps: undefined };
-    resolve({ tally: newTally(), failures: [failure] });
+    resolve({ ...emptyReport(), failures: [failure] });
   }, runs.milliseconds + STUCK_MS);
   worker.onmessage = ({ data }: MessageEvent<Report>) => resolve(data);
   worker.onerror = (event) => {
@@ -69,30 +73,16 @@ function runInWorker(runs: Runs, index: number, stride: number): Promise<Report>
   });
 }
 
-// ---- deliberate mistakes ------------------------------------------------------------------------------------------
-
-/** The finding of a mistake. */
-export interface Finding {
-  /** The number of operations until the finding. */
-  readonly operations: number;
-  /** The broken promise; undefined if the mistake was not found. */
-  readonly broken: string | undefined;
-  /** The seed of the program. */
-  readonly seed: number | undefined;
+/** Searches for one mistake, for so long. The same seeds give the same report, with one failure if it is found. */
+export function findControl({ changes }: Control, milliseconds: number): Promise<Report> {
+  return simulateInWorkers({ seeds: 1, stopsAtFirst: true, milliseconds, changes }, 1);
 }
 
-/** Searches for one mistake, for so long. The same seeds give the same finding. */
-export async function findControl({ changes }: Control, milliseconds: number): Promise<Finding> {
-  const runs = { seeds: 1, stopsAtFirst: true, milliseconds, changes };
-  const { tally: { operations }, failures: [failure] } = await simulateInWorkers(runs, 1);
-  return { operations, broken: failure?.promise ?? failure?.message, seed: failure?.seed };
-}
-
-/** Searches for all mistakes, as many at once as there are processors. Reports each finding. */
+/** Searches for all mistakes, as many at once as there are processors. Reports each. */
 export async function findControls(
   controls: readonly Control[],
   milliseconds: number,
-  tell: (control: Control, finding: Finding) => void,
+  tell: (control: Control, report: Report) => void,
 ): Promise<void> {
   const waiting = [...controls];
   const work = async () => {
