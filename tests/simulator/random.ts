@@ -58,6 +58,12 @@ export class Random {
     return choices.at(-1)![1];
   }
 
+  /** One of several names, by their weights. */
+  choose<Name extends string>(weights: Readonly<Record<Name, number>>): Name {
+    const choices = Object.entries<number>(weights);
+    return this.weighted(choices.map(([name, weight]) => [weight, name as Name]));
+  }
+
   /** A seed for another stream. */
   seed(): number {
     return this.#word();

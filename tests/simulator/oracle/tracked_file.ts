@@ -77,6 +77,11 @@ export class TrackedFile {
     );
   }
 
+  /** Whether a writer or a running call has the file. */
+  get isUsed(): boolean {
+    return this.claims.size + this.truncates.size + this.writers.size + this.emptying > 0;
+  }
+
   /** Whether no running call may change the length. */
   get isLengthLeftAlone(): boolean {
     return this.claims.size + this.truncates.size + this.reserves.size + this.emptying === 0;

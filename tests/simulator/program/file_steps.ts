@@ -1,37 +1,20 @@
 // Steps that open, close and sync files.
 
-import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { ROOT } from "../files.ts";
 import { Violation } from "../oracle/promises.ts";
-import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { Random } from "../random.ts";
 import { ASKED, publish } from "./name_steps.ts";
 import { collect } from "./finalizers.ts";
-import { Handle, type Over, type Session, type Slot } from "./session.ts";
-import { nothing, onFile, type Path, path, step } from "./step.ts";
+import { Handle, type Over, type Slot } from "./session.ts";
+import { nothing, onFile, path, step } from "./step.ts";
 
 // ---- opening ------------------------------------------------------------------------------------------------------
 
-/** How a file is opened by a path. */
-interface Opening {
-  readonly path: Path;
-  readonly read: boolean;
-  readonly write: boolean;
-  readonly create: "no" | "yes" | "new";
-  readonly truncate: boolean;
-  /** Every write goes to the current end of the file. */
-  readonly append: boolean;
-  readonly direct: "prefer" | "off" | "require";
-}
+const directs = { prefer: 4, off: 1, require: 0.5 };
 
-type Creation = Pick<Opening, "path" | "read" | "direct">;
-
-function direct(random: Random): Opening["direct"] {
-  return random.weighted([[4, "prefer"], [1, "off"], [0.5, "require"]]);
-}
-
-function drawOpening(random: Random): Opening {
+function drawOpening(random: Random) {
+  // Every write goes to the current end of the file.
   const append = random.chance(0.15);
   const write = append || random.chance(0.85);
   return {
@@ -41,8 +24,16 @@ function drawOpening(random: Random): Opening {
     create: random.pick(["no", "yes", "yes", "new"]),
     truncate: !append && random.chance(0.2),
     append,
-    direct: append ? "prefer" : direct(random),
-  };
+    direct: append ? "prefer" : random.choose(directs),
+  } as const;
+}
+
+/** How a file is opened by a path. */
+type Opening = ReturnType<typeof drawOpening>;
+
+/** Errors of an open that requires a feature that some file systems lack. */
+function refusalsOf({ direct }: Pick<Opening, "direct">): number[] {
+  return direct === "require" ? [Errno.EOPNOTSUPP] : [];
 }
 
 /** A step that puts a file into a slot without one. */
@@ -65,11 +56,11 @@ function openTemporary(slot: Slot): Promise<void> {
     name: "temp",
     promise: module.DmaFile.temp({ dir: ROOT }),
     memory: ASKED,
-    done: (file) => slot.handle = handleOf(session, file, { read: true, write: true }),
+    done: (file) => slot.handle = new Handle(session, file),
   });
 }
 
-function createAtomic(slot: Slot, action: Creation): Promise<void> {
+function createAtomic(slot: Slot, action: Pick<Opening, "path" | "read" | "direct">): Over {
   const { session, session: { world, oracle, module } } = slot;
   const path = session.path(action.path);
   const target = world.tree.placeOf(path);
@@ -81,7 +72,7 @@ function createAtomic(slot: Slot, action: Creation): Promise<void> {
     memory: ASKED,
     errnos: refusalsOf(action),
     done: (file) => {
-      const handle = slot.handle = handleOf(session, file, { read, write: true });
+      const handle = slot.handle = new Handle(session, file, read);
       handle.target = target;
       handle.hidden = true;
     },
@@ -98,15 +89,15 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
   const empties = write && action.truncate;
   const createsNew = write && action.create === "new";
   const creates = write && action.create !== "no";
-  const found = world.tree.listing().get(place);
-  const there = found === undefined ? undefined : oracle.track(world.tree.files.get(found)!);
+  const view = world.tree.fileAt(path);
+  const there = view && oracle.track(view);
   const begun = oracle.names.begunAt(place);
   // A file that is truncated must not be changed or replaced by another call meanwhile.
-  if (empties && (begun === undefined || (there && isTaken(there)))) return;
+  if (empties && (begun === undefined || there?.isUsed)) return;
   if (session.emptying.has(place)) return;
   if (empties) session.emptying.add(place);
   if (empties && there) there.emptying++;
-  const naming = oracle.names.begin(place, found, ...(creates ? ["new"] as const : []));
+  const naming = oracle.names.begin(place, view?.inode, ...(creates ? ["new"] as const : []));
   const options = { read, write, create: creates && !createsNew, createNew: createsNew, direct };
   return session.call({
     name: "open",
@@ -126,40 +117,19 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
     },
     done: (file) => {
       naming.settled(world.tree.listing().get(place));
-      const handle = handleOf(session, file, { read, write, append });
+      const handle = slot.handle = new Handle(session, file, read, write, append);
       const isFound = handle.tracked === there;
       // Another call may have created the file, and must make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
       const made = creates && !isFound;
       handle.owns = empties || made;
       if (made && isOwn) handle.tracked.namer = handle.file;
-      slot.handle = handle;
       if (createsNew && isFound) {
         throw new Violation("file", "createNew opened a file that was there");
       }
     },
     failed: () => naming.settled(),
   });
-}
-
-/** Errors of an open that requires a feature that some file systems lack. */
-function refusalsOf({ direct }: Pick<Opening, "direct">): number[] {
-  return direct === "require" ? [Errno.EOPNOTSUPP] : [];
-}
-
-function isTaken({ claims, truncates, writers, emptying }: TrackedFile): boolean {
-  return claims.size + truncates.size + writers.size + emptying > 0;
-}
-
-function handleOf(
-  session: Session,
-  file: DmaFile,
-  { read, write, append = false }: { read: boolean; write: boolean; append?: boolean },
-): Handle {
-  const fd = session.module.descriptorNumber(file);
-  const tracked = session.oracle.track(session.world.description(fd).file!);
-  const block = file.direct && !session.world.kind.server ? file.alignment.offset : 1;
-  return new Handle(session, file, tracked, block, read, write, append);
 }
 
 export const openingSteps = {
@@ -169,7 +139,7 @@ export const openingSteps = {
       path: path(random),
       atomic: random.chance(0.35),
       read: random.chance(0.9),
-      direct: direct(random),
+      direct: random.choose(directs),
     }),
     (slot, { atomic, ...action }) => {
       if (atomic) return createAtomic(slot, action);

@@ -2,7 +2,7 @@
 
 import type { Random } from "../random.ts";
 import { NAMES } from "./step.ts";
-import { type Action, draw, type Of, type Program, type Step, weights } from "./steps.ts";
+import { type Action, draw, type Of, type Step, weights } from "./steps.ts";
 
 /** The steps that put a file into a slot. */
 const OPENING = weights.filter(([, name]) =>
@@ -35,7 +35,7 @@ const late: readonly ((random: Random) => Action)[] = [
 
 /** A writer with small buffers. */
 function writing(random: Random, slots: number): Action[] {
-  const writer = draw("writer", random, slots) as Of<"writer">;
+  const writer = draw("writer", random, slots);
   const options = { ...writer.options, closeFile: false };
   return [{ ...writer, place: "start", options }, draw("write", random, slots)];
 }
@@ -64,9 +64,9 @@ function meetingOthers(random: Random, slots: number, path: Of<"open">["path"]):
 
 /** Two handles of one file: one writes below the writer of the other, which starts behind the end. */
 function meetingBelow(random: Random, slots: number): [slot: number, action: Action][] {
-  const opening = draw("open", random, slots) as Of<"open">;
+  const opening = draw("open", random, slots);
   const open: Action = { ...opening, write: true, create: "yes", truncate: false, append: false };
-  const writer = draw("writer", random, slots) as Of<"writer">;
+  const writer = draw("writer", random, slots);
   const options = { ...writer.options, bufferSize: 512, writeBehind: 4, closeFile: false };
   const position = 20_480 + random.below(5000);
   const to = { of: "zero", amount: random.pick([0, 100, 5000]) } as const;
@@ -84,7 +84,7 @@ function meetingBelow(random: Random, slots: number): [slot: number, action: Act
 }
 
 /** A program of some dozens of steps. In some programs `beside` draws steps of other processes between them. */
-export function generate(random: Random, beside: Random): Program {
+export function generate(random: Random, beside: Random) {
   const tasks = random.between(1, 3);
   const slots = random.between(1, 3);
   const steps: Step[] = [];
@@ -127,5 +127,7 @@ export function generate(random: Random, beside: Random): Program {
     if (!closes || random.chance(0.3)) continue;
     addOpening(slot, task);
   }
-  return { steps, tasks, slots, endsOpen: random.chance(0.3) };
+  /** Whether it leaves its files open at the end of the process. */
+  const endsOpen = random.chance(0.3);
+  return { steps, tasks, slots, endsOpen };
 }

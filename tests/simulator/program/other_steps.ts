@@ -90,13 +90,7 @@ function truncate(session: Session, tracked: TrackedFile, length: number): void 
 
 function drawOther(random: Random) {
   return {
-    what: random.weighted([
-      [4, "append"],
-      [4, "truncate"],
-      [2, "rename"],
-      [2, "remove"],
-      [1, "replace"],
-    ]),
+    what: random.choose({ append: 4, truncate: 4, rename: 2, remove: 2, replace: 1 }),
     path: path(random),
     amount: size(random),
     seed: random.seed(),

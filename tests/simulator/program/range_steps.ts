@@ -150,16 +150,17 @@ export const rangeSteps = {
   readMany: reading(
     0.6,
     (random) => ({
-      ranges: Array.from({ length: random.below(6) }, () => [place(random), size(random)] as const),
+      ranges: Array.from({ length: random.below(6) }, () => {
+        return { position: place(random), length: size(random) };
+      }),
       maxGap: random.pick([0, 4096, 1 << 20]),
       maxMerged: random.pick([4096, 100_000, 1 << 20]),
       concurrency: random.pick([1, 2, 16]),
       stopAfter: random.pick([1, 100]),
     }),
-    (handle, { ranges: pairs, stopAfter, ...options }) => {
+    (handle, { ranges, stopAfter, ...options }) => {
       const { session, file, tracked } = handle;
       const since = session.world.clock.tick();
-      const ranges = pairs.map(([position, length]) => ({ position, length }));
       const read = async () => {
         let index = 0;
         for await (const { position, length, bytes } of file.readMany(ranges, options)) {

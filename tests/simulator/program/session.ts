@@ -39,19 +39,22 @@ export class Handle {
   /** Whether a close has begun, so that it may be closed at any moment. */
   closing = false;
 
-  /**
-   * Writes of its streams begin and end at a multiple of `block`. With `appends` every write goes to the end of the
-   * file, and no other call changes the file meanwhile.
-   */
+  readonly tracked: TrackedFile;
+  /** Writes of its streams begin and end at a multiple of it. */
+  readonly block: number;
+
+  /** With `appends` every write goes to the end of the file, and no other call changes the file meanwhile. */
   constructor(
     readonly session: Session,
     readonly file: DmaFile,
-    readonly tracked: TrackedFile,
-    readonly block: number,
-    readonly readable: boolean,
-    public writable: boolean,
-    readonly appends: boolean,
-  ) {}
+    readonly readable = true,
+    public writable = true,
+    readonly appends = false,
+  ) {
+    const { world, module, oracle } = session;
+    this.tracked = oracle.track(world.description(module.descriptorNumber(file)).file!);
+    this.block = file.direct && !world.kind.server ? file.alignment.offset : 1;
+  }
 
   /** Watches a call of the file. */
   call<T>(call: Call<T>): Promise<void> {

@@ -48,43 +48,41 @@ export function onWriter<Args extends object>(
   });
 }
 
-/** A step that reads. `refused` is the same call on a file that cannot be read. */
-export function reading<Args extends object>(
-  weight: number,
-  draw: Draw<Args>,
-  take: OnFile<Args>,
-  refused: (file: DmaFile) => Promise<unknown>,
-): Kind<Args> {
-  return onFile(weight, draw, (handle, args, slot) => {
-    return handle.readable ? take(handle, args, slot) : refuse(handle, refused(handle.file));
-  });
+/**
+ * A step that does nothing while it is not allowed on a file. `refused` is the same call on a file without the right:
+ * "rights" says that it is rejected if the file was not opened for it, or was sealed.
+ */
+function needing(right: "readable" | "writable", allowed: "readable" | "isChangeable") {
+  return <Args extends object>(
+    weight: number,
+    draw: Draw<Args>,
+    take: OnFile<Args>,
+    refused: (file: DmaFile) => Promise<unknown>,
+  ) =>
+    onFile(weight, draw, (handle, args, slot) => {
+      if (handle[allowed]) return take(handle, args, slot);
+      if (handle[right]) return;
+      return handle.call({
+        name: "a call without the right",
+        promise: refused(handle.file),
+        errnos: [Errno.EBADF],
+        done: () => {
+          throw new Violation("rights", "it is done to a file that was not opened for it");
+        },
+      });
+    });
 }
 
-/** A step that changes a file. `refused` is the same call on a file that cannot be written. */
-export const changing: typeof reading = (weight, draw, take, refused) =>
-  onFile(weight, draw, (handle, args, slot) => {
-    if (handle.isChangeable) return take(handle, args, slot);
-    if (!handle.writable) return refuse(handle, refused(handle.file));
-  });
-
-/** "rights": a call is rejected if the file was not opened for it, or was sealed. */
-function refuse(handle: Handle, promise: Promise<unknown>): Promise<void> {
-  return handle.call({
-    name: "a call without the right",
-    promise,
-    errnos: [Errno.EBADF],
-    done: () => {
-      throw new Violation("rights", "it is done to a file that was not opened for it");
-    },
-  });
-}
+/** Steps that read, and steps that change a file. */
+export const reading = needing("readable", "readable");
+export const changing = needing("writable", "isChangeable");
 
 /** The arguments of a step without any. */
 export const nothing = () => ({});
 
 // ---- arguments ----------------------------------------------------------------------------------------------------
 
-export const NAMES = ["one", "two", "three"];
+export const NAMES: readonly string[] = ["one", "two", "three"];
 const EDGES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8192, 12_288, 65_536];
 export const SIZES_OF_BUFFERS = [0, 512, 4096, 5000, 12_288, 65_536];
 
@@ -109,16 +107,12 @@ export function place(random: Random): number {
 }
 
 /** A name of a file: the directory's index, the name in it, and whether the path is relative to the working directory. */
-export interface Path {
-  readonly directory: number;
-  readonly name: string;
-  readonly relative: boolean;
-}
-
-export function path(random: Random): Path {
+export function path(random: Random) {
   return {
     directory: random.below(2),
     name: random.pick(NAMES),
     relative: random.chance(0.3),
   };
 }
+
+export type Path = ReturnType<typeof path>;

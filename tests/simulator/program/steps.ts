@@ -33,8 +33,8 @@ export type Of<Name extends keyof All> = { readonly do: Name } & ReturnType<All[
 export type Action = { [Name in keyof All]: Of<Name> }[keyof All];
 
 /** Draws the arguments of a step. */
-export function draw(name: Action["do"], random: Random, slots: number): Action {
-  return { do: name, ...all[name].draw(random, slots) } as Action;
+export function draw<Name extends Action["do"]>(name: Name, random: Random, slots: number) {
+  return { do: name, ...all[name].draw(random, slots) } as Extract<Action, { do: Name }>;
 }
 
 /** The weight of each step. */
@@ -51,15 +51,6 @@ export interface Step {
   readonly action: Action;
 }
 
-/** A program: the steps of several concurrent tasks. */
-export interface Program {
-  readonly steps: readonly Step[];
-  readonly tasks: number;
-  readonly slots: number;
-  /** Whether it leaves its files open at the end of the process. */
-  readonly endsOpen: boolean;
-}
-
 export function perform(session: Session, { slot, action }: Step): Over {
   const { do: name, ...args } = action;
   return (all[name] as Kind<object>).perform(session.slots[slot]!, args);
@@ -69,9 +60,7 @@ export function describeStep({ id, task, slot, awaited, action }: Step): string 
   const { do: what, ...rest } = action;
   const options = Object.entries(rest)
     .filter(([, value]) => value !== undefined && value !== false)
-    .map(([name, value]) =>
-      `, ${name} ${typeof value === "object" ? JSON.stringify(value) : value}`
-    );
+    .map(([name, value]) => `, ${name} ${JSON.stringify(value)}`);
   const end = awaited ? "" : ", not awaited";
   return `${id}: task ${task}, file ${slot}: ${what}${options.join("")}${end}`;
 }

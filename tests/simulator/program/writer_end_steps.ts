@@ -1,27 +1,14 @@
 // Steps that end a stream of a file, and the checks afterwards.
 
 import { Violation } from "../oracle/promises.ts";
-import type { Random } from "../random.ts";
 import { publish } from "./name_steps.ts";
-import type { Handle, OpenWriter, StandingName } from "./session.ts";
+import type { Handle, OpenWriter } from "./session.ts";
 import { onWriter } from "./step.ts";
 import { takeLock } from "./writer_steps.ts";
 
-type Ending = "close" | "lock" | "dispose" | "seal" | "abort" | "abort lock" | "drop";
+const endings = { close: 5, lock: 1, dispose: 1, seal: 2, abort: 3, "abort lock": 1, drop: 1 };
 
-function drawEnding(random: Random): { how: Ending } {
-  return {
-    how: random.weighted([
-      [5, "close"],
-      [1, "lock"],
-      [1, "dispose"],
-      [2, "seal"],
-      [3, "abort"],
-      [1, "abort lock"],
-      [1, "drop"],
-    ]),
-  };
-}
+type Ending = keyof typeof endings;
 
 export async function endWriter(writer: OpenWriter, { how }: { how: Ending }): Promise<void> {
   const { stream, oracle, handle } = writer;
@@ -38,15 +25,12 @@ export async function endWriter(writer: OpenWriter, { how }: { how: Ending }): P
 /** An end of a stream that is locked or already ending is rejected, or waits for the first end. */
 function endAgain(writer: OpenWriter, how: Ending): Promise<void> {
   const { stream, handle: { session } } = writer;
-  return writer.call({
-    name: "an end at the wrong time",
-    promise: how === "dispose"
-      ? stream[Symbol.asyncDispose]()
-      : how === "abort"
-      ? stream.abort(session.ownError("aborted at the wrong time"))
-      : stream.close(),
-    misuse: true,
-  });
+  const promise = how === "dispose"
+    ? stream[Symbol.asyncDispose]()
+    : how === "abort"
+    ? stream.abort(session.ownError("aborted at the wrong time"))
+    : stream.close();
+  return writer.call({ name: "an end at the wrong time", promise, misuse: true });
 }
 
 /** The ways to close a writer. */
@@ -61,9 +45,7 @@ const closing = {
     await stream[Symbol.asyncDispose]();
     await Promise.allSettled(calls.map(({ promise }) => promise));
   },
-  seal: async ({ stream }: OpenWriter) => {
-    await stream.seal();
-  },
+  seal: async ({ stream }: OpenWriter) => void await stream.seal(),
 };
 
 async function close(writer: OpenWriter, how: keyof typeof closing): Promise<void> {
@@ -95,16 +77,10 @@ async function close(writer: OpenWriter, how: keyof typeof closing): Promise<voi
 }
 
 /** The state at the beginning of a close. */
-export interface Closing {
-  readonly since: number;
-  /** The file's name at the beginning of the close. */
-  readonly name: StandingName | undefined;
-  readonly closes: boolean;
-  readonly publication: ((succeeded: boolean) => void) | undefined;
-}
+export type Closing = ReturnType<typeof beginClose>;
 
 /** Begins a close. With `closes` it closes the file too, with `publishes` it publishes an atomic file. */
-export function beginClose(handle: Handle, closes: boolean, publishes = closes): Closing {
+export function beginClose(handle: Handle, closes: boolean, publishes = closes) {
   return {
     since: handle.session.world.clock.tick(),
     name: handle.standingName,
@@ -114,11 +90,9 @@ export function beginClose(handle: Handle, closes: boolean, publishes = closes):
 }
 
 /** Checks a resolved close. */
-export function finishClose(
-  writer: OpenWriter,
-  { name, since, closes, publication }: Closing,
-): void {
+export function finishClose(writer: OpenWriter, closing: Closing): void {
   const { oracle, handle } = writer;
+  const { name, since, closes, publication } = closing;
   oracle.closed();
   if (oracle.facts.syncOnClose || publication) {
     // "writer 4": everything survives a power cut, at its exact length, under its name.
@@ -180,4 +154,8 @@ async function abort(writer: OpenWriter, how: "abort" | "abort lock"): Promise<v
   });
 }
 
-export const endWriterStep = onWriter(5, drawEnding, endWriter);
+export const endWriterStep = onWriter(
+  5,
+  (random) => ({ how: random.choose(endings) }),
+  endWriter,
+);

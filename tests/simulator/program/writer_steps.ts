@@ -7,7 +7,7 @@ import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import { Violation } from "../oracle/promises.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { Random } from "../random.ts";
-import { type Handle, OpenWriter, type Over, type Slot, type StandingName } from "./session.ts";
+import { type Handle, OpenWriter, type Over, type Slot } from "./session.ts";
 import { nothing, onFile, onWriter, place, size, SIZES_OF_BUFFERS, step } from "./step.ts";
 
 /** The default options, which `DmaFile.writable` uses. */
@@ -16,7 +16,7 @@ const DEFAULTS = { preallocate: true, sizeHint: 0, syncOnClose: true, closeFile:
 function drawWriter(random: Random) {
   const sizes = { bufferSize: random.pick(SIZES_OF_BUFFERS), writeBehind: random.between(1, 4) };
   return {
-    place: random.weighted([[5, "start"], [2, "position"], [3, "append"], [1, "default"]]),
+    place: random.choose({ start: 5, position: 2, append: 3, default: 1 }),
     position: random.chance(0.1) ? (9 << 20) + random.below(5000) : place(random),
     options: {
       ...(random.chance(0.1) ? {} : sizes),
@@ -43,23 +43,20 @@ function openWriter(
   // chunk, or the length, would not be known.
   const isResized = tracked.truncates.size + tracked.reserves.size > 0;
   if (isResized && (appends || handle.isShared)) return;
-  const isDefault = place === "default";
-  const options = isDefault ? DEFAULTS : chosen;
+  const options = place === "default" ? DEFAULTS : chosen;
   // If every write goes to the end, there is no other start.
   const start = place === "position" && !appends ? { position } : { append: place === "append" };
-  const stream = isDefault
+  const stream = place === "default"
     ? file.writable
     : new session.module.DmaStreamWriter(file, { ...options, ...start });
   // Another program's failures are none of this one's.
   stream.closed.catch(() => {});
   const oracle = new WriterOracle(stream, tracked, {
+    ...options,
+    ...(appends ? { preallocate: false, sizeHint: 0 } : {}),
     append: appends || place === "append",
     appendsAlways: appends,
     position: start.position ?? 0,
-    preallocate: !appends && options.preallocate,
-    sizeHint: appends ? 0 : options.sizeHint,
-    syncOnClose: options.syncOnClose,
-    closeFile: options.closeFile,
   }, handle.block);
   // One more buffer, and blocks that are read.
   const bound = (stream.writeBehind + 1) * stream.bufferSize + 2 * LARGEST_BLOCK;
@@ -78,7 +75,7 @@ function openWriter(
 function drawChunk(random: Random) {
   return {
     size: size(random),
-    how: random.weighted([[6, "call"], [2, "lock"], [1, "buffer"], [2, "burst"]]),
+    how: random.choose({ call: 6, lock: 2, buffer: 1, burst: 2 }),
     seed: random.seed(),
   };
 }
@@ -107,11 +104,8 @@ async function write(slot: Slot, action: ReturnType<typeof drawChunk>): Promise<
   oracle.give(bytes);
   const lock = how === "lock" ? takeLock(stream) : undefined;
   const half = seed % 2 === 0 ? room >> 1 : 0;
-  const cuts = how === "burst"
-    ? [0, room >> 3, room >> 1, room]
-    : lock
-    ? [0, half, room]
-    : [0, room];
+  const cuts =
+    { call: [0, room], lock: [0, half, room], burst: [0, room >> 3, room >> 1, room] }[how];
   const writes = cuts.slice(1).map((cut, index) => {
     const { chunk, whole } = chunkOf(bytes.subarray(cuts[index], cut), seed + index);
     // The caller may change the chunk afterwards.
@@ -127,12 +121,10 @@ function chunkOf(bytes: Uint8Array, seed: number) {
   const kind = seed % 5;
   const offset = kind === 0 ? 3 : 0;
   const whole = new Uint8Array(bytes.length + 2 * offset);
-  whole.set(bytes, offset);
   const view = whole.subarray(offset, offset + bytes.length);
-  return {
-    chunk: kind === 1 ? whole.buffer : kind === 2 ? new DataView(whole.buffer) : view,
-    whole,
-  };
+  view.set(bytes);
+  const chunk = kind === 1 ? whole.buffer : kind === 2 ? new DataView(whole.buffer) : view;
+  return { chunk, whole };
 }
 
 function give(writer: OpenWriter, promise: Promise<void>): Promise<void> {
@@ -164,10 +156,9 @@ export function takeLock(stream: DmaStreamWriter) {
 function flush(slot: Slot, tail: boolean, durable: boolean): Over {
   const writer = slot.writer ?? slot.ended;
   if (!writer) return;
-  const { stream, oracle, handle, handle: { session } } = writer;
+  const { stream, oracle } = writer;
   const { end, flushed, piped, givenLength } = oracle;
-  const since = session.world.clock.tick();
-  const name = handle.standingName;
+  const synced = beginSync(writer);
   return writer.call({
     name: durable ? "sync" : "flush",
     promise: durable ? stream.sync({ tail }) : stream.flushAligned({ tail }),
@@ -182,32 +173,30 @@ function flush(slot: Slot, tail: boolean, durable: boolean): Over {
         const detail = `${position}, at least ${least}, flushed is ${stream.currentFlushedPos}`;
         throw new Violation(durable ? "sync covers the given" : "writer 2", detail);
       }
-      if (durable) promiseUpTo(writer, position, since, name);
+      if (durable) synced(position);
     },
   });
 }
 
-/** "writer 10": a sync that began at a moment has made a writer's bytes durable, up to a position. */
-function promiseUpTo(
-  { oracle, handle }: OpenWriter,
-  position: number,
-  since: number,
-  name: StandingName | undefined,
-): void {
-  const certain = oracle.file.certainSince(since, true);
-  oracle.file.promise(certain.within(oracle.start, position));
-  handle.promiseName(name);
-  handle.session.oracle.cutThrice();
+/** "writer 10": a sync that begins now makes a writer's bytes durable. Call the result with their end. */
+function beginSync({ oracle, handle, handle: { session } }: OpenWriter): (end: number) => void {
+  const since = session.world.clock.tick();
+  const name = handle.standingName;
+  return (end) => {
+    const certain = oracle.file.certainSince(since, true);
+    oracle.file.promise(certain.within(oracle.start, end));
+    handle.promiseName(name);
+    session.oracle.cutThrice();
+  };
 }
 
 /** Blocks until the written bytes are in the file. */
 function flushNow(slot: Slot, { durable }: { durable: boolean }): void {
   const writer = slot.writer ?? slot.ended;
   if (!writer) return;
-  const { stream, oracle, handle, handle: { session } } = writer;
+  const { stream, oracle, handle: { session } } = writer;
   const { claims, reserves } = oracle.file;
-  const since = session.world.clock.tick();
-  const name = handle.standingName;
+  const synced = beginSync(writer);
   // A truncate that waits for a call of the program begins only when the program continues.
   const errnos = claims.size + reserves.size > 0 ? [Errno.ETIMEDOUT] : [];
   try {
@@ -224,7 +213,7 @@ function flushNow(slot: Slot, { durable }: { durable: boolean }): void {
   if (oracle.end) return;
   session.oracle.guard(() => {
     oracle.checkFlushed("writer 2");
-    if (durable) promiseUpTo(writer, oracle.flushed, since, name);
+    if (durable) synced(oracle.flushed);
   });
 }
 
