@@ -14,7 +14,7 @@ import {
   RWF_DONTCACHE,
   RWF_DSYNC,
 } from "../../../src/engine/linux.ts";
-import type { Operation } from "../../../src/engine/operation.ts";
+import type { Operation, OperationName } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
 import type { Description, DescriptorTable } from "./descriptors.ts";
 import type { DirectoryTree, SimulatedDirectory } from "./directory_tree.ts";
@@ -26,7 +26,23 @@ import { writeStatfs, writeStatx } from "./statx.ts";
 
 const MOUNTS = "/proc/self/mountinfo";
 
-type Named<Op extends Operation["op"]> = Extract<Operation, { op: Op }>;
+/** What a call works on: the file or the directory of its descriptor, and a second descriptor. */
+interface Context {
+  readonly flight: Flight;
+  /** The maximum number of bytes that are done. */
+  readonly most: number;
+  readonly description: Description;
+  readonly file: SimulatedFile;
+  readonly directory: SimulatedDirectory;
+  readonly target: Description;
+}
+
+type Calls = {
+  readonly [Op in OperationName]: (
+    operation: Extract<Operation, { op: Op }>,
+    context: Context,
+  ) => number;
+};
 
 export class SystemCalls {
   /** The texts of /proc. */
@@ -82,163 +98,120 @@ export class SystemCalls {
 
   #call(flight: Flight, most: number): number {
     const { operation, descriptions: [description, target] } = flight;
-    const { kind } = this;
-    switch (operation.op) {
-      case "open":
-        return this.#open(operation, description);
-      case "close":
-      case "pause":
-        return 0;
-      case "read": {
-        const { memory, offset, position } = operation;
-        const bytes = fileOf(description).read(position, most);
-        memory.bytes.set(bytes, offset);
-        return bytes.length;
+    const call = this.#calls[operation.op] as (operation: Operation, context: Context) => number;
+    return call(operation, {
+      flight,
+      most,
+      description: description!,
+      file: description?.node as SimulatedFile,
+      directory: description?.node as SimulatedDirectory,
+      target: target!,
+    });
+  }
+
+  readonly #calls: Calls = {
+    open: ({ directory: fd, name, flags }, { directory }) => {
+      const { tree, descriptors } = this;
+      const link = /^\/proc\/self\/fd\/(\d+)$/.exec(name);
+      const linked = link && descriptors.get(Number(link[1]))?.node;
+      const special = this.#lacks("proc") ? undefined : linked ?? this.#texts.get(name);
+      if (special) return descriptors.open(special, flags);
+      if (link) return -Errno.ENOENT;
+      if ((flags & O_TMPFILE) === O_TMPFILE) {
+        if (!this.#lacks("unnamed files")) return descriptors.open(tree.makeFile(), flags);
+        return -this.random.pick([Errno.EOPNOTSUPP, Errno.EISDIR]);
       }
-      case "write": {
-        const { flags } = operation;
-        if (flags & RWF_DONTCACHE && this.#lacks("uncached writes")) return -Errno.EOPNOTSUPP;
-        const file = fileOf(description);
-        const position = description!.appends ? file.size : operation.position;
-        // With RWF_DSYNC only this write is durable.
-        file.write(position, flight.bytes!.subarray(0, most), (flags & RWF_DSYNC) !== 0);
-        return most;
+      const from = fd === AT_FDCWD ? tree.workingDirectory : directory;
+      const node = tree.lookUp(name, from);
+      if (node && flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
+      if (node) return descriptors.open(node, flags);
+      const place = tree.resolve(name, from);
+      if (!place || !(flags & O_CREAT)) return -Errno.ENOENT;
+      const file = tree.makeFile();
+      const opened = descriptors.open(file, flags);
+      if (opened >= 0) tree.edit([{ ...place, node: file }]);
+      return opened;
+    },
+    close: () => 0,
+    pause: () => 0,
+    read: ({ memory, offset, position }, { file, most }) => {
+      const bytes = file.read(position, most);
+      memory.bytes.set(bytes, offset);
+      return bytes.length;
+    },
+    write: ({ flags, position }, { flight, description, file, most }) => {
+      if (flags & RWF_DONTCACHE && this.#lacks("uncached writes")) return -Errno.EOPNOTSUPP;
+      // With RWF_DSYNC only this write is durable.
+      const through = (flags & RWF_DSYNC) !== 0;
+      const at = description.appends ? file.size : position;
+      file.write(at, flight.bytes!.subarray(0, most), through);
+      return most;
+    },
+    sync: (_, { flight: { syncPoint }, description, description: { node } }) => {
+      if (node.isDirectory) this.tree.makeDurable(node, syncPoint.journaled);
+      else node.makeDurable(syncPoint.changes);
+      return -description.takeFailure();
+    },
+    allocate: ({ mode, position, length }, { file, most }) => {
+      const punches = (mode & FALLOC_FL_PUNCH_HOLE) !== 0;
+      if (this.#lacks(punches ? "punch" : "allocate")) return -Errno.EOPNOTSUPP;
+      if (punches) file.punch(position, position + length);
+      else if (!(mode & FALLOC_FL_KEEP_SIZE)) file.extend(position + most);
+      return 0;
+    },
+    truncate: ({ length }, { file }) => {
+      file.truncate(length);
+      return 0;
+    },
+    stat: ({ memory }, { description }) => {
+      writeStatx(memory.bytes, description.node, this.kind);
+      return 0;
+    },
+    statfs: ({ memory }) => {
+      writeStatfs(memory.bytes, this.kind);
+      return 0;
+    },
+    link: ({ byProc, name }, { file, target }) => {
+      const directory = target.node as SimulatedDirectory;
+      if (this.#lacks(byProc ? "proc" : "link by descriptor")) return -Errno.ENOENT;
+      if (name === "." || directory.entries.has(name)) return -Errno.EEXIST;
+      if (!file.linkable) return -Errno.ENOENT;
+      this.tree.edit([{ directory, name, node: file }]);
+      return 0;
+    },
+    rename: ({ name, targetName }, { directory, target }) => {
+      const to = { directory: target.node as SimulatedDirectory, name: targetName };
+      const node = directory.entries.get(name);
+      if (!node) return -Errno.ENOENT;
+      if (to.directory.entries.get(targetName) === node) return 0;
+      this.tree.edit([{ ...to, node }, { directory, name, node: undefined }]);
+      return 0;
+    },
+    unlink: ({ name }, { directory }) => {
+      if (!directory.entries.has(name)) return -Errno.ENOENT;
+      this.tree.edit([{ directory, name, node: undefined }]);
+      return 0;
+    },
+    copyRange: ({ position, targetPosition }, { file, target, most }) => {
+      if (target.appends) return -Errno.EBADF;
+      if (this.#lacks("copy")) return -this.random.pick([Errno.EXDEV, Errno.EOPNOTSUPP]);
+      const bytes = file.read(position, most);
+      const overlaps = Math.abs(position - targetPosition) < bytes.length;
+      if (file === target.node && overlaps) return -Errno.EINVAL;
+      target.file!.write(targetPosition, bytes);
+      return bytes.length;
+    },
+    /** flock(2) with LOCK_NB. */
+    lock: ({ operation }, { description, file: { locks } }) => {
+      // Linux releases the old lock before it requests the new one.
+      locks.delete(description);
+      if (operation & LOCK_UN) return 0;
+      const kind = (operation & ~LOCK_NB) === LOCK_EX ? "exclusive" : "shared";
+      for (const held of locks.values()) {
+        if (kind === "exclusive" || held === "exclusive") return -Errno.EAGAIN;
       }
-      case "sync": {
-        const { node } = description!;
-        const { changes, journaled } = flight.syncPoint;
-        if (node.isDirectory) this.tree.makeDurable(node, journaled);
-        else node.makeDurable(changes);
-        return -description!.takeFailure();
-      }
-      case "allocate":
-        return this.#allocate(operation, fileOf(description), most);
-      case "truncate":
-        fileOf(description).truncate(operation.length);
-        return 0;
-      case "stat":
-        writeStatx(operation.memory.bytes, description!.node, kind);
-        return 0;
-      case "statfs":
-        writeStatfs(operation.memory.bytes, kind);
-        return 0;
-      case "link":
-        return this.#link(operation, fileOf(description), directoryOf(target));
-      case "rename":
-        return this.#rename(operation, directoryOf(description), directoryOf(target));
-      case "unlink": {
-        const { name } = operation;
-        const directory = directoryOf(description);
-        if (!directory.entries.has(name)) return -Errno.ENOENT;
-        this.tree.edit([{ directory, name, node: undefined }]);
-        return 0;
-      }
-      case "copyRange":
-        if (target!.appends) return -Errno.EBADF;
-        return this.#copyRange(operation, fileOf(description), fileOf(target), most);
-      case "lock":
-        return lock(operation.operation, description!);
-    }
-  }
-
-  #open({ directory, name, flags }: Named<"open">, description: Description | undefined): number {
-    const { tree, descriptors } = this;
-    const link = /^\/proc\/self\/fd\/(\d+)$/.exec(name);
-    if (link) {
-      const linked = this.#lacks("proc") ? undefined : descriptors.get(Number(link[1]));
-      return linked ? descriptors.open(linked.node, flags) : -Errno.ENOENT;
-    }
-    const text = this.#lacks("proc") ? undefined : this.#texts.get(name);
-    if (text) return descriptors.open(text, flags);
-    if ((flags & O_TMPFILE) === O_TMPFILE) {
-      if (this.#lacks("unnamed files")) return -this.random.pick([Errno.EOPNOTSUPP, Errno.EISDIR]);
-      return descriptors.open(tree.makeFile(), flags);
-    }
-    const from = directory === AT_FDCWD ? tree.workingDirectory : directoryOf(description);
-    const node = tree.lookUp(name, from);
-    if (node) {
-      return flags & O_CREAT && flags & O_EXCL ? -Errno.EEXIST : descriptors.open(node, flags);
-    }
-    const place = tree.resolve(name, from);
-    if (!place || !(flags & O_CREAT)) return -Errno.ENOENT;
-    const file = tree.makeFile();
-    const fd = descriptors.open(file, flags);
-    if (fd >= 0) tree.edit([{ ...place, node: file }]);
-    return fd;
-  }
-
-  #link(
-    { byProc, name }: Named<"link">,
-    node: SimulatedFile,
-    directory: SimulatedDirectory,
-  ): number {
-    if (this.#lacks(byProc ? "proc" : "link by descriptor")) return -Errno.ENOENT;
-    if (name === "." || directory.entries.has(name)) return -Errno.EEXIST;
-    if (!node.linkable) return -Errno.ENOENT;
-    this.tree.edit([{ directory, name, node }]);
-    return 0;
-  }
-
-  #rename(
-    { name, targetName }: Named<"rename">,
-    directory: SimulatedDirectory,
-    target: SimulatedDirectory,
-  ): number {
-    const node = directory.entries.get(name);
-    if (!node) return -Errno.ENOENT;
-    if (target.entries.get(targetName) === node) return 0;
-    this.tree.edit([
-      { directory: target, name: targetName, node },
-      { directory, name, node: undefined },
-    ]);
-    return 0;
-  }
-
-  #allocate(
-    { mode, position, length }: Named<"allocate">,
-    file: SimulatedFile,
-    most: number,
-  ): number {
-    const punches = (mode & FALLOC_FL_PUNCH_HOLE) !== 0;
-    if (this.#lacks(punches ? "punch" : "allocate")) return -Errno.EOPNOTSUPP;
-    if (punches) file.punch(position, position + length);
-    else if (!(mode & FALLOC_FL_KEEP_SIZE)) file.extend(position + most);
-    return 0;
-  }
-
-  #copyRange(
-    { position, targetPosition }: Named<"copyRange">,
-    from: SimulatedFile,
-    to: SimulatedFile,
-    most: number,
-  ): number {
-    if (this.#lacks("copy")) return -this.random.pick([Errno.EXDEV, Errno.EOPNOTSUPP]);
-    const bytes = from.read(position, most);
-    const overlaps = Math.abs(position - targetPosition) < bytes.length;
-    if (from === to && overlaps) return -Errno.EINVAL;
-    to.write(targetPosition, bytes);
-    return bytes.length;
-  }
-}
-
-function fileOf(description: Description | undefined): SimulatedFile {
-  return description!.node as SimulatedFile;
-}
-
-function directoryOf(description: Description | undefined): SimulatedDirectory {
-  return description!.node as SimulatedDirectory;
-}
-
-/** flock(2) with LOCK_NB. */
-function lock(operation: number, description: Description): number {
-  const { locks } = fileOf(description);
-  // Linux releases the old lock before it requests the new one.
-  locks.delete(description);
-  if (operation & LOCK_UN) return 0;
-  const kind = (operation & ~LOCK_NB) === LOCK_EX ? "exclusive" : "shared";
-  for (const held of locks.values()) {
-    if (kind === "exclusive" || held === "exclusive") return -Errno.EAGAIN;
-  }
-  locks.set(description, kind);
-  return 0;
+      locks.set(description, kind);
+      return 0;
+    },
+  };
 }

@@ -17,7 +17,7 @@ export class DurableFile {
   /** Makes the whole file durable. */
   constructor(expected: ExpectedFile) {
     this.#bytes = expected.content.clone();
-    this.#promised = new Ranges([0, expected.end]);
+    this.#promised = new Ranges(0, expected.end);
     this.#size = expected.end;
   }
 

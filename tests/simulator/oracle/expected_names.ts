@@ -27,7 +27,6 @@ export function isTemporary(place: Place): boolean {
   return /\/\.[^/]*\.tmp$/.test(place);
 }
 
-/** Tracks the expected names. */
 export class ExpectedNames {
   readonly #places = new Map<Place, Expectation>();
 
@@ -36,10 +35,10 @@ export class ExpectedNames {
   }
 
   /** The expectation of a name. At the first call `occupant` is there, and durable. */
-  #at(place: Place, occupant?: number): Expectation {
+  #at(place: Place, occupant?: Occupant): Expectation {
     let expectation = this.#places.get(place);
     if (!expectation) {
-      const [now, durable] = [new Set<Occupant>([occupant]), new Set<Occupant>([occupant])];
+      const [now, durable] = [new Set([occupant]), new Set([occupant])];
       this.#places.set(place, expectation = { now, durable, pending: 0, begun: 0 });
     }
     return expectation;
@@ -54,10 +53,8 @@ export class ExpectedNames {
   /** Begins a change of the name to one of `occupants`. */
   begin(place: Place, ...occupants: Occupant[]): NameChange {
     const expectation = this.#at(place);
-    for (const occupant of occupants) {
-      expectation.now.add(occupant);
-      expectation.durable.add(occupant);
-    }
+    const { now, durable } = expectation;
+    for (const set of [now, durable]) for (const occupant of occupants) set.add(occupant);
     expectation.pending++;
     expectation.begun++;
     return {
@@ -84,31 +81,15 @@ export class ExpectedNames {
     if (expectation.pending === 0) expectation.durable = new Set(expectation.now);
   }
 
-  /** Compares the existing names with the possible ones. `kept` are atomic files that may have a hidden name. */
-  check(listing: Listing, temporaries: number): void {
-    this.#compare(listing, (expectation) => expectation.now, "file of the call");
-    const hidden = [...listing.keys()].filter(isTemporary);
-    if (hidden.length > temporaries) {
-      throw new Violation("atomic", `${hidden.join(", ")}, where ${temporaries} may be`);
-    }
-  }
-
-  /** The same for the names after a power cut. */
-  checkDurable(listing: Listing): void {
-    this.#compare(listing, (expectation) => expectation.durable, "writer 4");
-  }
-
-  #compare(
-    listing: Listing,
-    allowed: (expectation: Expectation) => Set<Occupant>,
-    promise: "file of the call" | "writer 4",
-  ): void {
+  /** Compares the existing names with the possible ones, or those after a power cut with the durable ones. */
+  check(listing: Listing, which: "now" | "durable"): void {
     for (const place of new Set([...listing.keys(), ...this.#places.keys()])) {
       const expectation = this.#places.get(place);
       if (!expectation && isTemporary(place)) continue;
-      const occupants = expectation ? allowed(expectation) : new Set([undefined]);
+      const occupants = expectation?.[which] ?? new Set([undefined]);
       const inode = listing.get(place);
       if (occupants.has(inode) || (inode !== undefined && occupants.has("new"))) continue;
+      const promise = which === "now" ? "file of the call" : "writer 4";
       const right = [...occupants].join(" or ");
       throw new Violation(promise, `at ${place} stands ${inode}, right is ${right}`);
     }

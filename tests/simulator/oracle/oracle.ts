@@ -5,7 +5,7 @@ import type { Flight, FlightObserver } from "../kernel/flight.ts";
 import type { Kept, SimulatedFile } from "../kernel/simulated_file.ts";
 import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import type { Random } from "../random.ts";
-import { ExpectedNames } from "./expected_names.ts";
+import { ExpectedNames, isTemporary } from "./expected_names.ts";
 import { Violation } from "./promises.ts";
 import { TrackedFile } from "./tracked_file.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
@@ -33,7 +33,6 @@ export class Oracle implements FlightObserver {
   readonly memoryUsers: Set<MemoryUser> = new Set();
   readonly #files = new Map<number, TrackedFile>();
   readonly #writers = new Map<Flight, WriterOracle>();
-  readonly #random: Random;
   /** Atomic files that are open and may have a hidden name. */
   temporaries = 0;
   /** Whether a writer or a file was dropped. Its resources must be released nevertheless. */
@@ -43,8 +42,7 @@ export class Oracle implements FlightObserver {
   /** The first broken promise. */
   violation: Error | undefined;
 
-  constructor(readonly world: SimulatedKernel, random: Random) {
-    this.#random = random;
+  constructor(readonly world: SimulatedKernel, readonly random: Random) {
     world.observer = this;
     this.names = new ExpectedNames(world.tree.listing());
     for (const inode of world.tree.listing().values()) this.track(world.tree.files.get(inode)!);
@@ -53,10 +51,7 @@ export class Oracle implements FlightObserver {
   /** The tracked file. At the first call the whole file is content. */
   track(view: SimulatedFile): TrackedFile {
     let file = this.#files.get(view.inode);
-    if (!file) {
-      file = new TrackedFile(view, this.world);
-      this.#files.set(view.inode, file);
-    }
+    if (!file) this.#files.set(view.inode, file = new TrackedFile(view, this.world));
     return file;
   }
 
@@ -75,18 +70,15 @@ export class Oracle implements FlightObserver {
   submitted(flight: Flight): void {
     this.guard(() => {
       const file = this.#fileOf(flight);
-      if (!file) return;
-      file.submitted(flight);
-      if (flight.operation.op === "write") this.#countFlight(flight, file);
+      file?.submitted(flight);
+      if (file) this.#countFlight(flight, file);
     });
   }
 
   performed(flight: Flight): void {
     this.guard(() => {
       this.#fileOf(flight)?.performed(flight);
-      const { op } = flight.operation;
-      const isOfNames = op === "open" || op === "link" || op === "rename" || op === "unlink";
-      if (isOfNames) this.checkNames();
+      if (["open", "link", "rename", "unlink"].includes(flight.operation.op)) this.checkNames();
     });
   }
 
@@ -99,7 +91,7 @@ export class Oracle implements FlightObserver {
     this.guard(() => {
       for (const each of this.#files.values()) for (const writer of each.writers) writer.poll();
       this.#checkMemory();
-      if (this.#random.below(COMPLETIONS_PER_CUT) === 0) this.cut("some");
+      if (this.random.below(COMPLETIONS_PER_CUT) === 0) this.cut("some");
     });
   }
 
@@ -135,16 +127,21 @@ export class Oracle implements FlightObserver {
   checkNames(): void {
     // A hidden name stays if it could not be checked or removed.
     const left = this.world.faults.happened.filter(({ target }) => KEEPS_NAMES.has(target)).length;
-    this.names.check(this.world.tree.listing(), this.temporaries + left);
+    const most = this.temporaries + left;
+    const listing = this.world.tree.listing();
+    this.names.check(listing, "now");
+    const hidden = [...listing.keys()].filter(isTemporary);
+    if (hidden.length <= most) return;
+    throw new Violation("atomic", `${hidden.join(", ")}, where ${most} may be`);
   }
 
   // ---- power cuts -------------------------------------------------------------------------------------------------
 
   /** Checks the result of a power cut at this moment. */
   cut(kept: Kept): void {
-    const random = this.#random;
+    const { random } = this;
     this.cuts++;
-    this.names.checkDurable(this.world.tree.image(random, kept));
+    this.names.check(this.world.tree.image(random, kept), "durable");
     for (const file of this.#files.values()) {
       const wrong = file.durable.wrong(file.view.image(random, kept));
       if (wrong) throw new Violation("writer 10", `after a power cut that keeps ${kept}, ${wrong}`);

@@ -3,11 +3,10 @@
 import type { Range } from "../kernel/sparse_bytes.ts";
 
 export class Ranges {
-  #ranges: Range[];
+  #ranges: Range[] = [];
 
-  constructor(...ranges: Range[]) {
-    this.#ranges = [];
-    for (const [from, to] of ranges) this.add(from, to);
+  constructor(from = 0, to = 0) {
+    this.add(from, to);
   }
 
   /** The end of the last range; 0 if there is none. */

@@ -98,7 +98,7 @@ export class TrackedFile {
    * writer until they are flushed: they may be in the file or not.
    */
   certain(): Ranges {
-    const certain = new Ranges([0, this.expected.end]);
+    const certain = new Ranges(0, this.expected.end);
     certain.removeAll(this.expected.loose);
     for (const { from, bytes } of this.claims) certain.remove(from, from + bytes.length);
     for (const { flushedForSure, givenEnd } of this.writers) {
@@ -223,7 +223,7 @@ export class TrackedFile {
   #judgeWrite(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length;
     const part = (from: number, to = end) => bytes.subarray(from - position, to - position);
-    const left = new Ranges([position, end]);
+    const left = new Ranges(position, end);
     for (const claim of this.claims) {
       for (const [from, to] of left.within(claim.from, claim.from + claim.bytes.length)) {
         const given = claim.bytes.subarray(from - claim.from, to - claim.from);

@@ -2,7 +2,7 @@
 
 import type { DmaStreamWriter } from "../../../mod.ts";
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
-import { type PromiseName, Violation } from "./promises.ts";
+import { Violation } from "./promises.ts";
 import type { TrackedFile } from "./tracked_file.ts";
 
 /** The options of a writer. */
@@ -16,8 +16,6 @@ export interface WriterFacts {
   readonly syncOnClose: boolean;
   readonly closeFile: boolean;
 }
-
-export type WriterEnd = "closed" | "failed";
 
 export class WriterOracle {
   /** All bytes of its chunks, in order, and their number. */
@@ -36,7 +34,7 @@ export class WriterOracle {
   closes = false;
   /** Whether an abort came after the close had begun with every chunk accepted. */
   closeStands = false;
-  end: WriterEnd | undefined;
+  end: "closed" | "failed" | undefined;
   /** The reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
   /** The first failure. */
@@ -54,8 +52,6 @@ export class WriterOracle {
     this.flushed = facts.append ? -1 : facts.position;
     this.#sizesSeen = new Set([file.view.size]);
   }
-
-  // ---- where it is ------------------------------------------------------------------------------------------------
 
   /**
    * The position of its first byte. For an appending writer it is the largest possible one until the start is known.
@@ -76,10 +72,8 @@ export class WriterOracle {
   #startAt(start: number): void {
     this.#start = this.flushed = start;
     if (this.#sizesSeen.has(start)) return;
-    this.#break(
-      "positions",
-      `a writer appends at ${start}, the file had ${[...this.#sizesSeen].join(", ")} bytes`,
-    );
+    const sizes = [...this.#sizesSeen].join(", ");
+    throw new Violation("positions", `a writer appends at ${start}, the file had ${sizes} bytes`);
   }
 
   /** Whether a lock or a pipe holds the stream, including a pipe whose end was not reported yet. */
@@ -141,11 +135,11 @@ export class WriterOracle {
     const { stream, file } = this;
     const { currentFlushedPos: flushed, currentPos, nextPos } = stream;
     if (!this.isOpened) return;
-    if (flushed < this.flushed) this.#break("writer 2", `${this.flushed}, then ${flushed}`);
+    if (flushed < this.flushed) throw new Violation("writer 2", `${this.flushed}, then ${flushed}`);
     const inOrder = flushed <= currentPos && currentPos <= nextPos;
     if (!inOrder || currentPos > this.givenEnd) {
       const all = `flushed ${flushed}, current ${currentPos}, next ${nextPos}`;
-      this.#break("positions", `${all}, given ${this.givenEnd}`);
+      throw new Violation("positions", `${all}, given ${this.givenEnd}`);
     }
     const { flushed: before } = this;
     if (flushed === before) return;
@@ -161,14 +155,8 @@ export class WriterOracle {
     this.flushed = flushed;
     file.touches.resize();
     const at = given.length > 0 ? file.expected.settle(before, given) : -1;
-    if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
+    if (at >= 0) throw new Violation("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
-
-  #break(promise: PromiseName, detail: string): never {
-    throw new Violation(promise, detail);
-  }
-
-  // ---- failures ---------------------------------------------------------------------------------------------------
 
   /** Checks the failure of a call: all calls must report the first one. */
   failed(reason: unknown): void {
@@ -176,7 +164,7 @@ export class WriterOracle {
     if (this.reasons.has(reason)) return;
     this.failure ??= { reason };
     if (this.failure.reason === reason) return;
-    this.#break("writer 6", `${this.failure.reason} came first, then ${reason}`);
+    throw new Violation("writer 6", `${this.failure.reason} came first, then ${reason}`);
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------
@@ -186,10 +174,11 @@ export class WriterOracle {
     if (this.end) return;
     this.opened();
     this.poll();
-    this.#leave("closed");
+    this.end = "closed";
+    this.file.end(this);
     const { currentPos } = this.stream;
     if (currentPos !== this.givenEnd || this.flushed !== currentPos) {
-      this.#break("writer 4", `${this.flushed} is flushed of ${this.givenEnd} given`);
+      throw new Violation("writer 4", `${this.flushed} is flushed of ${this.givenEnd} given`);
     }
     this.file.check("writer 4");
     this.checkLength("writer 4");
@@ -199,7 +188,8 @@ export class WriterOracle {
   gaveUp(cut: boolean): void {
     if (this.end) return;
     if (this.isOpened) this.poll();
-    this.#leave("failed");
+    this.end = "failed";
+    this.file.end(this);
     this.file.check("writer 7");
     const { expected, view } = this.file;
     // If the writer started behind the end, or others have cut the file, the gap has zeros.
@@ -214,7 +204,7 @@ export class WriterOracle {
     this.opened();
     this.poll();
     if (this.piped || this.flushed === this.givenEnd) return;
-    this.#break(promise, `${this.flushed} is flushed of ${this.givenEnd} given`);
+    throw new Violation(promise, `${this.flushed} is flushed of ${this.givenEnd} given`);
   }
 
   /** A close that began at a moment has made everything durable, and the exact length. */
@@ -229,11 +219,6 @@ export class WriterOracle {
       touches.areWritersSince(since) && unsyncedPastWriters.length === 0;
     const ranges = file.hasFailedSync ? certain.within(this.start, this.flushed) : certain;
     file.promise(ranges, isWhole ? expected.end : undefined);
-  }
-
-  #leave(end: WriterEnd): void {
-    this.end = end;
-    this.file.end(this);
   }
 
   /** Running calls of others may have extended the file temporarily. */
