@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { AT_FDCWD, O_CREAT } from "../../src/engine/linux.ts";
 import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { testOnce } from "../support/once.ts";
 import { controls } from "./controls.ts";
 import { DescriptorTable } from "./kernel/descriptors.ts";
 import { DirectoryTree } from "./kernel/directory_tree.ts";
@@ -35,8 +35,6 @@ const quick: ReadonlySet<string> = new Set([
   "gives a buffer back before it is written",
 ]);
 
-const ignore = !engineIsOfNoConcern;
-
 function shown({ failures }: Report, real?: string): string {
   const lines = failures.map((each) => `${each.message}\n  ${commandOf(each, real)}`);
   return lines.join("\n");
@@ -46,25 +44,17 @@ function newSeed(): number {
   return Math.floor(Math.random() * 2 ** 40);
 }
 
-Deno.test({
-  name: "Programs that once broke a promise keep all of them",
-  ignore,
-  fn: async () => {
-    const report = await simulateInWorkers({ seeds, milliseconds: 60_000 });
-    assertEquals(report.tally.programs, seeds.length);
-    assertEquals(shown(report), "");
-  },
+testOnce("Programs that once broke a promise keep all of them", async () => {
+  const report = await simulateInWorkers({ seeds, milliseconds: 60_000 });
+  assertEquals(report.tally.programs, seeds.length);
+  assertEquals(shown(report), "");
 });
 
-Deno.test({
-  name: "New programs on a simulated kernel keep every promise",
-  ignore,
-  fn: async () => {
-    const report = await simulateInWorkers({ seeds: newSeed(), milliseconds: NEW_MS });
-    assert(report.tally.programs > 0);
-    if (report.failures.length > 0) console.log(shown(report));
-    assert(report.failures.length <= MOST_OPEN, shown(report));
-  },
+testOnce("New programs on a simulated kernel keep every promise", async () => {
+  const report = await simulateInWorkers({ seeds: newSeed(), milliseconds: NEW_MS });
+  assert(report.tally.programs > 0);
+  if (report.failures.length > 0) console.log(shown(report));
+  assert(report.failures.length <= MOST_OPEN, shown(report));
 });
 
 testInEachDirectory("The real kernel does to files what the simulated one does", async (dir) => {
@@ -90,16 +80,12 @@ testInOneDirectory("A difference between the kernels is found", ({ path }) => {
   assertEquals(mirror.end(), "/disk has one, and not two");
 }, { bothEngines: false });
 
-Deno.test({
-  name: "Every mistake can be made in the module as it is",
-  ignore,
-  fn: async () => {
-    for (const { name, changes } of controls) {
-      await loadModule(changes).catch((cause) => {
-        throw new Error(`No module ${name}`, { cause });
-      });
-    }
-  },
+testOnce("Every mistake can be made in the module as it is", async () => {
+  for (const { name, changes } of controls) {
+    await loadModule(changes).catch((cause) => {
+      throw new Error(`No module ${name}`, { cause });
+    });
+  }
 });
 
 Deno.test("tests/README.md lists every promise and every mistake", async () => {
@@ -110,12 +96,8 @@ Deno.test("tests/README.md lists every promise and every mistake", async () => {
 });
 
 for (const control of controls.filter(({ name }) => quick.has(name))) {
-  Deno.test({
-    name: `A module that ${control.name} is found out`,
-    ignore,
-    fn: async () => {
-      const { failures } = await findControl(control, 20_000);
-      assert(failures.length > 0, "no program breaks a promise");
-    },
+  testOnce(`A module that ${control.name} is found out`, async () => {
+    const { failures } = await findControl(control, 20_000);
+    assert(failures.length > 0, "no program breaks a promise");
   });
 }

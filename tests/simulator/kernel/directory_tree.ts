@@ -83,8 +83,6 @@ export class DirectoryTree {
     file.links++;
   }
 
-  // ---- lookup -----------------------------------------------------------------------------------------------------
-
   /** The directory of the last component of a path, and that component; undefined if there is no such directory. */
   resolve(path: string, from = this.workingDirectory): Omit<Edit, "node"> | undefined {
     let directory = path.startsWith("/") ? this.root : from;
@@ -137,8 +135,6 @@ export class DirectoryTree {
     return `/gone/${node.inode} (deleted)`;
   }
 
-  // ---- changes ----------------------------------------------------------------------------------------------------
-
   /** Sets or changes the name of a file: the edits of one system call. */
   edit(edits: readonly Edit[]): void {
     for (const { directory, name, node } of edits) {
@@ -150,8 +146,6 @@ export class DirectoryTree {
     commit(entry, ({ entries }) => entries);
     this.#journal.push(entry);
   }
-
-  // ---- durability -------------------------------------------------------------------------------------------------
 
   /** Records a successful sync of a directory, which covers the journal up to there. */
   makeDurable(directory: SimulatedDirectory, upTo: number): void {

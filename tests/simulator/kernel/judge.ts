@@ -74,14 +74,11 @@ export class Judge {
   /** An operation on the same descriptor that must not be in flight together with this one. */
   #conflict(flight: Flight): Flight | undefined {
     const change = changeOf(flight);
-    if (!change) return undefined;
-    for (const other of this.#flights) {
-      const otherChange = changeOf(other);
-      if (!otherChange || otherChange.description !== change.description) continue;
-      if (change.cuts || otherChange.cuts) return other;
-      if (change.from < otherChange.to && otherChange.from < change.to) return other;
-    }
-    return undefined;
+    return change && [...this.#flights].find((each) => {
+      const other = changeOf(each);
+      if (!other || other.description !== change.description) return false;
+      return change.cuts || other.cuts || (change.from < other.to && other.from < change.to);
+    });
   }
 }
 

@@ -94,8 +94,6 @@ export class SimulatedFile {
     this.#changes.push({ size, from: size, to: size, isDurable: false });
   }
 
-  // ---- durability -------------------------------------------------------------------------------------------------
-
   /** Records a successful sync that covers so many changes. */
   makeDurable(upTo: number): void {
     for (const change of this.#take(upTo)) apply(this.#durable, change);

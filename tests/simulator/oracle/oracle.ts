@@ -65,8 +65,6 @@ export class Oracle implements FlightObserver {
     }
   }
 
-  // ---- operations -------------------------------------------------------------------------------------------------
-
   submitted(flight: Flight): void {
     this.guard(() => {
       const file = this.#fileOf(flight);
@@ -135,8 +133,6 @@ export class Oracle implements FlightObserver {
     throw new Violation("atomic", `${hidden.join(", ")}, where ${most} may be`);
   }
 
-  // ---- power cuts -------------------------------------------------------------------------------------------------
-
   /** Checks the result of a power cut at this moment. */
   cut(kept: Kept): void {
     const { random } = this;
@@ -152,8 +148,6 @@ export class Oracle implements FlightObserver {
   cutThrice(): void {
     for (const kept of ["nothing", "everything", "some"] as const) this.cut(kept);
   }
-
-  // ---- the end ----------------------------------------------------------------------------------------------------
 
   /** Checks the end: all resources are released, and all files are correct. */
   finish(): void {

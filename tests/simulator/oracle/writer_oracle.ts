@@ -128,8 +128,6 @@ export class WriterOracle {
     if (!this.isOpened) this.#sizesSeen.add(this.file.view.size);
   }
 
-  // ---- after each completion --------------------------------------------------------------------------------------
-
   /** Checks its positions, and the bytes below the flushed one. */
   poll(): void {
     const { stream, file } = this;
@@ -166,8 +164,6 @@ export class WriterOracle {
     if (this.failure.reason === reason) return;
     throw new Violation("writer 6", `${this.failure.reason} came first, then ${reason}`);
   }
-
-  // ---- the end ----------------------------------------------------------------------------------------------------
 
   /** Checks a close: all bytes are in the file, which has its exact length. */
   closed(): void {

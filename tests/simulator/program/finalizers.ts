@@ -29,7 +29,6 @@ function remove(which: (registration: Registration) => boolean): Registration[] 
   return found;
 }
 
-/** Collects an object. */
 export function collect(target: WeakKey): void {
   for (const { finalize } of remove((each) => each.target === target)) finalize();
 }

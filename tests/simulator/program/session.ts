@@ -56,7 +56,6 @@ export class Handle {
     this.block = file.direct && !world.kind.server ? file.alignment.offset : 1;
   }
 
-  /** Watches a call of the file. */
   call<T>(call: Call<T>): Promise<void> {
     return this.session.call({ handles: [this], ...call });
   }
@@ -68,7 +67,6 @@ export class Handle {
       tracked.emptying === 0;
   }
 
-  /** Whether another handle has the same file. */
   get isShared(): boolean {
     return this.session.handles.some((each) => each !== this && each.tracked === this.tracked);
   }
@@ -81,10 +79,9 @@ export class Handle {
 
   /** The current name of the file, set by any call. A hidden name does not count. */
   get place(): Place | undefined {
-    for (const [place, inode] of this.session.world.tree.listing()) {
-      if (inode === this.tracked.view.inode && !isTemporary(place)) return place;
-    }
-    return undefined;
+    const { tracked: { view }, session: { world: { tree } } } = this;
+    const names = [...tree.listing()];
+    return names.find(([place, inode]) => inode === view.inode && !isTemporary(place))?.[0];
   }
 
   /** The name of the file at the beginning of a call; undefined if there is none, or it is being changed. */
@@ -162,7 +159,6 @@ export class OpenWriter {
     return [...this.handle.session.pending].filter(({ writer }) => writer === this.oracle);
   }
 
-  /** Drops the writer. */
   drop(): void {
     const { session } = this.handle;
     this.oracle.ending = true;
@@ -184,7 +180,6 @@ export interface OpenReader {
   readonly closeFile: boolean;
   /** Whether a read or an end is running, so that the position of the next byte is not known. */
   busy: boolean;
-  /** Whether it has ended. */
   over: boolean;
   /** Whether the program closes it, so that waiting reads get no bytes. */
   closing: boolean;
@@ -207,7 +202,6 @@ export type Over = Promise<void> | void;
 
 /** The reasons for which a call may be rejected. */
 export interface Excuse {
-  /** The files that it uses. */
   readonly handles?: readonly Handle[];
   readonly writer?: WriterOracle | undefined;
   /** The error numbers that are possible without a fault. */
@@ -228,7 +222,6 @@ export interface Call<T> extends Excuse {
   readonly failed?: (error: unknown) => void;
 }
 
-/** A running call. */
 type Pending = Pick<Call<unknown>, "name" | "promise" | "writer">;
 
 /** The errors of missing features. */
@@ -240,7 +233,6 @@ export class Session {
   readonly pending: Set<Pending> = new Set();
   /** Errors of the program itself: reasons of aborts, failures of sources. */
   readonly ownErrors: Set<unknown> = new Set();
-  /** Every path that the program has used. */
   readonly #paths = new Set<string>([ROOT]);
   /** The names at which a running open truncates a file. Another open might create or use it before. */
   readonly emptying: Set<Place> = new Set();
@@ -271,19 +263,13 @@ export class Session {
 
   /** A path in the form that the program uses. */
   path({ directory, name, relative }: Path): string {
-    const folder = DIRECTORIES[directory]!;
-    const path = !relative
-      ? `${ROOT}/${folder}/${name}`
-      : this.directory < 0
-      ? `${folder}/${name}`
-      : this.directory === directory
-      ? name
-      : `../${folder}/${name}`;
+    const isHere = this.directory === directory;
+    const folder = isHere ? "" : `${this.directory < 0 ? "" : "../"}${DIRECTORIES[directory]}/`;
+    const path = relative ? `${folder}${name}` : `${ROOT}/${DIRECTORIES[directory]}/${name}`;
     this.#paths.add(path);
     return path;
   }
 
-  /** Makes an error of the program. */
   ownError(text: string): Error {
     const error = new Error(text);
     this.ownErrors.add(error);
@@ -334,9 +320,8 @@ export class Session {
     const { faults, kind } = this.world;
     const { errno } = error as { errno?: number };
     if (errno === undefined) {
-      const isTypeError = error instanceof TypeError || error instanceof RangeError;
-      const lacksMemory = String(error).includes("Cannot map");
-      return (isTypeError && misuse === true) || (lacksMemory && faults.hit("acquire"));
+      if (String(error).includes("Cannot map") && faults.hit("acquire")) return true;
+      return misuse === true && (error instanceof TypeError || error instanceof RangeError);
     }
     return errnos?.includes(errno) ||
       (errno === Errno.EBADF && handles.some(({ mayBeShut }) => mayBeShut)) ||
@@ -357,7 +342,8 @@ export class Session {
 
   /** Whether a fault has occurred, or a feature is missing. */
   get isFaulty(): boolean {
-    return this.world.faults.count > 0 || this.world.kind.lacks.size > 0;
+    const { faults, kind } = this.world;
+    return faults.count > 0 || kind.lacks.size > 0;
   }
 
   /** Whether every cut at an end succeeds. */

@@ -80,8 +80,6 @@ export const changing = needing("writable", "isChangeable");
 /** The arguments of a step without any. */
 export const nothing = () => ({});
 
-// ---- arguments ----------------------------------------------------------------------------------------------------
-
 export const NAMES: readonly string[] = ["one", "two", "three"];
 const EDGES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8192, 12_288, 65_536];
 export const SIZES_OF_BUFFERS = [0, 512, 4096, 5000, 12_288, 65_536];

@@ -27,24 +27,20 @@ const all = {
 
 type All = typeof all;
 
-/** A step of some kind, with its arguments. */
 export type Of<Name extends keyof All> = { readonly do: Name } & ReturnType<All[Name]["draw"]>;
 
 export type Action = { [Name in keyof All]: Of<Name> }[keyof All];
 
-/** Draws the arguments of a step. */
 export function draw<Name extends Action["do"]>(name: Name, random: Random, slots: number) {
   return { do: name, ...all[name].draw(random, slots) } as Extract<Action, { do: Name }>;
 }
 
-/** The weight of each step. */
 export const weights = Object.entries(all)
   .map(([name, { weight }]) => [weight, name as Action["do"]] as const);
 
 export interface Step {
   readonly id: number;
   readonly task: number;
-  /** The slot of its file. */
   readonly slot: number;
   /** Whether the task waits for its end. */
   readonly awaited: boolean;

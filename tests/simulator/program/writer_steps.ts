@@ -70,8 +70,6 @@ function openWriter(
   return writer.call({ name: "open writer", promise, done: () => oracle.opened() });
 }
 
-// ---- chunks -------------------------------------------------------------------------------------------------------
-
 function drawChunk(random: Random) {
   return {
     size: size(random),
@@ -149,8 +147,6 @@ export function takeLock(stream: DmaStreamWriter) {
   lock.closed.catch(() => {});
   return lock;
 }
-
-// ---- flush and sync -----------------------------------------------------------------------------------------------
 
 /** Waits until the written bytes are in the file, and with `durable` synced. */
 function flush(slot: Slot, tail: boolean, durable: boolean): Over {

@@ -91,8 +91,6 @@ export async function findControls(
   await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, work));
 }
 
-// ---- text ---------------------------------------------------------------------------------------------------------
-
 /** The command that repeats a failed program. */
 export function commandOf({ seed, steps }: Failure, real?: string): string {
   const chosen = steps === undefined ? "" : ` --steps ${steps.join(",")}`;
