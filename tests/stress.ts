@@ -12,8 +12,7 @@ import { pause } from "./setup/command.ts";
 import { Random } from "./simulator/random.ts";
 import { runRound } from "./stress/rounds.ts";
 import { terminateOne } from "./stress/terminated.ts";
-import { eventually } from "./support/descriptors.ts";
-import { assertNoLeak, collectGarbage, type Holdings, takeStock } from "./support/leaks.ts";
+import { assertNoLeak, type Holdings, takeStock, untilCollected } from "./support/leaks.ts";
 
 /** The part of the time before the first count of resources, because many are created once and kept. */
 const WARM_UP = 0.25;
@@ -31,11 +30,9 @@ const { values } = parseArgs({
     directory: { type: "string", default: Deno.env.get("TMPDIR") ?? "/var/tmp" },
   },
 });
-const [seconds, seed, slots] = [values.seconds, values.seed, values.slots].map(Number) as [
-  number,
-  number,
-  number,
-];
+const seconds = Number(values.seconds);
+const seed = Number(values.seed);
+const slots = Number(values.slots);
 
 const total = { calls: 0, failed: 0, bytes: 0, rounds: 0, workers: 0 };
 const wrong: unknown[] = [];
@@ -64,12 +61,8 @@ async function work(directory: string, until: number): Promise<void> {
 }
 
 /** Waits until nothing is in flight, and dropped objects are collected. */
-async function settle(): Promise<void> {
-  await eventually(async () => {
-    await collectGarbage();
-    const { inFlight, poolBuffers } = ioStats();
-    return inFlight + poolBuffers === 0;
-  }, "all is given back");
+function settle(): Promise<void> {
+  return untilCollected(() => ioStats().inFlight + ioStats().poolBuffers === 0);
 }
 
 /** Counts resources until they are no more than `before`: the threads of Workers end a little later. */
@@ -81,7 +74,7 @@ async function compare(before: Holdings): Promise<Holdings> {
       assertNoLeak(before, after, { mappings: 100, resident: 256 << 20 });
       return after;
     } catch (error) {
-      if (tried === 50) throw error;
+      if (tried === 200) throw error;
     }
     await pause(100);
   }

@@ -17,7 +17,7 @@ function removing(weight: number, use: (file: DmaFile, round: Round) => unknown)
   return onFile(weight, (file, round) => round.isDestructive && use(file, round));
 }
 
-/** Opens the round's file in one of all ways, as the first action of a round. */
+/** Opens the round's file in one of many ways, as the first action of a round. */
 export async function openFile(round: Round): Promise<void> {
   const { random, path } = round;
   const direct = random.pick(["prefer", "off"] as const);
@@ -28,14 +28,7 @@ export async function openFile(round: Round): Promise<void> {
     round.promise(0, length);
   };
   round.file = await random.pick([
-    () => {
-      round.isAtomic = true;
-      return DmaFile.create(name, { atomic: true, direct });
-    },
-    () => {
-      round.isTemporary = true;
-      return DmaFile.temp({ dir: round.directory });
-    },
+    () => DmaFile.create(name, { atomic: true, direct }),
     async () => {
       await before();
       return await DmaFile.open(name, { write: true, direct });
@@ -160,8 +153,6 @@ async function closeAtOnce(file: DmaFile, round: Round): Promise<void> {
       () => writer[Symbol.asyncDispose](),
     );
   }
-  // Without a writer close() of the file publishes it.
-  round.mayBePublished = true;
   const some = Array.from({ length: random.between(1, 4) }, () => random.pick(ends));
   await Promise.all(some.map((end) => round.call(`at once: ${end}`, end)));
 }

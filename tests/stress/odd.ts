@@ -58,35 +58,23 @@ export class OddRandom extends Random {
   chunk(position: number, seed: number, most: number): Chunk {
     const length = this.length(most);
     const own = content(position, length, seed).slice();
-    const spoil = () => void structuredClone(own.buffer, { transfer: [own.buffer] });
-    switch (this.below(7)) {
-      case 0:
-        return { data: own.buffer, spoil };
-      case 1: {
-        const shared = new Uint8Array(new SharedArrayBuffer(length));
-        shared.set(own);
-        return { data: this.chance(0.5) ? shared.buffer : shared };
-      }
-      case 2: {
-        const buffer = new ArrayBuffer(length + 100, { maxByteLength: length + 5000 });
-        new Uint8Array(buffer).set(own, 50);
-        const isTracking = this.chance(0.3);
-        if (isTracking) buffer.resize(length + 50);
-        const data = new Uint8Array(buffer, 50, isTracking ? undefined : length);
-        return { data, spoil: () => buffer.resize(this.below(length + 100)) };
-      }
-      case 3:
-        return { data: new DataView(own.buffer), spoil };
-      case 4:
-        // Views of larger elements, of as many bytes as fit.
-        return { data: new Float64Array(own.buffer, 0, Math.floor(length / 8)), spoil };
-      case 5: {
-        const around = new Uint8Array(length + 64);
-        around.set(own, 33);
-        return { data: around.subarray(33, 33 + length) };
-      }
-      default:
-        return { data: own, spoil };
-    }
+    const { buffer } = own;
+    const shared = new Uint8Array(new SharedArrayBuffer(length));
+    const resizable = new ArrayBuffer(length, { maxByteLength: length + 5000 });
+    for (const memory of [shared.buffer, resizable]) new Uint8Array(memory).set(own);
+    const spoil = () => void structuredClone(buffer, { transfer: [buffer] });
+    return this.pick([
+      { data: own, spoil },
+      { data: buffer, spoil },
+      { data: new DataView(buffer), spoil },
+      // Views of larger elements, of as many bytes as fit.
+      { data: new Float64Array(buffer, 0, Math.floor(length / 8)), spoil },
+      { data: shared },
+      { data: shared.buffer },
+      {
+        data: new Uint8Array(resizable),
+        spoil: () => resizable.resize(this.below(length + 100)),
+      },
+    ]);
   }
 }

@@ -85,10 +85,8 @@ async function writeLocked(writer: DmaStreamWriter, round: Round): Promise<void>
     calls.push(round.call("write of a lock", () => lock.write(random.mostly(data))));
     if (random.chance(0.3)) await calls.at(-1);
   }
-  if (random.chance(0.1)) {
-    round.mayBePublished = true;
-    calls.push(round.call("close of a lock", () => lock.close()));
-  } else if (random.chance(0.05)) {
+  if (random.chance(0.1)) calls.push(round.call("close of a lock", () => lock.close()));
+  else if (random.chance(0.05)) {
     calls.push(round.call("abort of a lock", () => lock.abort(ENOUGH)));
   }
   if (random.chance(0.5)) await Promise.all(calls);
@@ -105,7 +103,6 @@ async function pipeInto(writer: DmaStreamWriter, round: Round): Promise<void> {
     preventCancel: random.chance(0.5),
     signal: AbortSignal.timeout(random.below(30)),
   });
-  round.mayBePublished = true;
   await ReadableStream.from(chunks).pipeTo(writer, options);
 }
 
@@ -114,17 +111,11 @@ async function throughNode(writer: DmaStreamWriter, round: Round): Promise<void>
   const chunks = nextChunks(writer, round);
   const stream: Writable = toNodeWritable(writer);
   stream.on("error", () => {});
-  if (random.chance(0.3)) {
-    round.mayBePublished = true;
-    return await pipeline(Readable.from(chunks), stream);
-  }
+  if (random.chance(0.3)) return await pipeline(Readable.from(chunks), stream);
   for (const chunk of chunks) stream.write(chunk);
   if (random.chance(0.5)) writer.flushSync();
   if (random.chance(0.5)) stream.destroy(random.chance(0.5) ? ENOUGH : undefined);
-  else {
-    round.mayBePublished = true;
-    stream.end();
-  }
+  else stream.end();
   await writer.closed;
 }
 

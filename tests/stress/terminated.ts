@@ -1,37 +1,12 @@
-// Workers of both kinds that are terminated during rounds: no file stays open, and none has wrong bytes.
+// Workers that are terminated during rounds: no file stays open, and none has wrong bytes.
 
-import { Worker as NodeWorker } from "node:worker_threads";
 import { firstForeign } from "../faults/content.ts";
 import { pause } from "../setup/command.ts";
 import type { Random } from "../simulator/random.ts";
 import { descriptorTargets, eventually } from "../support/descriptors.ts";
 import { seedOf } from "./round.ts";
-import type { Order } from "./worker.ts";
 
 const script = new URL("worker.ts", import.meta.url);
-
-/** The common interface of both kinds of Worker. */
-interface Started {
-  postMessage(order: Order): void;
-  terminate(): void | Promise<unknown>;
-}
-
-function startWeb(hear: (message: string) => void): Started {
-  const worker = new Worker(script, { type: "module" });
-  worker.onmessage = ({ data }) => hear(data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    hear(event.message);
-  };
-  return worker;
-}
-
-function startNode(hear: (message: string) => void): Started {
-  const worker = new NodeWorker(script);
-  worker.on("message", hear);
-  worker.on("error", (error) => hear(Deno.inspect(error)));
-  return worker;
-}
 
 /** Lets a Worker run rounds from `number` on in a new directory, and terminates it. Rejects with the failure. */
 export async function terminateOne(parent: string, number: number, random: Random): Promise<void> {
@@ -40,15 +15,23 @@ export async function terminateOne(parent: string, number: number, random: Rando
   const busy = Promise.withResolvers<void>();
   let rounds = random.below(4);
   let wrong: string | undefined;
-  const hear = (message: string) => {
-    if (message !== "busy") wrong ??= message;
-    if (message !== "busy" || rounds-- === 0) busy.resolve();
+  const fail = (message: string) => {
+    wrong ??= message;
+    busy.resolve();
   };
-  const worker = random.chance(0.5) ? startWeb(hear) : startNode(hear);
+  const worker = new Worker(script, { type: "module" });
+  worker.onmessage = ({ data }) => {
+    if (data !== "busy") fail(data);
+    else if (rounds-- === 0) busy.resolve();
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    fail(event.message);
+  };
   worker.postMessage({ directory, number });
   await busy.promise;
   await pause(random.below(50));
-  await worker.terminate();
+  worker.terminate();
   if (wrong !== undefined) throw new Error(`In a Worker: ${wrong}`);
   await eventually(() => descriptorTargets(directory).length === 0);
   for (const { name } of Deno.readDirSync(directory)) {

@@ -1,18 +1,10 @@
-// A Worker of the Web or of Node that runs rounds until it is terminated. It gets { directory, number }, and sends
-// "busy" when a round begins, or a failure.
+// A Worker that runs rounds until it is terminated. It gets { directory, number }, the number of the first round, and
+// sends "busy" when a round begins, or a failure.
 
-import { parentPort } from "node:worker_threads";
 import { runRound } from "./rounds.ts";
 
-export interface Order {
-  readonly directory: string;
-  /** The number of its first round. */
-  readonly number: number;
-}
-
-/** The messaging functions that both kinds of Worker have. */
-const scope = (parentPort ?? self) as unknown as {
-  onmessage: ((event: MessageEvent<Order>) => void) | null;
+const scope = self as unknown as {
+  onmessage: (event: MessageEvent<{ directory: string; number: number }>) => void;
   postMessage(message: string): void;
 };
 
