@@ -15,22 +15,6 @@ const old = (length: number) => filled(length, 0xee);
 
 // ---- bytes of the file ------------------------------------------------------------------------------------------------
 
-const edges = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8191, 9000];
-
-testInEachDirectory("Bytes before and after what is written stay", async (dir) => {
-  for (const position of edges) {
-    for (const length of [0, 1, 512, 3585, 4096, 9001]) {
-      const options = { ...small, position, syncOnClose: false };
-      const writer = await createOver(dir.file("file"), old(10_000), options);
-      for (const chunk of chunksOf(pattern(length), 1500)) await writer.write(chunk);
-      assertEquals(writer.currentPos, position + length);
-      const expected = overlaid(old(10_000), pattern(length), position);
-      await closeWith(writer, expected, `${length} bytes at ${position}`);
-    }
-  }
-  assertEquals(engine.pool.blocks, 0);
-});
-
 testInEachDirectory("A hole before the position takes no space", async (dir) => {
   for (const sizeHint of [0, 4_000_000]) {
     const writer = await create(dir, { position: 300_000_000, sizeHint });
@@ -165,18 +149,4 @@ testInEachDirectory("close() makes durable what was done beside the writer", asy
     // Its own bytes were durable before.
     assertEquals(await writer.sync(), 4096);
   }
-});
-
-testInEachDirectory("The first sync of a writer covers what others wrote below it", async (dir) => {
-  const file = await DmaFile.create(dir.file("file"));
-  const first = new DmaStreamWriter(file, { closeFile: false });
-  await first.write(pattern(8192));
-  await first.close();
-  const other = await DmaFile.open(dir.file("file"), { write: true });
-  await other.writeAt(filled(4096, 9), 0);
-  await other.close();
-  await using second = new DmaStreamWriter(file, { append: true });
-  await second.write(pattern(100));
-  const { syncs } = ioStats();
-  assertEquals([await second.sync({ tail: true }), ioStats().syncs - syncs], [8292, 1]);
 });

@@ -16,28 +16,28 @@ function isDirectory(fd: number): boolean {
 
 // ---- what is synced -----------------------------------------------------------------------------------------------
 
-/** What a directory is synced for, and what it is not. */
-const names: Record<string, (dir: TestDirectory, name: string) => Promise<DmaStreamWriter>> = {
-  "a new file": (dir, name) => create(dir, {}, name),
-  "a file whose name sounds removed": (dir, name) => create(dir, {}, `${name} (deleted)`),
-  "a file whose first writer synced nothing": async (dir, name) => {
-    const first = await create(dir, { syncOnClose: false, closeFile: false }, name);
+/** Writers, and how often their directory is synced. */
+const written: [times: number, make: (dir: TestDirectory) => Promise<DmaStreamWriter>][] = [
+  [1, (dir) => create(dir, {}, "new")],
+  [1, (dir) => create(dir, {}, "not (deleted)")],
+  [1, async (dir) => {
+    const first = await create(dir, { syncOnClose: false, closeFile: false }, "not synced");
     await first.write(pattern(10));
     await first.close();
     return new DmaStreamWriter(first.file, { append: true });
-  },
-  "no file that was there": (dir, name) => createOver(dir.file(name), pattern(100)),
-  "no file after its first sync": async (dir, name) => {
-    const stream = await create(dir, small, name);
+  }],
+  [0, (dir) => createOver(dir.file("old"), pattern(100))],
+  [0, async (dir) => {
+    const stream = await create(dir, small, "synced");
     await stream.write(pattern(8192));
     await stream.sync();
     return stream;
-  },
-};
+  }],
+];
 
 testDirectAndCached("The directory is synced once, for a new name", async (dir) => {
-  for (const [name, make] of Object.entries(names)) {
-    const stream = await make(dir, name);
+  for (const [times, make] of written) {
+    const stream = await make(dir);
     let directories = 0;
     using syncs = interpose("sync", ({ operation: { fd }, pass }) => {
       if (isDirectory(fd)) directories++;
@@ -46,7 +46,7 @@ testDirectAndCached("The directory is synced once, for a new name", async (dir) 
     await stream.write(pattern(8192));
     await stream.sync({ tail: true });
     await stream.close();
-    assertEquals(directories, name.startsWith("no") ? 0 : 1, name);
+    assertEquals(directories, times, stream.file.path);
     assert(syncs.count > directories);
   }
 });
@@ -96,20 +96,22 @@ testDirectAndCached(
   },
 );
 
-/** Ways to give a file a name, each with the operation that does. */
-const namings: readonly ["open" | "rename" | "link", (path: string) => Promise<DmaFile>][] = [
-  ["open", (path) => DmaFile.create(path)],
+/** Ways to give a file a name, and the operations that do. */
+const namings: readonly ["open" | "rename" | "link", (path: string) => Promise<void>][] = [
+  ["open", async (path) => {
+    await (await DmaFile.create(path)).writable.close();
+  }],
   ["rename", async (path) => {
     const file = await DmaFile.create(`${path}.old`);
     await file.rename(path);
-    return file;
+    await file.writable.close();
   }],
   ["link", async (path) => {
-    const file = await DmaFile.create(path, { atomic: true });
-    await file.close();
-    return file;
+    await (await DmaFile.create(path, { atomic: true })).close();
   }],
 ];
+
+const isNew = (operation: object) => Object.values(operation).includes("new");
 
 testDirectAndCached(
   "A name fails that is given while its directory cannot be synced",
@@ -117,38 +119,42 @@ testDirectAndCached(
     for (const [op, give] of namings) {
       const folder = dir.file(op);
       await Deno.mkdir(folder);
-      const other = new DmaStreamWriter(await DmaFile.create(`${folder}/other`));
-      const isNew = (operation: object) => Object.values(operation).includes("new");
+      const other = await DmaFile.create(`${folder}/other`);
       using named = hold(op, { only: isNew, results: true });
-      const giving = give(`${folder}/new`);
-      giving.catch(() => {});
+      const failed = assertRejects(() => give(`${folder}/new`), Error, "(os error 5): sync");
       await named.reach();
       {
         using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
-        await assertRejects(() => other.close(), Error, "(os error 5): sync");
+        await assertRejects(() => other.writable.close(), Error, "(os error 5): sync");
       }
       named.letGo();
-      const closed = giving.then((file) => new DmaStreamWriter(file).close());
-      await assertRejects(() => closed, Error, "(os error 5): sync");
+      await failed;
     }
   },
 );
 
 /** Ways to sync when nothing is written. */
-const syncs: Record<string, (writer: DmaStreamWriter) => unknown> = {
-  "sync()": (writer) => writer.sync(),
-  "sync() of the tail": (writer) => writer.sync({ tail: true }),
-  "flushSync()": (writer) => writer.flushSync({ durable: true }),
-};
+const syncs: ((writer: DmaStreamWriter) => unknown)[] = [
+  (writer) => writer.sync(),
+  (writer) => writer.sync({ tail: true }),
+  (writer) => writer.flushSync({ durable: true }),
+];
 
 testDirectAndCached("A sync makes durable what was there before", async (dir) => {
-  for (const [name, sync] of Object.entries(syncs)) {
-    // Another program may have written it, and been killed before it synced.
-    const writer = await createOver(dir.file("file"), pattern(100), { append: true });
-    const before = ioStats().syncs;
-    await sync(writer);
-    assertEquals(ioStats().syncs, before + 1, name);
-    await writer.close();
+  for (const sync of syncs) {
+    const file = await DmaFile.create(dir.file("file"));
+    await new DmaStreamWriter(file, { closeFile: false }).close();
+    // Another program may write to it, and be killed before it syncs.
+    await Deno.writeFile(file.path, pattern(100));
+    const opened = await DmaFile.open(file.path, { write: true });
+    for (const each of [file, opened]) {
+      const writer = new DmaStreamWriter(each, { append: true });
+      await writer.flushAligned();
+      const before = ioStats().syncs;
+      await sync(writer);
+      assertEquals(ioStats().syncs, before + 1, String(sync));
+      await writer.close();
+    }
   }
 });
 
@@ -204,31 +210,7 @@ testWriter("A tail is not durable by itself if the file changed", {}, async (str
   await stream.close();
 });
 
-const exact = { ...small, preallocate: false };
-
-testWriter("A sync does not wait for later writes", exact, async (stream) => {
-  using later = hold("write", { only: ({ position }) => position > 0 });
-  await stream.write(pattern(4096));
-  const synced = stream.sync();
-  await stream.write(pattern(4096, 4096));
-  assertEquals(await synced, 4096);
-  later.letGo();
-  await closeWith(stream, pattern(8192));
-});
-
 // ---- flushSync ------------------------------------------------------------------------------------------------
-
-testWriter("flushSync() writes what was accepted, at once", small, async (writer, path) => {
-  let length = 0;
-  for (const size of [1, 511, 5000, 0, 20_000, 3, 8192, 100]) {
-    await writer.write(pattern(size, length));
-    length += size;
-    writer.flushSync();
-    assertEquals([writer.currentPos, writer.currentFlushedPos], [length, length]);
-    assertStarts(path, pattern(length));
-  }
-  await closeWith(writer, pattern(length));
-});
 
 testWriter("flushSync({ durable }) syncs file and name, once", small, async (writer) => {
   await writer.write(pattern(100));
