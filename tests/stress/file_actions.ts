@@ -1,6 +1,6 @@
 // What a round calls on files.
 
-import { configure, DmaFile, engineInfo, ioStats } from "../../mod.ts";
+import { DmaFile } from "../../mod.ts";
 import { content } from "../faults/content.ts";
 import { type Action, ENOUGH, type Round } from "./round.ts";
 
@@ -119,13 +119,8 @@ async function openAgain(round: Round): Promise<void> {
   const { random } = round;
   const path = random.chance(0.8) ? round.path : round.otherPath;
   const options = random.options({
-    read: true,
     write: round.isDestructive,
-    create: false,
-    createNew: false,
     truncate: round.isDestructive,
-    append: false,
-    mode: 0o644,
     direct: random.pick(["require", "prefer", "off"] as const),
   });
   const file = await DmaFile.open(random.mostly(path), options);
@@ -159,21 +154,6 @@ async function closeAtOnce(file: DmaFile, round: Round): Promise<void> {
 
 export const fileActions: Readonly<Record<string, Action>> = {
   "DmaFile.open": [2, openAgain],
-  "DmaFile.create, DmaFile.temp": [1, async ({ random, otherPath, directory, others }) => {
-    const options = random.options({
-      read: true,
-      mode: 0o600,
-      direct: "prefer" as const,
-      atomic: random.chance(0.5),
-    });
-    others.push(await DmaFile.create(random.mostly(`${otherPath}-more`), options));
-    others.push(await DmaFile.temp(random.options({ dir: directory })));
-  }],
-  align: onFile(2, (file, { random }) => {
-    file.alignUp(random.mostly(random.below(1e6)));
-    file.alignDown(random.mostly(random.below(1e6)));
-  }),
-  allocBuffer: onFile(1, (file, { random }) => file.allocBuffer(random.mostly(5000))),
   readAt: onFile(6, async (file, round) => {
     const [position, length] = [round.random.length(MOST), round.random.length(100_000)];
     const bytes = await file.readAt(round.random.mostly(position), round.random.mostly(length));
@@ -189,8 +169,8 @@ export const fileActions: Readonly<Record<string, Action>> = {
   "writeAt of blocks": onFile(5, writeBlocks),
   "writeAt of a chunk": onFile(2, writeChunk),
   copyRangeTo: onFile(2, copyAway),
-  size: onFile(1, async (file, round) => round.must(await file.size() >= 0, "A size below 0")),
-  stat: onFile(1, async (file, round) => round.must((await file.stat()).isFile, "No file")),
+  size: onFile(1, (file) => file.size()),
+  stat: onFile(1, (file) => file.stat()),
   sync: onFile(1, (file) => file.sync()),
   syncData: onFile(1, (file) => file.syncData()),
   truncate: removing(3, (file, { random }) => file.truncate(random.mostly(random.below(MOST)))),
@@ -211,20 +191,10 @@ export const fileActions: Readonly<Record<string, Action>> = {
   unlock: onFile(1, (file) => file.unlock()),
   rename: onFile(1, (file, round) => file.rename(round.random.mostly(round.otherPath))),
   remove: removing(1, (file) => file.remove()),
-  isSameFile: onFile(1, (file, round) => {
-    round.must(file.isSameFile(round.random.mostly(file)), "It is another file");
-  }),
   close: onFile(1, closeAtOnce),
-  properties: onFile(3, ({ path, direct, alignment, atomicWrite, engine }, round) => {
-    const text = `${path} ${direct} ${alignment.offset} ${atomicWrite} ${engine}`;
-    round.must(!text.includes("undefined"), text);
-  }),
   "inspect and clone": [3, ({ random, file, writer, reader }) => {
     const thing = random.pick([file, writer, reader]);
     Deno.inspect(thing);
     structuredClone(thing);
   }],
-  engineInfo: [1, () => engineInfo().engine],
-  ioStats: [1, (round) => round.must(ioStats().inFlight >= 0, "Less than nothing in flight")],
-  configure: [1, ({ random }) => configure(random.options({ ringEntries: 64 }))],
 };

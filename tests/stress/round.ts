@@ -179,10 +179,7 @@ function isRight(error: unknown): boolean {
     return ["AbortError", "TimeoutError", "DataCloneError"].includes(error.name);
   }
   const { code, errno, op, path } = error as DmaError;
-  // The engine is in use, and can no longer be configured; or a stream of Node's was destroyed without a reason.
-  if (code === undefined) {
-    return error instanceof Deno.errors.Busy || error.message === "The stream was destroyed";
-  }
+  if (code === undefined) return error.message === "The stream was destroyed";
   const isComplete = errno > 0 && typeof op === "string" && typeof path === "string";
   return CODES.test(code) && (isComplete || code.startsWith("ERR_"));
 }
