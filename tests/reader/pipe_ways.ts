@@ -3,10 +3,12 @@
 
 import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { pause } from "../setup/command.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import type { TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
+import { openPattern } from "../support/patterned.ts";
 
 export interface Piping {
   readonly from: DmaStreamReader;
@@ -18,57 +20,37 @@ export interface Piping {
 }
 
 export interface Pipe {
-  /** Bytes of the source; default 300,001. */
+  /** Bytes of the source. @default {300_001} */
   size?: number;
   options?: StreamPipeOptions;
-  /** Whether the ends of the streams close the files. @default {true} */
-  closeFile?: boolean;
   /** Called before the pipe is. */
   prepare?: (piping: Piping) => unknown;
   /** Called as soon as the pipe runs. */
   during?: (piping: Piping) => unknown;
-  /** The number of bytes depends on time, so only their values are compared. */
-  untimed?: boolean;
-}
-
-export interface Ending {
-  /** "resolved", or the error in words. */
-  result: string;
-  /** "open", "ended", "locked", or the error in words. */
-  reader: string;
-  /** "open", "closed", "locked", or the error in words. */
-  writer: string;
-  /** Bytes in the target, all of them right; -1 where that depends on time. */
-  bytes: number;
-  /** Descriptors of source and target that are still open. */
-  open: readonly [number, number];
 }
 
 /** The ends of a pipe from a new file with so many bytes to another. Buffers are small, so that there are many. */
-export async function openPipe(dir: TestDirectory, size: number, closeFile = true) {
-  await Deno.writeFile(dir.file("source"), pattern(size));
-  const options = { bufferSize: 16_384, closeFile };
+export async function openPipe(dir: TestDirectory, size: number) {
+  const source = await openPattern(dir.file("source"), size);
   const target = await DmaFile.create(dir.file("target"));
+  const bufferSize = 16_384;
   return {
-    from: new DmaStreamReader(await DmaFile.open(dir.file("source")), options),
-    to: new DmaStreamWriter(target, { ...options, preallocate: false }),
+    from: new DmaStreamReader(source, { bufferSize }),
+    to: new DmaStreamWriter(target, { bufferSize, preallocate: false }),
   };
 }
 
 /** Runs a pipe in both ways, and asserts that the direct one ends like the plain one. Returns that ending. */
-export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending> {
+export async function assertSame(dir: TestDirectory, pipe: Pipe) {
   const plain = await run(dir, ReadableStream.prototype.pipeTo, pipe);
   assertEquals(await run(dir, DmaStreamReader.prototype.pipeTo, pipe), plain);
   return plain;
 }
 
-async function run(
-  dir: TestDirectory,
-  pipeTo: DmaStreamReader["pipeTo"],
-  pipe: Pipe,
-): Promise<Ending> {
-  const { size = 300_001, untimed = false, closeFile, options, prepare, during } = pipe;
-  const { from, to } = await openPipe(dir, size, closeFile);
+/** Runs a pipe. Returns its result, the states of both streams, and how many descriptors lead to their files. */
+async function run(dir: TestDirectory, pipeTo: DmaStreamReader["pipeTo"], pipe: Pipe) {
+  const { size = 300_001, options, prepare, during } = pipe;
+  const { from, to } = await openPipe(dir, size);
   const controller = new AbortController();
   using faults = new DisposableStack();
   const piping = {
@@ -78,8 +60,7 @@ async function run(
     use: (fault: Disposable) => faults.use(fault),
   };
   await prepare?.(piping);
-  const { signal } = controller;
-  const piped = pipeTo.call(from, to, { ...options, signal });
+  const piped = pipeTo.call(from, to, { ...options, signal: controller.signal });
   const result = piped.then(() => "resolved", inWords);
   await during?.(piping);
   const ending = {
@@ -88,16 +69,15 @@ async function run(
     writer: to.locked ? "locked" : await stateOfWriter(to),
   };
   // After an error descriptors are closed a little later.
-  while (engine.counters.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 1));
-  const open = [descriptorsOf(from.file.path), descriptorsOf(to.file.path)] as const;
+  await eventually(() => engine.counters.inFlight === 0);
+  const open = [descriptorsOf(from.file.path), descriptorsOf(to.file.path)];
   faults.dispose();
   if (ending.writer === "open") await to.flushAligned({ tail: true });
   await to.abort().catch(() => {});
   for (const each of [from, from.file, to.file]) await each.close().catch(() => {});
-  const content = await Deno.readFile(to.file.path);
-  const isWhole = ending.result === "resolved" && !untimed;
-  assertEquals(content, pattern(isWhole ? size : content.length));
-  return { ...ending, bytes: untimed ? -1 : content.length, open };
+  const { size: length } = await Deno.stat(to.file.path);
+  await assertFile(to.file.path, pattern(length));
+  return { ...ending, open };
 }
 
 async function stateOfReader(stream: DmaStreamReader): Promise<string> {
@@ -111,7 +91,7 @@ async function stateOfWriter(stream: DmaStreamWriter): Promise<string> {
   const writer = stream.getWriter();
   let state = "open";
   writer.closed.then(() => state = "closed", (error) => state = inWords(error));
-  await new Promise((resolve) => setTimeout(resolve, 1));
+  await pause(1);
   writer.releaseLock();
   return state;
 }
