@@ -3,44 +3,34 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ioStats } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
-import { joined, pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { pattern } from "../support/bytes.ts";
 import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
-import { alignedView, allByView, open, testReaders } from "./create.ts";
+import { alignedView, allByView, testReaders } from "./create.ts";
 
 /** Options of readers that read ahead, and of those that do not. */
 const ways = [{ readAhead: 0, bufferSize: 4096 }, { readAhead: 2, bufferSize: 4096 }];
 
-testDirectAndCached("An aligned view is filled in place", async (dir) => {
-  const size = 300_001;
-  const stream = await open(dir, size, { readAhead: 0 });
-  const { file } = stream;
-  const reader = stream.getReader({ mode: "byob" });
-  const before = ioStats();
-  let view = alignedView(file, 65_536);
-  const { buffer } = view;
-  const place = Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
-  const parts: Uint8Array[] = [];
-  for (let blocks = 0;; blocks += ioStats().poolBuffers - before.poolBuffers) {
-    const { done, value } = await reader.read(view);
-    if (done) break;
-    parts.push(value.slice());
-    // The same memory comes back, in another ArrayBuffer, and only the tail of the file went through the pool.
-    assertEquals(Deno.UnsafePointer.value(Deno.UnsafePointer.of(value.buffer)), place);
-    assert(view.byteLength === 0 && buffer.detached);
-    assertEquals(blocks, 0);
-    view = new Uint8Array(value.buffer, value.byteOffset, 65_536);
-  }
-  assertEquals(joined(...parts), pattern(size));
-  assertEquals([stream.currentPos, descriptorsOf(file.path)], [size, 0]);
+/** The address of an ArrayBuffer. */
+function placeOf(buffer: ArrayBuffer): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
+}
+
+testReaders("An aligned view is filled in place", 4 << 20, async (read, file) => {
   // A view that is larger than a buffer is filled at once, though buffers are read ahead.
-  const large = (await open(dir, 4 << 20, { bufferSize: 65_536 })).getReader({ mode: "byob" });
-  const { reads } = ioStats();
-  assertEquals((await large.read(alignedView(file, 2 << 20))).value, pattern(2 << 20));
-  assertEquals(ioStats().reads - reads, 1);
-  await large.cancel();
+  for (const options of [{ readAhead: 0 }, { bufferSize: 65_536 }]) {
+    const reader = read(options).getReader({ mode: "byob" });
+    const view = alignedView(file, 2 << 20);
+    const { buffer } = view;
+    const place = placeOf(buffer);
+    const { poolBuffers, reads } = ioStats();
+    const { value } = await reader.read(view);
+    assertEquals(value, pattern(2 << 20));
+    // The same memory comes back, in another ArrayBuffer.
+    assertEquals([placeOf(value!.buffer), buffer.detached], [place, true]);
+    assertEquals([ioStats().poolBuffers, ioStats().reads], [poolBuffers, reads + 1]);
+    await reader.cancel();
+  }
 });
 
 const places = [[0, 1000], [1, 4096], [3, 20_000], [512, 65_536], [7, 200_000]] as const;
