@@ -130,9 +130,9 @@ export class WriterSink {
   async #fail(reason: unknown): Promise<void> {
     const { failure, file, ended } = this.writer;
     if (!failure!.fromOutside) reportAtEnd(file, reason);
+    await ended;
     // A pipe reports the failure to its caller.
     if (this.stream?.deref()?.locked && !this.hasLock) this.#report();
-    await ended;
     // The chunk that has failed waits too: it is added after the failure.
     for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;

@@ -5,10 +5,10 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, filled, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
+import "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
-import { closeWith, create, createOver, small } from "./create.ts";
+import { closeWith, create, createOver } from "./create.ts";
 
 /** Bytes that the pattern never has in a row. */
 const old = (length: number) => filled(length, 0xee);

@@ -8,7 +8,7 @@ import { pause } from "../setup/command.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
-import { assertStarts, closeWith, create, createOver, small, testWriter } from "./create.ts";
+import { closeWith, create, createOver, small, testWriter } from "./create.ts";
 
 function isDirectory(fd: number): boolean {
   return Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
