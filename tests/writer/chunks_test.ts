@@ -24,21 +24,6 @@ const ways: Record<string, (stream: DmaStreamWriter, chunk: BufferSource) => Pro
 };
 const { write, getWriter } = ways;
 
-/** A chunk whose memory was given away. */
-function detached(): Uint8Array<ArrayBuffer> {
-  const chunk = new Uint8Array(100);
-  chunk.buffer.transfer();
-  return chunk;
-}
-
-/** Memory that was shrunk below the view that `make` returns of it. */
-function shrunk<View>(make: (memory: ArrayBuffer) => View): View {
-  const memory = new ArrayBuffer(100, { maxByteLength: 100 });
-  const view = make(memory);
-  memory.resize(60);
-  return view;
-}
-
 function revoked(): unknown {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
@@ -54,6 +39,18 @@ const untraceable = new Proxy({}, {
 /** What this text evaluates to in another realm, whose classes are not those of this one. */
 const elsewhere = (text: string) => runInNewContext(text);
 
+const detached = new ArrayBuffer(3);
+detached.transfer();
+
+/** Memory that was shrunk below these views of it. */
+const shrunk = new ArrayBuffer(100, { maxByteLength: 100 });
+const views = [
+  new Uint8Array(shrunk, 50, 50),
+  new Uint32Array(shrunk, 64),
+  new DataView(shrunk, 50, 50),
+];
+shrunk.resize(60);
+
 /** What tests/faults/bad_input_test.ts does not have: values that seem to be bytes, and what an error says of them. */
 const bad: [chunk: unknown, says: string][] = [
   ["text", "TextEncoder"],
@@ -61,12 +58,10 @@ const bad: [chunk: unknown, says: string][] = [
   [new Proxy(new Uint8Array(3), {}), "view"],
   [revoked(), "revoked"],
   [untraceable, "object"],
-  [detached().buffer, "detached"],
   [elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"), "detached"],
+  [detached, "detached"],
   [elsewhere("({})"), "object"],
-  [shrunk((memory) => new Uint8Array(memory, 50, 50)), "shrunk"],
-  [shrunk((memory) => new Uint32Array(memory, 64)), "shrunk"],
-  [shrunk((memory) => new DataView(memory, 50, 50)), "shrunk"],
+  ...views.map((view): [unknown, string] => [view, "shrunk"]),
 ];
 
 testWriter("A chunk that is not bytes is rejected and named", small, async (stream) => {
@@ -107,13 +102,10 @@ testWriter("Every view of bytes is written as its bytes", {}, async (stream) => 
       .map(elsewhere),
   ];
   const parts: Uint8Array[] = [];
-  for (const view of views) {
+  for (const view of views as (ArrayBufferView & ArrayBuffer)[]) {
     for (const give of [write!, getWriter!]) {
-      await give(stream, view as BufferSource);
-      const part = ArrayBuffer.isView(view)
-        ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-        : new Uint8Array(view);
-      parts.push(part);
+      await give(stream, view);
+      parts.push(new Uint8Array(view.buffer ?? view, view.byteOffset, view.byteLength));
     }
   }
   await closeWith(stream, joined(...parts));

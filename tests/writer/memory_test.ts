@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
+import { content } from "../faults/content.ts";
 import { cachedBytes } from "../setup/command.ts";
 import { assertFile, chunksOf, filled, joined, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
@@ -27,12 +28,12 @@ type Use = (dir: TestDirectory, index: number, look: () => void) => Promise<void
 
 const streams: Record<string, Use> = {
   writers: async (dir, index, look) => {
-    const writer = await create(dir, {}, `written ${index}`);
+    const { writable } = await DmaFile.create(dir.file(`${index}`));
     for (const chunk of chunksOf(bytes, 64 * KIB)) {
-      await writer.write(chunk);
+      await writable.write(chunk);
       look();
     }
-    await closeWith(writer, bytes);
+    await closeWith(writable, bytes);
   },
   readers: async (dir, _index, look) => {
     let at = 0;
@@ -89,17 +90,8 @@ const LARGE = 512 * MIB;
 /** Less than the stream: buffers, and what Deno takes. */
 const MOST_RESIDENT_KIB = 320 * 1024;
 
-const noise = crypto.getRandomValues(new Uint8Array(4096));
-
-/** Each page says where it belongs, so that none is lost, doubled or misplaced unseen. */
 function* blocks(): Generator<Uint8Array<ArrayBuffer>> {
-  for (let position = 0; position < LARGE; position += MIB) {
-    const block = new Uint8Array(MIB);
-    for (let at = 0; at < MIB; at += noise.length) block.set(noise, at);
-    const places = new Float64Array(block.buffer);
-    for (let page = 0; page < MIB; page += 4096) places[page / 8] = position + page;
-    yield block;
-  }
+  for (let position = 0; position < LARGE; position += MIB) yield content(position, MIB);
 }
 
 const receive = `const { body } = await fetch(url);

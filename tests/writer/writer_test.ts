@@ -46,14 +46,6 @@ testWriter("5000 bytes by 4096: sync gives 4096, and close 5000", small, async (
   assertEquals(positions(writer), [5000, 5000]);
 });
 
-testWriter("sync with tail covers all, and writing continues", small, async (writer, path) => {
-  await writer.write(pattern(5000));
-  assertEquals(await writer.sync({ tail: true }), 5000);
-  assertStarts(path, pattern(5000));
-  await writer.write(pattern(5000, 5000));
-  await closeWith(writer, pattern(10_000));
-});
-
 testWriter("5000 bytes by 4096 reach 4096 without a flush", small, async (writer, path) => {
   await writer.write(pattern(5000));
   await eventually(() => writer.currentFlushedPos > 0);
@@ -106,9 +98,9 @@ testDirectAndCached(
     assertThrows(() => new DmaStreamWriter(file), TypeError, "two writers");
     await first.write(pattern(5));
     await first.close();
-    await assertRejects(() => first.close(), TypeError, "closed");
-    await assertRejects(() => first.write(pattern(5)), TypeError, "closed");
-    await assertRejects(() => first.seal(), TypeError, "closed");
+    for (const call of [() => first.close(), () => first.write(pattern(5)), () => first.seal()]) {
+      await assertRejects(call, TypeError, "closed");
+    }
     const { writable } = file;
     assert(writable instanceof DmaStreamWriter && writable instanceof WritableStream);
     assertStrictEquals(file.writable, writable);
@@ -126,22 +118,16 @@ testDirectAndCached("nextPos is where each of many concurrent writes ends up", a
   const writer = await createOver(path, pattern(700), { ...narrow, append: true });
   await writer.write(new Uint8Array(0));
   const records = Array.from({ length: 200 }, (_, index) => pattern(index * 7 + 1, index));
-  let differs = false;
-  const writes = records.map(async (record) => {
-    const position = writer.nextPos;
-    differs ||= position !== writer.currentPos;
-    await writer.write(record);
-    return position;
+  let position = 700;
+  const writes = records.map((record) => {
+    assertEquals(writer.nextPos, position);
+    position += record.length;
+    return writer.write(record);
   });
-  const stands = await Promise.all(writes);
-  assert(differs, "No write had to wait: currentPos would have been right as well");
+  assert(writer.currentPos < position, "No write had to wait");
+  await Promise.all(writes);
   await closeWith(writer, joined(pattern(700), ...records));
-  assertEquals([writer.nextPos, writer.currentPos], Array(2).fill(700 + joined(...records).length));
-  const bytes = await Deno.readFile(path);
-  for (const [index, record] of records.entries()) {
-    const start = stands[index]!;
-    assertEquals(bytes.subarray(start, start + record.length), record, `Record ${index}`);
-  }
+  assertEquals([writer.nextPos, writer.currentPos], [position, position]);
 });
 
 testWriter("Chunks that wait take no promise chain each", {}, async (writer) => {
