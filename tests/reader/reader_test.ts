@@ -37,34 +37,21 @@ testInEachDirectory("for await gives the whole file, and the position in it", as
   }
 });
 
-const consumers: Record<string, (stream: DmaStreamReader) => Promise<Uint8Array>> = {
-  "pipeTo": async (stream) => {
-    const chunks: Uint8Array[] = [];
-    await stream.pipeTo(new WritableStream({ write: (chunk) => void chunks.push(chunk) }));
-    return joined(...chunks);
-  },
-  "both branches of a tee": async (stream) => {
-    const [one, two] = await Promise.all(stream.tee().map(allOf));
-    assertEquals(one, two);
-    return one!;
-  },
-  "a branch of a tee whose other one is cancelled": async (stream) => {
-    const [left, right] = stream.tee();
-    const cancelled = left.cancel();
-    const bytes = await allOf(right);
-    await right.cancel();
-    await cancelled;
-    return bytes;
-  },
-};
+const size = 400_003;
 
-for (const [name, consume] of Object.entries(consumers)) {
-  testDirectAndCached(`A reader gives all bytes to ${name}`, async (dir) => {
-    const reader = await open(dir, 400_003, { bufferSize: 65_536 });
-    assertEquals(await consume(reader), pattern(400_003));
-    assertEquals(descriptorsOf(reader.file.path), 0);
-  });
-}
+testReaders("A reader gives all bytes to a pipe and to a tee", size, async (read) => {
+  const chunks: Uint8Array[] = [];
+  await read().pipeTo(new WritableStream({ write: (chunk) => void chunks.push(chunk) }));
+  assertEquals(joined(...chunks), pattern(size));
+  for (const bytes of await Promise.all(read().tee().map(allOf))) {
+    assertEquals(bytes, pattern(size));
+  }
+  const [left, right] = read().tee();
+  const cancelled = left.cancel();
+  assertEquals(await allOf(right), pattern(size));
+  await right.cancel();
+  await cancelled;
+});
 
 testReaders("A file is closed at the end, unless closeFile is false", 5000, async (read, file) => {
   await allOf(read());

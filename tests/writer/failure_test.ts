@@ -5,14 +5,13 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { DmaError, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
-import { pause } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
-import { assertClosed, create, narrow, small, testWriter } from "./create.ts";
+import { assertClosed, create, narrow, testWriter } from "./create.ts";
 
 const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };
 
@@ -142,33 +141,6 @@ testWriter("A failed write whose promise is ignored is reported", one, async (st
   } finally {
     removeEventListener("unhandledrejection", listener);
   }
-});
-
-testInOneDirectory("A chunk that waits rejects with the failure before an abort", async (dir) => {
-  const writer = await create(dir, small);
-  using _failing = fail("write", Errno.EIO, ({ position }) => position > 0);
-  using held = hold("write", { only: ({ position }) => position === 0 });
-  writer.write(pattern(100_000)).catch(() => {});
-  const waiting = [() => writer.write(pattern(10)), () => writer.sync()];
-  const rejected = waiting.map((call) => assertRejects(call, Error, "Input/output error"));
-  await held.reach();
-  await pause(20);
-  const source = ReadableStream.from([pattern(10)]);
-  const piped = source.pipeTo(writer, { signal: AbortSignal.abort("a reason") }).catch(() => {});
-  held.letGo();
-  await Promise.all([...rejected, piped]);
-});
-
-testInOneDirectory("A chunk after close() does not change why the close fails", async (dir) => {
-  const lock = (await create(dir)).getWriter();
-  lock.write(pattern(5000));
-  using _ = fail("sync", Errno.EIO);
-  const closed = assertRejects(() => lock.closed, Error, "os error 5");
-  const closing = assertRejects(() => lock.close(), Error, "os error 5");
-  for (let index = 0; index < 10; index++) {
-    await assertRejects(() => lock.write(pattern(10)), TypeError);
-  }
-  await Promise.all([closed, closing]);
 });
 
 // ---- abort, and ends by others --------------------------------------------------------------------------------------

@@ -5,8 +5,7 @@ import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import type { DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
-import { runChild } from "../support/child.ts";
+import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { hold, interpose } from "../support/interpose.ts";
@@ -119,22 +118,3 @@ testInEachDirectory("What sizeHint reserved is seen, and given back at the end",
     assert(taken() < written + MIB, `${taken()} bytes are taken`);
   }
 }, { where });
-
-testInEachDirectory("A limit on the length of files does not hinder below it", async (dir) => {
-  const path = dir.file("below");
-  const { output } = await runChild(
-    `const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path));
-    for (let index = 0; index < 9; index++) await writer.write(new Uint8Array(1 << 20).fill(1));
-    await report(() => writer.close());`,
-    // Ten mebibytes. Deno's caches may be longer.
-    {
-      shell: "ulimit -f 20480",
-      flags: ["-A", "--no-code-cache"],
-      env: { DENO_DIR: dir.file("deno") },
-      values: { path },
-    },
-  );
-  // The reserve is asked for past the limit and refused, and SIGXFSZ does not end the program.
-  assertEquals(output, "ok undefined");
-  await assertFile(path, filled(9 << 20, 1));
-});

@@ -55,16 +55,7 @@ testWriter("5000 bytes by 4096 reach 4096 without a flush", small, async (writer
   await writer.close();
 });
 
-// ---- the reference's inventory --------------------------------------------------------------------------------
-
-testWriter("A million writes of one byte, with two buffers", small, async (writer) => {
-  const bytes = pattern(1_000_000);
-  for (let index = 0; index < bytes.length; index++) {
-    if (writer.currentPos !== index) assertEquals(writer.currentPos, index);
-    await writer.write(bytes.subarray(index, index + 1));
-  }
-  await closeWith(writer, bytes);
-});
+// ---- options, and writers of one file --------------------------------------------------------------------------
 
 testDirectAndCached("Buffer size and write-behind are rounded, and shown", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
