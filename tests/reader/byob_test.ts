@@ -115,19 +115,3 @@ for (const end of ["close", "cancel"] as const) {
     assertEquals(engine.counters.inFlight, 0);
   });
 }
-
-testReaders("A reader skips under a view that is being filled", 100_000, async (read, file) => {
-  const stream = read({ readAhead: 0 });
-  const reader = stream.getReader({ mode: "byob" });
-  using reads = hold("read");
-  const reading = reader.read(alignedView(file, 8192));
-  await reads.reach();
-  stream.skip(20_480);
-  reads.letGo();
-  // The delivered bytes are those after the skip, and the skipped bytes are not delivered.
-  assertEquals((await reading).value, pattern(8192, 20_480));
-  assertEquals(stream.currentPos, 28_672);
-  reader.releaseLock();
-  const got = await allByView(stream, () => alignedView(file, 8192));
-  assertEquals(got, pattern(71_328, 28_672));
-});

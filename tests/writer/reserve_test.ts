@@ -16,21 +16,16 @@ const where = isOnDisk;
 
 // ---- how much, and when -------------------------------------------------------------------------------------------
 
-interface Reserved {
-  /** The ends of the allocations. */
-  readonly ends: number[];
-  /** The least space behind a write beyond 12 MiB when it begins. */
-  readonly least: number;
-  readonly cuts: number;
-}
-
-/** Writes a file of `size` zeros, whose length is exact at the end. Each allocation ends with `errno`. */
+/**
+ * Writes a file of `size` zeros, whose length is exact at the end. Each allocation ends with `errno`. Returns the ends of
+ * the allocations, the least space behind a write beyond 12 MiB when it begins, and the number of cuts.
+ */
 async function reservedFor(
   dir: TestDirectory,
   size: number,
   options: DmaStreamWriterOptions = {},
   errno = 0,
-): Promise<Reserved> {
+) {
   const writer = await create(dir, { bufferSize: MIB / 4, syncOnClose: false, ...options });
   const ends: number[] = [];
   let least = Infinity;
