@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -20,11 +20,15 @@ const content = pattern(PIECE * PIECES);
 /** A clock that never goes back. */
 let time = performance.now();
 
-/** The most that `position` grows between two turns of the event loop, if each look at the clock finds that time is up. */
-async function mostBetweenTurns(
+/**
+ * Throws if `position` grows by more than `allowed` between two turns of the event loop. Each look at the clock finds that
+ * time is up.
+ */
+async function assertYields(
   position: () => number,
   move: () => Promise<unknown>,
-): Promise<number> {
+  allowed = MOST_BETWEEN,
+): Promise<void> {
   const { now } = performance;
   let [most, before, going] = [0, position(), true];
   time = Math.max(time, now.call(performance));
@@ -42,7 +46,7 @@ async function mostBetweenTurns(
     going = false;
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return most;
+  assert(most > 0 && most <= allowed, `${most} bytes between two turns`);
 }
 
 /** A source that always has a piece. */
@@ -56,38 +60,27 @@ function source(size = PIECE): ReadableStream<Uint8Array<ArrayBuffer>> {
   });
 }
 
-/** Ways to write the content, or so many bytes of it, and the most bytes between two turns. */
-const ways: [
-  name: string,
-  write: (writer: DmaStreamWriter) => Promise<unknown>,
-  length?: number,
-  most?: number,
-][] = [
-  ["A pipe from a source that is always ready", (writer) => source().pipeTo(writer)],
-  ["write of an array", async (writer) => {
+/** Ways to write the content or its beginning, and the most bytes between two turns. */
+const ways: [name: string, most: number, write: (writer: DmaStreamWriter) => Promise<unknown>][] = [
+  ["A pipe from a source that is always ready", MOST_BETWEEN, (writer) => source().pipeTo(writer)],
+  ["write of an array", MOST_BETWEEN, async (writer) => {
     for await (const piece of source()) await writer.write(piece);
   }],
-  ["write of a buffer", async (writer) => {
+  ["write of a buffer", MOST_BETWEEN, async (writer) => {
     for await (const piece of source()) await writer.write(piece.slice().buffer);
   }],
   // The clock is read once per some hundred of them.
-  [
-    "write of single bytes",
-    async (writer) => {
-      for (let at = 0; at < 20_000; at++) await writer.write(content.subarray(at, at + 1));
-    },
-    20_000,
-    1000,
-  ],
+  ["write of single bytes", 1000, async (writer) => {
+    for (let at = 0; at < 20_000; at++) await writer.write(content.subarray(at, at + 1));
+  }],
 ];
 
-for (const [name, write, length = content.length, most = MOST_BETWEEN] of ways) {
+for (const [name, most, write] of ways) {
   testDirectAndCached(`${name} lets others have a turn`, async (dir) => {
     const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), ROOMY);
-    const moved = await mostBetweenTurns(() => writer.currentPos, () => write(writer));
-    assert(moved <= most, `${moved} bytes between two turns`);
+    await assertYields(() => writer.currentPos, () => write(writer), most);
     await writer[Symbol.asyncDispose]();
-    await assertFile(dir.file("file"), content.subarray(0, length));
+    await assertFile(dir.file("file"), content.subarray(0, writer.currentPos));
   });
 }
 
@@ -100,8 +93,7 @@ testDirectAndCached("Many streams at once let others have a turn", async (dir) =
   const position = () => writers.reduce((sum, { currentPos }) => sum + currentPos, 0);
   const pipe = () => Promise.all(writers.map((writer) => source(SHORT).pipeTo(writer)));
   // Each stream may have a few pieces under way when one finds that it is time.
-  const moved = await mostBetweenTurns(position, pipe);
-  assert(moved <= 10 * SHORT * writers.length, `${moved} bytes between two turns`);
+  await assertYields(position, pipe, 10 * SHORT * writers.length);
   await assertFile(dir.file("63"), content.subarray(0, SHORT * PIECES));
 });
 
@@ -109,36 +101,29 @@ testDirectAndCached("A reader into views lets others have a turn", async (dir) =
   const file = await openPattern(dir.file("file"), content.length);
   await using reader = new DmaStreamReader(file, { bufferSize: ROOMY.bufferSize });
   const views = reader.getReader({ mode: "byob" });
-  const moved = await mostBetweenTurns(() => reader.currentPos, async () => {
+  await assertYields(() => reader.currentPos, async () => {
     for (let view = new Uint8Array(PIECE);;) {
       const { value, done } = await views.read(view);
       if (done) break;
       view = new Uint8Array(value.buffer);
     }
   });
-  assert(moved <= MOST_BETWEEN, `${moved} bytes between two turns`);
 });
-
-/** A writer behind `position`, and a reader that has read everything ahead, so that no read waits for the disk. */
-async function makePipe(dir: TestDirectory, position: number) {
-  const file = await openPattern(dir.file("source"), content.length);
-  const reader = new DmaStreamReader(file, { bufferSize: PIECE, readAhead: PIECES });
-  const first = reader.getReader();
-  assertEquals((await first.read()).value, content.subarray(0, PIECE));
-  first.releaseLock();
-  await eventually(() => engine.counters.inFlight === 0);
-  const options = { position, bufferSize: PIECE, writeBehind: PIECES };
-  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
-  await writer.flushAligned();
-  return { reader, writer };
-}
 
 for (const position of [0, 1]) {
   const how = position ? "copied" : "as it is";
   testDirectAndCached(`A pipe from file to file lets others have a turn [${how}]`, async (dir) => {
-    const { reader, writer } = await makePipe(dir, position);
-    const moved = await mostBetweenTurns(() => writer.currentPos, () => reader.pipeTo(writer));
-    assert(moved <= MOST_BETWEEN, `${moved} bytes between two turns`);
+    // The reader has read everything ahead, so that no read waits for the disk.
+    const file = await openPattern(dir.file("source"), content.length);
+    const reader = new DmaStreamReader(file, { bufferSize: PIECE, readAhead: PIECES });
+    const first = reader.getReader();
+    assertEquals((await first.read()).value, content.subarray(0, PIECE));
+    first.releaseLock();
+    await eventually(() => engine.counters.inFlight === 0);
+    const options = { position, bufferSize: PIECE, writeBehind: PIECES };
+    const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+    await writer.flushAligned();
+    await assertYields(() => writer.currentPos, () => reader.pipeTo(writer));
     await assertFile(dir.file("file"), joined(new Uint8Array(position), content.subarray(PIECE)));
   });
 }

@@ -4,7 +4,7 @@
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { run } from "../setup/command.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
@@ -12,29 +12,23 @@ import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
 const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
-const configure = JSON.stringify(urlOf("src/configure.ts"));
-const imports = `import { useEngine } from ${configure};`;
-const tell = `console.log("told", useEngine().endsWithProcess);`;
-const whole = imports + tell;
-const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(whole)}`);
+const tells = `import { useEngine } from ${JSON.stringify(urlOf("src/configure.ts"))};
+  console.log("told", useEngine().endsWithProcess);`;
+const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(tells)}`);
+const ofNode = `import { Worker } from "node:worker_threads"; new Worker(new URL(${asUrl}));`;
 
 /** Programs, the command that starts each with its path, and whether their isolates end with the process. */
 const programs: [name: string, program: string, command: string, endsWithProcess: boolean][] = [
-  ["a program", whole, "run $", true],
-  ["a program that has an option --watch itself", whole, "run $ watch --watch", true],
-  ["a program that is watched, with arguments", whole, "run --watch $ a b c", false],
-  ["a program that is watched", whole, "run --watch $", false],
-  ["a program whose modules are replaced", whole, "run --unstable-hmr $", false],
-  ["a program of deno watch", whole, "watch $", false],
+  ["a program", tells, "run $", true],
+  ["a program that has an option --watch itself", tells, "run $ watch --watch", true],
+  ["a program that is watched, with arguments", tells, "run --watch $ a b c", false],
+  ["a program that is watched", tells, "run --watch $", false],
+  ["a program whose modules are replaced", tells, "run --unstable-hmr $", false],
+  ["a program of deno watch", tells, "watch $", false],
   ["a Worker", `new Worker(${asUrl}, { type: "module" });`, "run $", false],
-  [
-    "a Worker of Node",
-    `import { Worker } from "node:worker_threads"; new Worker(new URL(${asUrl}));`,
-    "run $",
-    false,
-  ],
-  ["a test", `${imports} Deno.test("a test", () => { ${tell} });`, "test $", false],
-  ["a benchmark", `${whole} Deno.bench("a bench", { n: 1 }, () => {});`, "bench $", false],
+  ["a Worker of Node", ofNode, "run $", false],
+  ["a test", `${tells} Deno.test("a test", () => {});`, "test $", false],
+  ["a benchmark", `${tells} Deno.bench("a bench", { n: 1 }, () => {});`, "bench $", false],
 ];
 
 for (const [name, program, command, endsWithProcess] of programs) {
@@ -67,16 +61,14 @@ testInOneDirectory("Memory is copied where the isolate may end first", async (di
   };
   using _reads = interpose("read", note);
   using _writes = interpose("write", note);
-  const work = async () => {
+  // The control is an isolate that ends with the process: it copies nothing.
+  for (const endsWithProcess of [false, true]) {
+    Object.assign(engine, { endsWithProcess });
     const buffer = file.allocBuffer(8192);
     await file.writeAt(buffer, 0);
     await file.readInto(buffer, 0);
-  };
-  // The control: an isolate that ends with the process copies nothing.
-  await work();
-  Object.assign(engine, { endsWithProcess: false });
-  await work().finally(() => Object.assign(engine, { endsWithProcess: true }));
-  assertEquals(copied, [false, false, true, true]);
+  }
+  assertEquals(copied, [true, true, false, false]);
 });
 
 // ---- objects of another isolate, or another copy ---------------------------------------------------------------------
@@ -126,10 +118,8 @@ testInOneDirectory("A child process inherits no descriptor", async (dir) => {
   await using appended = await DmaFile.open(dir.file("log"), { append: true, create: true });
   const files = [file, unnamed, appended];
   for (const each of files) await each.writable.write(pattern(100_000));
-  const descriptorsAfter = async (command: string) => {
-    const script = `${command} for fd in /proc/self/fd/*; do readlink "$fd" || true; done`;
-    return (await run("/bin/sh", ["-c", script])).stdout;
-  };
+  const descriptorsAfter = (command: string) =>
+    runOrThrow("/bin/sh", ["-c", `${command} for fd in /proc/self/fd/*; do readlink $fd; done; :`]);
   const found = await descriptorsAfter("");
   assert(!found.includes(dir.path) && !/io_uring|eventfd|memfd/.test(found), found);
   // The control: a descriptor that the child opens itself is found.

@@ -5,12 +5,12 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { runOrThrow } from "../setup/command.ts";
 import { assertFile, filled } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testInOneDirectory } from "../support/dirs.ts";
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 
-/** The globals of the programs: the path of their files, and the numbers of open files and rings. */
+const imports = `import { DmaFile } from "${new URL("../../mod.ts", import.meta.url)}";`;
+
+/** The globals of the programs: the directory of their files, and the number of open files and rings. */
 const prelude = (directory: string) => `
-  // Other arguments are Deno's.
-  Deno.args.pop();
   const directory = ${JSON.stringify(directory)};
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   const held = () => {
@@ -25,7 +25,7 @@ const prelude = (directory: string) => `
   };
 `;
 
-/** Registers a test of the output of a program that looks like one under `deno run --watch`. */
+/** Registers a test of a program that looks like one under `deno run --watch`, and must print `expected`. */
 function unloadTest(
   name: string,
   program: string,
@@ -34,8 +34,10 @@ function unloadTest(
 ): void {
   testInOneDirectory(name, async (dir) => {
     const options = { shell: 'set -- "$@" --watch' };
-    const { code, output } = await runChild(prelude(dir.path) + program, options);
-    assertEquals([code, output], [0, expected]);
+    // Other arguments are Deno's.
+    const code = `Deno.args.pop(); ${prelude(dir.path)} ${program}`;
+    const { code: status, output } = await runChild(code, options);
+    assertEquals([status, output], [0, expected]);
     await check(dir.file("file"));
   });
 }
@@ -74,14 +76,17 @@ unloadTest(
   "read 4096\nheld 0\nEBADFD 0",
 );
 
+/** Runs a file of tests. */
+async function runTests(dir: TestDirectory, tests: string): Promise<string> {
+  const path = dir.file("program_test.ts");
+  await Deno.writeTextFile(path, `${imports} ${prelude(dir.path)} ${tests}`);
+  return await runOrThrow(Deno.execPath(), ["test", "-A", "--no-check", path]);
+}
+
 testInOneDirectory("A test that calls Deno.exit can open files after it", async (dir) => {
-  const program = dir.file("exits_test.ts");
-  await Deno.writeTextFile(
-    program,
-    `
-    import { DmaFile } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
-    const directory = ${JSON.stringify(dir.path)};
-    Deno.test("exits", async () => {
+  const output = await runTests(
+    dir,
+    `Deno.test("exits", async () => {
       const open = (await DmaFile.create(directory + "/open")).writable;
       open.write(new Uint8Array(3_000_001));
       try {
@@ -99,30 +104,24 @@ testInOneDirectory("A test that calls Deno.exit can open files after it", async 
       writable.write(new Uint8Array(100));
     });`,
   );
-  const output = await runOrThrow(Deno.execPath(), ["test", "-A", "--no-check", program]);
   assertStringIncludes(output, "\nafter\n");
   assertEquals((await Deno.stat(dir.file("open"))).size, 3_000_001);
 });
 
 testInOneDirectory("Tests that use files leave nothing to Deno's sanitizers", async (dir) => {
-  const program = dir.file("many_test.ts");
   // A thread waits for completions until there were 400 wake-ups.
-  await Deno.writeTextFile(
-    program,
-    `
-    import { DmaFile } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
-    const path = ${JSON.stringify(dir.file("file"))};
-    for (let count = 0; count < 200; count++) {
+  const output = await runTests(
+    dir,
+    `for (let count = 0; count < 200; count++) {
       Deno.test("test " + count, async () => {
         await Promise.all(Array.from({ length: 20 }, async (_, index) => {
-          const { writable } = await DmaFile.create(path + index);
+          const { writable } = await DmaFile.create(directory + "/" + index);
           await writable.write(new Uint8Array(5000));
           await writable.close();
         }));
       });
     }`,
   );
-  const output = await runOrThrow(Deno.execPath(), ["test", "-A", "--no-check", program]);
   assertStringIncludes(output, "200 passed");
 });
 
@@ -164,9 +163,7 @@ unloadTest(
 
 testInOneDirectory("A program that is watched holds as much after each start", async (dir) => {
   const program = dir.file("program.ts");
-  const text = `
-    import { DmaFile } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
-    ${prelude(dir.path)}
+  const text = `${imports} ${prelude(dir.path)}
     const written = await DmaFile.create(directory + "/file");
     await new Blob([new Uint8Array(3_000_000)]).stream().pipeTo(written.writable);
     const file = await DmaFile.open(directory + "/file");
