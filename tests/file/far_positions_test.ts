@@ -6,7 +6,7 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { filled, joined, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { alter } from "../support/interpose.ts";
 import { allOf } from "../support/patterned.ts";
 
 /** Only the first one exceeds a signed 32-bit number. All end in the same 32 bits. */
@@ -115,12 +115,8 @@ testInEachDirectory("A length that no number holds exactly is refused", async (d
   await using file = await DmaFile.create(dir.file("file"));
   for (const size of [2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
     // As from a server with a fault.
-    using _ = interpose("stat", ({ operation: { memory: { bytes } }, completion, pass }) => {
-      const complete = (result: number) => {
-        new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(40, size, true);
-        completion.complete(result);
-      };
-      pass({}, { complete });
+    using _ = alter("stat", ({ memory: { bytes } }) => {
+      new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(40, size, true);
     });
     await assertRejects(() => file.size(), Error, `${size} bytes`);
   }

@@ -117,13 +117,6 @@ testFile("rename moves the path too, or fails as Deno.rename does", 10, async (f
   assertEquals([file.path, ...await namesIn(dir.path)], [dir.file("new"), "directory", "new"]);
 });
 
-testFile("isSameFile compares files and not names", 10, async (first, path, dir) => {
-  await Deno.link(path, dir.file("link"));
-  await using second = await DmaFile.open(dir.file("link"));
-  await using other = await openPattern(dir.file("other"), 10);
-  assert(first.isSameFile(second) && second.isSameFile(first) && !first.isSameFile(other));
-});
-
 // ---- files without a name -------------------------------------------------------------------------------------
 
 testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (dir) => {

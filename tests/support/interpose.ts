@@ -64,6 +64,17 @@ export function fail<Name extends OperationName>(
   });
 }
 
+/** Calls `change` when an operation of that name has ended. It may change the memory, and return another result. */
+export function alter<Name extends OperationName>(
+  name: Name,
+  change: (operation: Extract<Operation, { op: Name }>) => number | void,
+): Interposed {
+  return interpose(name, ({ operation, completion, pass }) => {
+    const complete = (result: number) => completion.complete(change(operation) ?? result);
+    pass({}, { complete });
+  });
+}
+
 /** A file system without O_TMPFILE, like most FUSE file systems. */
 export function withoutUnnamedFiles(errno: number = Errno.EOPNOTSUPP): Interposed {
   return fail("open", errno, ({ flags }) => (flags & O_TMPFILE) === O_TMPFILE);
