@@ -6,7 +6,6 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
-import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
@@ -86,29 +85,6 @@ testInOneDirectory("Files and buffers are not cloned", async (dir) => {
   port2.close();
   // An object that only inherits from a file is not one.
   assertThrows(() => new DmaStreamWriter(Object.create(file)), TypeError);
-});
-
-testInOneDirectory("A file of another copy of the module is recognized", async (dir) => {
-  // Modules with another address are another copy, as by two versions in one program.
-  const { output } = await runChild(
-    `const { DmaFile, DmaStreamWriter, DmaStreamReader } = await import(copy);
-    const file = await dma.DmaFile.create(path);
-    const theirs = await DmaFile.create(path + "2");
-    await report(() => new DmaStreamWriter(file));
-    await report(() => new DmaStreamReader(file));
-    await report(() => theirs.copyRangeTo(file, 0, 1, 0));
-    await report(() => file.writeAt(new (class DmaBuffer {})(), 0));
-    // Streams of another copy work as plain streams.
-    await new Blob([new Uint8Array(10_000)]).stream().pipeTo(theirs.writable);
-    await (await DmaFile.open(path + "2")).readable.pipeTo(file.writable);`,
-    { values: { copy: `${urlOf("src/dma_file.ts")}?copy`, path: dir.file("file") } },
-  );
-  const why = "it comes from another copy of this module: import it from one place, in one version";
-  const says = ["write to", "read from", "copy to"]
-    .map((what) => `TypeError: Cannot ${what} an object (DmaFile): ${why}`);
-  says.push(`TypeError: Cannot write an object (DmaBuffer): ${why}`);
-  assertEquals(output.split("\n"), says);
-  assertEquals((await Deno.stat(dir.file("file"))).size, 10_000);
 });
 
 testInOneDirectory("A child process inherits no descriptor", async (dir) => {

@@ -106,6 +106,10 @@ testInEachDirectory("A new directory is not mistaken for the old one", async (di
 testInEachDirectory("rename and remove do not touch another file of the name", async (dir) => {
   const path = dir.file("file");
   await using file = await DmaFile.create(path);
+  await Deno.symlink("file", dir.file("link"));
+  await using linked = await DmaFile.open(dir.file("link"));
+  await linked.remove();
+  assertEquals(await namesIn(dir.path), ["file"]);
   for (const replace of [Deno.rename, Deno.symlink]) {
     await Deno.writeFile(dir.file("theirs"), filled(10, 1));
     await Deno.remove(path);
