@@ -1,14 +1,7 @@
 // Every architecture that ships: that the embedded shim is what its source compiles to, that it works, and that the
 // numbers that differ between processors are right.
 
-import { fileURLToPath } from "node:url";
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertMatch,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { ioError } from "../../src/errors.ts";
@@ -23,51 +16,33 @@ import {
   SKIPPED,
   type Target,
 } from "./architectures/targets.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { resultOf } from "../faults/programs.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { testOnce } from "../support/once.ts";
-import { type CommandResult, hasProgram, run, runOrThrow } from "../setup/command.ts";
-
-/** The results of each part of a target's self-test. */
-type Results = Readonly<Record<string, CommandResult>>;
-
-/** User-mode emulation has no io_uring, and liburing is made for another C library than musl. */
-const hasRing = ({ emulator, bare }: Target) => emulator.length === 0 && !bare;
-
-const isDone = (part: string, target: Target) => !part.startsWith("ring") || hasRing(target);
+import { hasProgram, runOrThrow } from "../setup/command.ts";
 
 /** Builds the self-test and runs its parts concurrently, because some wait five seconds for a timeout. */
-async function selfTest(target: Target, directory: string): Promise<Results> {
-  await Deno.mkdir(directory);
+async function selfTest(target: Target, directory: string): Promise<void> {
   const program = await buildSelfTest(target, directory);
   const shim = `${directory}/shim.so`;
   await Deno.writeFile(shim, await embeddedShim(target.architecture));
-  const results = Object.keys(parts).filter((part) => isDone(part, target)).map(async (part) => {
+  // User-mode emulation has no io_uring, and liburing is made for another C library than musl.
+  const hasRing = target.emulator.length === 0 && !target.bare;
+  const all = Object.entries(parts).filter(([part]) => hasRing || !part.startsWith("ring"));
+  await Promise.all(all.map(async ([part, shows]) => {
     const folder = `${directory}/${part}`;
     await Deno.mkdir(folder);
-    return [part, await runSelfTest(target, program, [shim, folder, part])];
-  });
-  const constants = runSelfTest(target, program, ["constants"]);
-  return Object.fromEntries([...await Promise.all(results), ["constants", await constants]]);
-}
-
-async function checkTarget(t: Deno.TestContext, target: Target, results: Results): Promise<void> {
-  for (const [part, shows] of Object.entries(parts)) {
-    const ignore = !isDone(part, target);
-    const fn = () => {
-      const { code, output } = results[part]!;
-      if (code === SKIPPED) return console.log(`Not done here: ${output.trim()}`);
-      assert(code === 0 && /^[1-9]\d* checks, 0 failed$/m.test(output), `Exit ${code}: ${output}`);
-    };
-    await t.step({ name: `It ${shows}`, ignore, fn });
-  }
-  const { errors, ...flags } = JSON.parse(results.constants!.output);
-  await t.step("Flags of open are those of the headers", async () => {
-    assertEquals(await openFlags(target.architecture), flags);
-  });
-  const fn = () => checkErrors(errors);
+    const { code, output } = await runSelfTest(target, program, [shim, folder, part]);
+    if (code === SKIPPED) return console.log(`Not done here: ${output.trim()}`);
+    const isGood = code === 0 && /^[1-9]\d* checks, 0 failed$/m.test(output);
+    assert(isGood, `Not shown that it ${shows}. Exit ${code}: ${output}`);
+  }));
+  const { errors, ...flags } = JSON.parse(
+    (await runSelfTest(target, program, ["constants"])).output,
+  );
+  assertEquals(await openFlags(target.architecture), flags);
   // musl has no names of errors.
-  await t.step({ name: "Errors are those of the headers", ignore: target.bare ?? false, fn });
+  if (!target.bare) checkErrors(errors);
 }
 
 /** The flags of open(2) in src/engine/linux.ts. They are fixed when it is loaded, so each architecture needs a process. */
@@ -128,30 +103,15 @@ for (const architecture of architectures) {
   }, { ignore: reason !== undefined });
 }
 
-testOnce("The shim that ships passes its self-test", async (t) => {
-  const directory = await Deno.makeTempDir({ prefix: "dma-shim-" });
-  try {
-    const targets = allTargets();
-    const all = targets.map(async (target, index) =>
-      target.missing.length > 0 ? undefined : await selfTest(target, `${directory}/${index}`)
-    );
-    for (const [index, results] of (await Promise.all(all)).entries()) {
-      const target = targets[index]!;
-      const why = results ? "" : ` (without ${target.missing.join(" and ")})`;
-      await t.step({
-        name: `${target.name}${why}`,
-        ignore: results === undefined,
-        fn: (t) => checkTarget(t, target, results!),
-      });
-    }
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-});
+for (const target of allTargets()) {
+  const { name, missing } = target;
+  const why = missing.length > 0 ? ` (without ${missing.join(" and ")})` : "";
+  testInOneDirectory(`The shim that ships passes its self-test: ${name}${why}`, (dir) => {
+    return selfTest(target, dir.path);
+  }, { bothEngines: false, ignore: missing.length > 0 });
+}
 
 // ---- the module on the other architecture: a Deno for aarch64, run by user-mode emulation, without io_uring -----------
-
-const copyProgram = fileURLToPath(new URL("architectures/copy.ts", import.meta.url));
 
 /** Set by the setup, if it could fetch one. */
 const emulatedDeno = Deno.env.get("DMA_TEST_EMULATED_DENO");
@@ -160,19 +120,15 @@ const emulator = emulatorFor("aarch64");
 const possible = emulatedDeno !== undefined && emulator.length > 0 && hasProgram(emulator[0]!);
 const how = possible ? "" : " (none to be had, or no emulator)";
 
-testInOneDirectory(`Every operation does its work on a Deno for aarch64${how}`, async (dir) => {
-  const content = pattern(1_000_001);
-  await Deno.writeFile(dir.file("source"), content);
-  const [command = "", ...before] = [...emulator, emulatedDeno!];
-  const flags = ["run", "-A", "--no-check", "--no-config", copyProgram];
-  const args = [...before, ...flags, dir.file("source"), dir.file("target")];
-  const { code, stdout, stderr } = await run(command, args, {
+testInOneDirectory(`The promises are kept on a Deno for aarch64${how}`, async (dir) => {
+  const { wrong, used, info } = await resultOf("allWork", [dir.path], {
+    wrapper: emulator,
+    deno: emulatedDeno!,
     // It has a separate cache of compiled code.
-    env: { DENO_DIR: dir.file("cache"), DMA_ENGINE: "auto", NO_COLOR: "1" },
-    signal: AbortSignal.timeout(120_000),
+    env: { DENO_DIR: dir.file("cache"), DMA_ENGINE: "auto" },
+    seconds: 600,
   });
-  assertEquals(code, 0, stderr);
-  // Emulators drop the part of statx about Direct I/O.
-  assertStringIncludes(stdout, "copied on aarch64 by threads");
-  for (const copied of ["target", "target.atomic"]) await assertFile(dir.file(copied), content);
+  assertEquals([info.engine, used], ["threads", 0]);
+  // Emulators lack pwritev2(2).
+  assertEquals(wrong.filter((each) => !each.includes("Function not implemented")), []);
 }, { bothEngines: false, ignore: !possible });

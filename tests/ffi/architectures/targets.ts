@@ -113,5 +113,5 @@ export function runSelfTest(
 ): Promise<CommandResult> {
   const [command = "", ...rest] = [...emulator, program, ...args];
   if (emulator.length > 0) rest.push("emulated");
-  return run(command, rest, { signal: AbortSignal.timeout(60_000) });
+  return run(command, rest, { signal: AbortSignal.timeout(300_000) });
 }

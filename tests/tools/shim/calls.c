@@ -1,6 +1,6 @@
 // dma_abi, dma_map, dma_unmap and dma_call, as far as the module itself cannot show it: memory that is all there and all given
 // back, what is refused before the kernel sees it, and what a signal cuts short. That each operation does what it is named
-// after, the module's own tests show (tests/file, and on another processor tests/ffi/architectures/copy.ts).
+// after, the module's own tests show (tests/file, and on another processor tests/mounts/promises.ts).
 
 #include "check.h"
 
