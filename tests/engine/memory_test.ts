@@ -148,8 +148,8 @@ const uses: Record<string, (old: string, path: string, link: string) => Promise<
   },
   "A pipe": async (old, path) => {
     const options = { bufferSize: 4096, readAhead: 0 };
-    await using stream = new DmaStreamReader(await DmaFile.open(old), options);
-    await stream.pipeTo(new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 4096 }));
+    await using writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 4096 });
+    await new DmaStreamReader(await DmaFile.open(old), options).pipeTo(writer);
   },
 };
 
