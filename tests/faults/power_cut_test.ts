@@ -6,7 +6,7 @@ import { assertRejects } from "@std/assert";
 import { pause } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
 import { Disk, faultyDiskTest, fileSystems } from "./disks.ts";
-import { type Account, assertKept, Writing } from "./killed.ts";
+import { type Account, assertKept, type Life, Writing } from "./killed.ts";
 import { engines, whileUp } from "./machine.ts";
 import { type Kind, kinds } from "./programs/write_on.ts";
 import type { Daemon } from "./tools.ts";
@@ -23,30 +23,23 @@ async function cutPower(
   disk: Disk,
   daemon: Daemon,
   directory: string,
-  kind: Kind,
-  engine: string,
+  life: Life,
 ): Promise<Cut[]> {
-  const seed = firstSeed + kinds.indexOf(kind);
-  const random = new Random(seed);
-  const writing = await Writing.start({ kind, folder: disk.path, seed, engine }, true);
+  const random = new Random(life.seed);
+  const writing = new Writing(life);
   const all: Cut[] = [];
-  const cut = async () => {
-    const index = all.length;
+  for (let index = 0; index < (life.kind === "end" ? 1 : cuts); index++) {
+    if (index < 2) await writing.reach(index === 0 ? "closed" : "synced");
+    else await pause(20 + random.below(200));
     const promised = writing.promised();
     const image = `${directory}/cut-${index}`;
     const percent = [0, 100, 50, random.below(100)][index % 4]!;
     // btrfs has a superblock of 4,096 bytes, and does not mount if the disk tears it.
     const unit = random.chance(0.5) && disk.type !== "btrfs" ? 512 : 4096;
-    await daemon.command(`snap ${image} ${seed + index} ${percent} ${unit}`);
+    await daemon.command(`snap ${image} ${life.seed + index} ${percent} ${unit}`);
     const description = `Seed ${firstSeed}, cut ${index}, ${percent} percent of ${unit} bytes kept`;
-    all.push({ kind, folder: "", seed, promised, loss: "power cut", image, description });
-  };
-  if (kind === "end") await writing.stopAt("closed", cut);
-  else {
-    for (let index = 0; index < cuts; index++) {
-      if (index < 2) await writing.stopAt(index === 0 ? "closed" : "synced", cut);
-      else await pause(20 + random.below(200)).then(cut);
-    }
+    all.push({ ...life, promised, loss: "power cut", image, description });
+    if (index < 2) writing.goOn();
   }
   await writing.end("SIGKILL");
   await daemon.command("clear");
@@ -62,39 +55,36 @@ async function assertAllKept(disk: Disk, all: readonly Cut[]): Promise<void> {
   }
 }
 
-/** Registers a test. The engines take turns, in the first run of the suite. */
+/** Registers a test on a disk with these faults. The engines take turns, in the first run of the suite. */
 function cutTest(
   name: string,
   kind: Kind,
   type: Disk["type"],
-  fn: (disk: Disk, daemon: Daemon, cutPower: () => Promise<Cut[]>) => Promise<void>,
+  faults: readonly string[],
+  judge: (check: () => Promise<void>) => Promise<unknown>,
 ): void {
   if (engines.length === 0) return;
-  const engine = engines[(fileSystems.indexOf(type) + kinds.indexOf(kind)) % engines.length]!;
-  faultyDiskTest(`${name} [${kind}, ${engine}, ${type}]`, type, (disk, daemon, directory) => {
-    return fn(disk, daemon, () => cutPower(disk, daemon, directory, kind, engine));
+  const turn = fileSystems.indexOf(type) + kinds.indexOf(kind);
+  const engine = engines[turn % engines.length]!;
+  const seed = firstSeed + kinds.indexOf(kind);
+  const full = `${name} [${kind}, ${engine}, ${type}]`;
+  faultyDiskTest(full, type, async (disk, daemon, directory) => {
+    for (const fault of faults) await daemon.fault(fault);
+    const all = await cutPower(disk, daemon, directory, { kind, folder: disk.path, seed, engine });
+    await judge(() => assertAllKept(disk, all));
   });
 }
 
-for (const kind of kinds.filter((kind) => kind !== "exit")) {
+/** Operations take longer, so that more of them are in flight. */
+const slow = ["write delay 1", "flush delay 3"];
+
+for (const kind of kinds) {
   for (const type of fileSystems) {
     const name = "what was promised before a power cut is there";
-    cutTest(name, kind, type, async (disk, daemon, cutPower) => {
-      // Operations take longer, so that more of them are in flight.
-      await daemon.fault("write delay 1");
-      await daemon.fault("flush delay 3");
-      await assertAllKept(disk, await cutPower());
-    });
+    cutTest(name, kind, type, slow, (check) => check());
   }
-
-  cutTest(
-    "on a disk that lies about flushes it is not",
-    kind,
-    "ext4",
-    async (disk, daemon, cutPower) => {
-      await daemon.fault("flush short 0");
-      const all = await cutPower();
-      await assertRejects(() => assertAllKept(disk, all), Error, "percent");
-    },
-  );
+  const name = "on a disk that lies about flushes it is not";
+  cutTest(name, kind, "ext4", ["flush short 0"], (check) => {
+    return assertRejects(check, Error, "percent");
+  });
 }

@@ -1,11 +1,11 @@
 // Writes files one after the other until it is killed, and prints each promise at once. KIND FOLDER SEED [POSITION]
 //
-//   open G LENGTH     file G is begun; its content has seed G
+//   open G LENGTH     file G is begun; its content has seed G. A log is file 0
 //   flushed G N       currentFlushedPos was N
 //   synced G N        a sync() resolved to N
-//   closed G LENGTH   close() resolved
+//   closed G LENGTH   close() or seal() resolved
 //
-// After "synced" and "closed" it waits for a line of its input, unless that has ended. Other writes are in flight then.
+// After a promise it waits for a line of its input, unless that has ended. Other writes are in flight then.
 
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { Random } from "../../simulator/random.ts";
@@ -16,8 +16,6 @@ export const kinds = [
   "new",
   /** The same, without moving the end of file ahead. */
   "exact",
-  /** The same, ended by seal(). */
-  "sealed",
   /** The same, by writeAt() and sync() of DmaFile. */
   "random access",
   /** File after file to one path. */
@@ -28,8 +26,6 @@ export const kinds = [
   "append",
   /** One file, which is closed when the event loop runs empty. */
   "end",
-  /** One file, which Deno.exit() completes, but does not sync. */
-  "exit",
 ] as const;
 
 export type Kind = (typeof kinds)[number];
@@ -39,10 +35,10 @@ export function isLog(kind: Kind): boolean {
   return kind === "log" || kind === "append";
 }
 
-/** The length of a file. Most are small, so that kills also meet opening and closing. */
+/** The length of a file. Most are small, so that kills also meet opening and closing. None is empty: its close would sync nothing. */
 export function generationLength(generation: number, seed: number): number {
   const random = new Random(generation * 1000 + seed + 1);
-  return random.below(random.chance(0.3) ? 12_000_000 : 500_000);
+  return random.between(1, random.chance(0.3) ? 12_000_000 : 500_000);
 }
 
 export function pathOf(kind: Kind, folder: string, generation: number): string {
@@ -58,7 +54,7 @@ const random = new Random(Number(seed));
 
 function say(word: "open" | "flushed" | "synced" | "closed", generation: number, at: number): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${word} ${generation} ${at}\n`));
-  if (word === "synced" || word === "closed") Deno.stdin.readSync(new Uint8Array(1));
+  if (word !== "open") Deno.stdin.readSync(new Uint8Array(1));
 }
 
 async function open(generation: number): Promise<DmaFile> {
@@ -69,14 +65,14 @@ async function open(generation: number): Promise<DmaFile> {
 }
 
 async function write(generation: number, start: number, length: number): Promise<void> {
-  const seed = isLog(kind) ? 0 : generation;
-  const writer = new DmaStreamWriter(await open(generation), {
+  const file = await open(generation);
+  say("open", generation, length);
+  const writer = new DmaStreamWriter(file, {
     bufferSize: random.pick([4096, 16 * 1024, 128 * 1024, 1 << 20]),
     writeBehind: random.between(1, 8),
     ...kind === "append" ? {} : { position: start },
     preallocate: kind !== "exact",
   });
-  say("open", generation, length);
   const syncs: Promise<void>[] = [];
   const sync = (tail: boolean) => {
     syncs.push(writer.sync({ tail }).then((position) => say("synced", generation, position)));
@@ -84,9 +80,10 @@ async function write(generation: number, start: number, length: number): Promise
   let largest = 1000 + random.below(200_000);
   for (let at = start; at < length;) {
     const chunk = Math.min(1 + random.below(largest), length - at);
-    await writer.write(content(at, chunk, seed));
+    await writer.write(content(at, chunk, generation));
+    // The first chunk is always followed by a promise.
+    const dice = at === start ? 0.1 : random.next();
     at += chunk;
-    const dice = random.next();
     if (dice < 0.1) sync(dice < 0.06);
     else if (dice < 0.2) say("flushed", generation, writer.currentFlushedPos);
     else if (dice < 0.22) largest = 1 + random.below(400_000);
@@ -94,28 +91,28 @@ async function write(generation: number, start: number, length: number): Promise
     // Small records that are synced one by one share a block.
     for (const end = Math.min(at + 1500, length); dice < 0.01 && at < end;) {
       const record = Math.min(300, end - at);
-      await writer.write(content(at, record, seed));
+      await writer.write(content(at, record, generation));
       at += record;
       sync(true);
       await Promise.all(syncs);
     }
   }
-  if (kind === "end" || kind === "exit") return;
-  const sealed = kind === "sealed" ? await writer.seal() : await writer.close();
+  if (kind === "end") return;
+  const sealed = random.chance(0.3) ? await writer.seal() : await writer.close();
   await Promise.all(syncs);
   say("closed", generation, length);
   await sealed?.close();
 }
 
-async function writeAt(generation: number, most: number): Promise<void> {
+async function writeAt(generation: number, least: number): Promise<void> {
   const file = await open(generation);
-  // At least one block, because an empty file would be closed without a sync.
-  const length = file.alignUp(most + 1);
+  const length = file.alignUp(least);
   say("open", generation, length);
   for (let at = 0; at < length;) {
     const chunk = Math.min(file.alignUp(1 + random.below(400_000)), length - at);
     await file.writeAt(content(at, chunk, generation), at);
     at += chunk;
+    say("flushed", generation, at);
     if (at < length && !random.chance(0.2)) continue;
     await file.sync();
     say("synced", generation, at);
@@ -126,14 +123,13 @@ async function writeAt(generation: number, most: number): Promise<void> {
 
 /** Writes a file that is long enough for a kill in the middle, and does not close it. */
 async function writeToEnd(): Promise<void> {
-  const length = 1 + random.below(8_000_000);
+  const length = random.between(1, 8_000_000);
   await write(1, 0, length);
   // The module's own listener was added before, so it runs first.
   addEventListener("unload", () => {
     say("closed", 1, length);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   });
-  if (kind === "exit") Deno.exit();
 }
 
 async function writeOn(): Promise<void> {
@@ -143,10 +139,10 @@ async function writeOn(): Promise<void> {
     const length = generationLength(generation, Number(seed));
     written += length;
     if (kind === "random access") await writeAt(generation, length);
-    else await write(generation, start, start + length);
+    else await write(isLog(kind) ? 0 : generation, start, start + length);
     if (isLog(kind)) start += length;
   }
   setInterval(() => {}, 1000);
 }
 
-if (import.meta.main) await (kind === "end" || kind === "exit" ? writeToEnd() : writeOn());
+if (import.meta.main) await (kind === "end" ? writeToEnd() : writeOn());
