@@ -1,4 +1,4 @@
-// File systems that hang for a while, or are slow. While one is frozen (fsfreeze, as for a snapshot) the kernel holds
+// File systems that hang for a while. While one is frozen (fsfreeze, as for a snapshot) the kernel holds
 // every write until the thaw. Deno's own file operations, which share its threads with the module, continue.
 
 import "../support/engine.ts";
@@ -8,8 +8,8 @@ import { within } from "../setup/command.ts";
 import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
 import { assertContent } from "./failed_writer.ts";
-import { FaultFileSystem, serverTest } from "./fault_file_system.ts";
-import { engines, folderTest, whileUp } from "./machine.ts";
+import { serverTest } from "./fault_file_system.ts";
+import { engines } from "./machine.ts";
 import { resultOf, spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
 
@@ -46,24 +46,13 @@ for (const engine of engines) {
   });
 }
 
-/** The time of one read, in milliseconds. */
-const DELAY = 150;
 /** More reads than Deno has threads. */
 const READS = 64;
 
-folderTest("the threads engine at its busiest leaves threads to Deno's own file operations", [
-  "root",
-  "gcc",
-  "fuse",
-], async (directory) => {
-  await whileUp(await FaultFileSystem.open(directory), async (files) => {
-    await Deno.writeFile(`${files.backing}/slow`, content(0, READS * 4096));
-    await files.fault(`read delay ${DELAY}`);
-    const busy = await resultOf("busyThreads", [`${files.path}/slow`, directory, String(READS)], {
-      env: { DMA_ENGINE: "threads" },
-    });
-    assertEquals([busy.wrong, busy.inFlight], [-1, READS]);
-    assert(busy.reads > DELAY * 2, `The reads must take their time: ${busy.reads} ms`);
-    assert(busy.slowest < DELAY * 2, `One of Deno's own operations took ${busy.slowest} ms`);
-  });
+serverTest("the threads engine at its busiest leaves threads to Deno", async (server) => {
+  const file = `${server.path}/file`;
+  await Deno.writeFile(file, content(0, READS * 4096));
+  const args = [file, server.backing, `${server.daemon.child.pid}`] as const;
+  const busy = await resultOf("busyThreads", [...args], { env: { DMA_ENGINE: "threads" } });
+  assertEquals(busy, { inFlight: READS, wrong: [] });
 });

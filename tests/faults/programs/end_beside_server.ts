@@ -4,7 +4,8 @@ import { configure, DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
 
 const [path = "", otherPath = ""] = Deno.args;
-configure({ exitTimeout: 500 });
+// Long enough for the other file on a busy machine.
+configure({ exitTimeout: 2000 });
 // More writes than concurrent calls.
 const options = { bufferSize: 4096, writeBehind: 32 };
 const writer = new DmaStreamWriter(await DmaFile.create(path), options);

@@ -9,7 +9,8 @@ import {
   engineInfo,
   ioStats,
 } from "../../../mod.ts";
-import { descriptorsIn } from "../../support/descriptors.ts";
+import { within } from "../../setup/command.ts";
+import { descriptorsIn, eventually } from "../../support/descriptors.ts";
 import { allOf } from "../../support/patterned.ts";
 import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong } from "../content.ts";
@@ -175,33 +176,29 @@ async function noMoreThreads(folder: string) {
   return { engine: engineInfo().engine, open: descriptorsIn(folder), inFlight };
 }
 
-/** Runs many reads of a slow file, and measures Deno's own operations in `folder` meanwhile. */
-async function busyThreads(slow: string, folder: string, reads: string) {
-  await using file = await DmaFile.open(slow);
-  const began = performance.now();
-  let wrong = -1;
-  const all = Promise.all(Array.from({ length: Number(reads) }, async (_, index) => {
-    const bytes = await file.readAt(index * 4096, 4096);
-    if (bytes.length < 4096 || firstWrong(bytes, 4096, 0, index * 4096) >= 0) wrong = index * 4096;
-  }));
-  // The alignment may have to be read before the reads themselves.
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  const { inFlight } = ioStats();
-  const own = `${folder}/own`;
-  const operations = [
-    () => Deno.writeFile(own, new Uint8Array(10_000)),
-    () => Deno.readFile(own),
-    () => Deno.stat(own),
-    () => Deno.remove(own),
-  ];
-  let slowest = 0;
-  for (const operation of [...operations, ...operations, ...operations]) {
-    const from = performance.now();
-    await operation();
-    slowest = Math.max(slowest, performance.now() - from);
+/**
+ * Reads each block of a file at once while its server stands still, and runs Deno's own operations in `folder`. Resolves to
+ * the reads that were in flight afterwards, and to those with wrong bytes.
+ */
+async function busyThreads(path: string, folder: string, server: string) {
+  await using file = await DmaFile.open(path);
+  const places = Array.from({ length: await file.size() / 4096 }, (_, index) => index * 4096);
+  // Afterwards the alignment is known.
+  await file.readAt(0, 1);
+  Deno.kill(Number(server), "SIGSTOP");
+  let inFlight = 0;
+  const reads = Promise.all(places.map((place) => file.readAt(place, 4096)));
+  try {
+    await eventually(() => ioStats().inFlight === places.length);
+    await within(20, "Deno", Deno.writeFile(`${folder}/own`, content(0, 10_000)));
+    await within(20, "Deno", Deno.remove(`${folder}/own`));
+    inFlight = ioStats().inFlight;
+  } finally {
+    Deno.kill(Number(server), "SIGCONT");
   }
-  await all;
-  return { inFlight, wrong, slowest, reads: performance.now() - began };
+  const results = await reads;
+  const wrong = places.filter((place, at) => firstWrong(results[at]!, 4096, 0, place) >= 0);
+  return { inFlight, wrong };
 }
 
 /**
