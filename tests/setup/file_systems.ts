@@ -11,7 +11,8 @@ const imageSize = 2048 * MiB;
 
 /** The file systems. `least` is the smallest image for mkfs and a few tests. */
 export const kinds = {
-  ext4: { least: 64 * MiB, mkfs: "mkfs.ext4 -q -F -m 0" },
+  // A mount that initializes inode tables later would flush the disk at a random moment.
+  ext4: { least: 64 * MiB, mkfs: "mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0" },
   // mkfs.xfs makes no smaller one than 300 MiB.
   xfs: { least: 320 * MiB, mkfs: "mkfs.xfs -q -f" },
   btrfs: { least: 128 * MiB, mkfs: "mkfs.btrfs -q -f" },

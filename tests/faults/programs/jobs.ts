@@ -10,7 +10,7 @@ import {
   ioStats,
 } from "../../../mod.ts";
 import { within } from "../../setup/command.ts";
-import { descriptorsIn, eventually } from "../../support/descriptors.ts";
+import { descriptorsIn, eventually, openTargets } from "../../support/descriptors.ts";
 import { allOf } from "../../support/patterned.ts";
 import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong } from "../content.ts";
@@ -122,18 +122,20 @@ async function fullRing(path: string) {
   return { engine: engineInfo().engine, wrong, inFlight: ioStats().inFlight };
 }
 
-/** Sets a limit of this process. */
-function limit(option: string): void {
-  const args = ["--pid", String(Deno.pid), option];
-  if (!new Deno.Command("prlimit", { args }).outputSync().success) throw new Error("No limit");
+const RLIMIT_NPROC = 6;
+const RLIMIT_NOFILE = 7;
+
+/** Limits a resource of this process. Another process could not: to wait for it, Deno may need a thread. */
+function limit(resource: number, most: number): void {
+  const { symbols } = Deno.dlopen("libc.so.6", {
+    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  });
+  assertEquals(symbols.setrlimit(resource, BigUint64Array.of(BigInt(most), BigInt(most))), 0);
 }
 
 /** Opens files until there are no free descriptors, twice. `spare` descriptors may be opened in addition. */
 async function descriptors(folder: string, spare: string) {
-  // Deno needs some descriptors for signals, and panics without them.
-  Deno.addSignalListener("SIGUSR2", () => {});
-  const most = [...Deno.readDirSync("/proc/self/fd")].length + Number(spare);
-  limit(`--nofile=${most}:${most}`);
+  limit(RLIMIT_NOFILE, openTargets().length + 1 + Number(spare));
   const openAll = async () => {
     await using files = new AsyncDisposableStack();
     for (let opened = 0; opened < 200; opened++) {
@@ -166,7 +168,7 @@ async function noMoreThreads(folder: string) {
     if (wrong >= 0) throw new Error(`Byte ${wrong} of ${index} is wrong`);
   };
   await write(0);
-  limit("--nproc=1:1");
+  limit(RLIMIT_NPROC, 1);
   const twenty = Array.from({ length: 20 }, (_, index) => index);
   for (let round = 0; round < 3; round++) {
     await Promise.all(twenty.map(write));
