@@ -7,6 +7,7 @@ import { within } from "../setup/command.ts";
 import { assertNoFile } from "../support/bytes.ts";
 import { content, firstWrong } from "./content.ts";
 import { type Disk, faultyDiskTest } from "./disks.ts";
+import type { FaultFileSystem } from "./fault_file_system.ts";
 import {
   assertFails,
   assertFailsForGood,
@@ -16,7 +17,6 @@ import {
   MiB,
   writeContent,
 } from "./failed_writer.ts";
-import type { Daemon } from "./tools.ts";
 
 const EIO = 5;
 const options = { bufferSize: MiB };
@@ -24,24 +24,24 @@ const options = { bufferSize: MiB };
 /** Registers a test once a file system. btrfs repairs bad blocks by checksums and copies of its own. */
 function brokenDiskTest(
   name: string,
-  fn: (disk: Disk, daemon: Daemon, path: string) => Promise<void>,
+  fn: (disk: Disk, memory: FaultFileSystem, path: string) => Promise<void>,
 ) {
   for (const type of ["ext4", "xfs"] as const) {
-    faultyDiskTest(`${name} [${type}]`, type, async (disk, daemon) => {
-      await fn(disk, daemon, disk.file("file"));
-      assert(await daemon.fired() > 0, "The fault must have occurred");
+    faultyDiskTest(`${name} [${type}]`, type, async (disk, memory) => {
+      await fn(disk, memory, disk.file("file"));
+      assert(Number(await memory.command("fired")) > 0, "The fault must have occurred");
       await assertIdle();
     });
   }
 }
 
-brokenDiskTest("a block that cannot be read fails its reads alone", async (disk, daemon, path) => {
+brokenDiskTest("a block that cannot be read fails its reads alone", async (disk, memory, path) => {
   const length = 12 * MiB;
   // With its full length, so that the places of its blocks are known.
   await finish(new DmaStreamWriter(await DmaFile.create(path), { sizeHint: length }), length);
   const bad = 5 * MiB + 8192;
   const [from, to] = await disk.extent(path, bad, 4096);
-  await daemon.fault(`read err ${EIO} 0 ${from} ${to}`);
+  await memory.fault(`read err ${EIO} 0 ${from} ${to}`);
   const expected = { code: "EIO", op: "read", path };
   const bufferSize = 256 * 1024;
   const reader = new DmaStreamReader(await DmaFile.open(path), { bufferSize });
@@ -65,7 +65,7 @@ brokenDiskTest("a block that cannot be read fails its reads alone", async (disk,
   assertEquals(results, [bad - 4096]);
 });
 
-brokenDiskTest("a disk fails a flush, and then every write", async (disk, daemon, path) => {
+brokenDiskTest("a disk fails a flush, and then every write", async (disk, memory, path) => {
   const writer = new DmaStreamWriter(await DmaFile.create(path), options);
   const other = new DmaStreamWriter(await DmaFile.create(disk.file("other")), options);
   const atomic = (await DmaFile.create(disk.file("atomic"), { atomic: true })).writable;
@@ -74,11 +74,12 @@ brokenDiskTest("a disk fails a flush, and then every write", async (disk, daemon
   const synced = await other.sync({ tail: true });
   await writeContent(writer, 2 * MiB);
   await writer.sync();
+  // One flush: the kernel's next one would succeed. It is armed directly after a sync, because a journal flushes by itself
+  // some seconds after a change.
+  await memory.fault(`fsync err ${EIO} 1`);
   await writeContent(writer, 4 * MiB);
   await writer.flushAligned();
   const { syncs } = ioStats();
-  // One flush: the kernel's next one would succeed.
-  await daemon.fault(`flush err ${EIO} 1`);
   const waiting = [writer.sync(), writer.sync(), writer.sync({ tail: true })];
   waiting.forEach((call) => call.catch(() => {}));
   const error = await assertFails(() => waiting[0]!, { code: "EIO", op: "sync", path });
@@ -86,7 +87,7 @@ brokenDiskTest("a disk fails a flush, and then every write", async (disk, daemon
   await assertSticky(writer, error);
   assertEquals(ioStats().syncs, syncs + 1, "A failed sync is not tried again");
 
-  await daemon.fault(`write err ${EIO}`);
+  await memory.fault(`write err ${EIO}`);
   // A file system that has shut down answers with EIO or EROFS, but it answers.
   await assertFailsForGood(other, () => finish(other, 40 * MiB), {
     code: ["EIO", "EROFS"],
@@ -98,7 +99,7 @@ brokenDiskTest("a disk fails a flush, and then every write", async (disk, daemon
   const creating = DmaFile.create(disk.file("new"));
   await within(30, "create", creating.then((file) => file.close(), () => {}));
   // What was synced before is there.
-  await daemon.command("clear");
+  await memory.command("clear");
   await disk.unmount();
   await disk.mount();
   assertEquals(firstWrong(await Deno.readFile(disk.file("other")), synced), -1);

@@ -1,12 +1,12 @@
-// Small file systems that a test may break: on loop devices, over a file or over the disk of tests/tools/vdisk.c.
+// Small file systems that a test may break: on loop devices, over a file or over a disk of tests/tools/faultfs.c.
 
 import { statfsSync } from "node:fs";
 import { runOrThrow } from "../setup/command.ts";
 import { type FileSystem, kinds, mountImage } from "../setup/file_systems.ts";
 import { unmount } from "../setup/mounts.ts";
 import { assertIdle } from "./failed_writer.ts";
+import { FaultFileSystem } from "./fault_file_system.ts";
 import { folderTest, whileUp } from "./machine.ts";
-import { Daemon } from "./tools.ts";
 
 /** The file systems with a journal or copies on write, in which a crash means something. */
 export const fileSystems = Object.keys(kinds) as FileSystem[];
@@ -78,6 +78,11 @@ export class Disk implements AsyncDisposable {
   }
 }
 
+async function makeSparse(path: string, length: number): Promise<void> {
+  await Deno.writeFile(path, new Uint8Array());
+  await Deno.truncate(path, length);
+}
+
 /**
  * Registers a test once for each type, on the smallest fresh file system over a sparse file. Afterwards nothing of this module
  * may be in use.
@@ -91,8 +96,7 @@ export function diskTest(
     const all = ["root", "loop", `mkfs.${type}`, ...needs];
     folderTest(`${name} [${type}]`, all, async (directory) => {
       const image = `${directory}/image`;
-      await Deno.writeFile(image, new Uint8Array());
-      await Deno.truncate(image, kinds[type].least);
+      await makeSparse(image, kinds[type].least);
       const mount = await Disk.open(type, image, `${directory}/${type}`, { isNew: true });
       await whileUp(mount, async (disk) => {
         await fn(disk);
@@ -102,25 +106,26 @@ export function diskTest(
   }
 }
 
-/** Megabytes of a disk in memory, of which only written ones take space. */
-const MEGABYTES = 320;
+/** The bytes of a disk in memory, of which only written ones take space. */
+const DISK_BYTES = 320 << 20;
 
 /** Registers a test on a disk that fails and loses its cache by command, with the directory beside it. */
 export function faultyDiskTest(
   name: string,
   type: FileSystem,
-  fn: (disk: Disk, daemon: Daemon, directory: string) => Promise<void>,
+  fn: (disk: Disk, memory: FaultFileSystem, directory: string) => Promise<void>,
 ): void {
   folderTest(name, ["root", "gcc", "loop", "fuse", `mkfs.${type}`], async (directory) => {
-    const memory = `${directory}/memory`;
-    await Deno.mkdir(memory);
-    await whileUp(await Daemon.start("vdisk", [memory, `${MEGABYTES}`]), async (daemon) => {
+    await Deno.mkdir(`${directory}/backing`);
+    await makeSparse(`${directory}/backing/disk`, DISK_BYTES);
+    const server = await FaultFileSystem.open(directory, ["cached", "disk"]);
+    await whileUp(server, async (memory) => {
       const options = { isNew: true, direct: true };
-      const mount = await Disk.open(type, `${memory}/disk`, `${directory}/mount`, options);
+      const mount = await Disk.open(type, `${memory.path}/disk`, `${directory}/mount`, options);
       await whileUp(mount, async (disk) => {
         // Without faults, so that it can be unmounted.
-        const working = { [Symbol.asyncDispose]: async () => void await daemon.command("clear") };
-        await whileUp(working, () => fn(disk, daemon, directory));
+        const working = { [Symbol.asyncDispose]: async () => void await memory.command("clear") };
+        await whileUp(working, () => fn(disk, memory, directory));
       });
     });
   });

@@ -1,34 +1,65 @@
 // A file system in which the operation that a test chooses fails, is shortened, or is delayed.
 
+import { searchPath } from "../setup/command.ts";
 import { folderTest, whileUp } from "./machine.ts";
-import { Daemon } from "./tools.ts";
+import { lines, tool } from "./tools.ts";
 
-/** A directory, mounted as a separate file system. */
+/** A directory, mounted as a separate file system by tests/tools/faultfs.c. */
 export class FaultFileSystem implements AsyncDisposable {
+  readonly #commands: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #answers: AsyncIterableIterator<string>;
+
   private constructor(
-    readonly daemon: Daemon,
+    readonly child: Deno.ChildProcess,
     /** The mount point. */
     readonly path: string,
     /** The same files without faults. */
     readonly backing: string,
-  ) {}
+  ) {
+    this.#commands = child.stdin.getWriter();
+    this.#answers = lines(child.stdout);
+  }
 
-  /** Mounts one below `directory`, with flags of tests/tools/faultfs.c. */
+  /** Mounts one below `directory`. Its files are in the folder `backing`, which may be there. */
   static async open(directory: string, flags: readonly string[] = []): Promise<FaultFileSystem> {
     const [path, backing] = [`${directory}/faulty`, `${directory}/backing`];
-    await Deno.mkdir(path);
-    await Deno.mkdir(backing);
-    const daemon = await Daemon.start("faultfs", [path, backing, ...flags]);
-    return new FaultFileSystem(daemon, path, backing);
+    for (const each of [path, backing]) await Deno.mkdir(each, { recursive: true });
+    const child = new Deno.Command(await tool("faultfs"), {
+      args: [path, backing, ...flags],
+      env: { PATH: searchPath },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const server = new FaultFileSystem(child, path, backing);
+    await server.#answer();
+    return server;
   }
 
-  /** Adds a fault, as {@linkcode Daemon.fault}. */
-  fault(rule: string): Promise<void> {
-    return this.daemon.fault(rule);
+  async #answer(): Promise<string> {
+    const { done, value } = await this.#answers.next();
+    if (done) throw new Error("The server ended instead of answering");
+    return value;
   }
 
+  /** Sends a command and resolves to the answer: answers come in the order of commands. Throws if it is an error. */
+  async command(line: string): Promise<string> {
+    await this.#commands.write(new TextEncoder().encode(`${line}\n`));
+    const text = await this.#answer();
+    if (text.startsWith("error")) throw new Error(`${line}: ${text}`);
+    return text;
+  }
+
+  /** Adds a fault: what follows "fault" in the commands. */
+  async fault(rule: string): Promise<void> {
+    await this.command(`fault ${rule}`);
+  }
+
+  /** The end of its input is the end of the server. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.daemon[Symbol.asyncDispose]();
+    await this.#commands.close().catch(() => {});
+    await this.#answers.return?.();
+    await this.child.status;
     await Deno.remove(this.path);
   }
 }

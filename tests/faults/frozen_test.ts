@@ -28,12 +28,12 @@ for (const engine of engines) {
     const input = child.stdin.getWriter();
     const output = lines(child.stdout);
     assertEquals((await output.next()).value, "ready");
-    server.daemon.child.kill("SIGSTOP");
+    server.child.kill("SIGSTOP");
     try {
       await input.write(new Uint8Array(1));
       assertEquals((await within(30, "The end", output.next())).value, "over");
     } finally {
-      server.daemon.child.kill("SIGCONT");
+      server.child.kill("SIGCONT");
     }
     await output.return?.();
     await input.close();
@@ -52,7 +52,7 @@ const READS = 64;
 serverTest("the threads engine at its busiest leaves threads to Deno", async (server) => {
   const file = `${server.path}/file`;
   await Deno.writeFile(file, content(0, READS * 4096));
-  const args = [file, server.backing, `${server.daemon.child.pid}`] as const;
+  const args = [file, server.backing, `${server.child.pid}`] as const;
   const busy = await resultOf("busyThreads", [...args], { env: { DMA_ENGINE: "threads" } });
   assertEquals(busy, { inFlight: READS, wrong: [] });
 });

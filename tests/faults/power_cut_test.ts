@@ -6,10 +6,10 @@ import { assertRejects } from "@std/assert";
 import { pause } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
 import { Disk, faultyDiskTest, fileSystems } from "./disks.ts";
+import type { FaultFileSystem } from "./fault_file_system.ts";
 import { type Account, assertKept, type Life, Writing } from "./killed.ts";
 import { engines, whileUp } from "./machine.ts";
 import { type Kind, kinds } from "./programs/write_on.ts";
-import type { Daemon } from "./tools.ts";
 
 const cuts = Number(Deno.env.get("DMA_CUTS") ?? 5);
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
@@ -21,7 +21,7 @@ interface Cut extends Account {
 /** Lets a process write, and cuts the power meanwhile. The disk is unmounted afterwards. */
 async function cutPower(
   disk: Disk,
-  daemon: Daemon,
+  memory: FaultFileSystem,
   directory: string,
   life: Life,
 ): Promise<Cut[]> {
@@ -36,13 +36,13 @@ async function cutPower(
     const percent = [0, 100, 50, random.below(100)][index % 4]!;
     // btrfs has a superblock of 4,096 bytes, and does not mount if the disk tears it.
     const unit = random.chance(0.5) && disk.type !== "btrfs" ? 512 : 4096;
-    await daemon.command(`snap ${image} ${life.seed + index} ${percent} ${unit}`);
+    await memory.command(`snap ${image} ${life.seed + index} ${percent} ${unit}`);
     const description = `Seed ${firstSeed}, cut ${index}, ${percent} percent of ${unit} bytes kept`;
     all.push({ ...life, promised, loss: "power cut", image, description });
     if (index < 2) writing.goOn();
   }
   await writing.end("SIGKILL");
-  await daemon.command("clear");
+  await memory.command("clear");
   await disk.unmount();
   return all;
 }
@@ -68,15 +68,15 @@ function cutTest(
   const engine = engines[turn % engines.length]!;
   const seed = firstSeed + kinds.indexOf(kind);
   const full = `${name} [${kind}, ${engine}, ${type}]`;
-  faultyDiskTest(full, type, async (disk, daemon, directory) => {
-    for (const fault of faults) await daemon.fault(fault);
-    const all = await cutPower(disk, daemon, directory, { kind, folder: disk.path, seed, engine });
+  faultyDiskTest(full, type, async (disk, memory, directory) => {
+    for (const fault of faults) await memory.fault(fault);
+    const all = await cutPower(disk, memory, directory, { kind, folder: disk.path, seed, engine });
     await judge(() => assertAllKept(disk, all));
   });
 }
 
 /** Operations take longer, so that more of them are in flight. */
-const slow = ["write delay 1", "flush delay 3"];
+const slow = ["write delay 1", "fsync delay 3"];
 
 for (const kind of kinds) {
   for (const type of fileSystems) {
@@ -84,7 +84,7 @@ for (const kind of kinds) {
     cutTest(name, kind, type, slow, (check) => check());
   }
   const name = "on a disk that lies about flushes it is not";
-  cutTest(name, kind, "ext4", ["flush short 0"], (check) => {
+  cutTest(name, kind, "ext4", ["fsync short 0"], (check) => {
     return assertRejects(check, Error, "percent");
   });
 }

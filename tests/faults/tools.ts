@@ -1,7 +1,7 @@
-// Compiles the C programs of tests/tools and talks to those that run beside a test.
+// Compiles the C programs of tests/tools, and reads the output of processes.
 
 import { fileURLToPath } from "node:url";
-import { run, searchPath } from "../setup/command.ts";
+import { run } from "../setup/command.ts";
 import { workDirectory } from "./machine.ts";
 
 const sources = fileURLToPath(new URL("../tools/", import.meta.url));
@@ -39,62 +39,7 @@ async function compile(name: string, more: readonly string[]): Promise<string> {
   return path;
 }
 
-/** A program that runs beside the test: each line of input is a command, each line of output an answer. */
-export class Daemon implements AsyncDisposable {
-  readonly #commands: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #answers: AsyncIterableIterator<string>;
-
-  private constructor(readonly child: Deno.ChildProcess) {
-    this.#commands = child.stdin.getWriter();
-    this.#answers = lines(child.stdout);
-  }
-
-  /** Starts `tool`, and resolves when it reports that it is ready. */
-  static async start(name: string, args: string[]): Promise<Daemon> {
-    const child = new Deno.Command(await tool(name), {
-      args,
-      env: { PATH: searchPath },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    const daemon = new Daemon(child);
-    await daemon.#answer();
-    return daemon;
-  }
-
-  async #answer(): Promise<string> {
-    const { done, value } = await this.#answers.next();
-    if (done) throw new Error("The program ended instead of answering");
-    return value;
-  }
-
-  /** Sends a command and resolves to the answer: answers come in the order of commands. Throws if it is an error. */
-  async command(line: string): Promise<string> {
-    await this.#commands.write(new TextEncoder().encode(`${line}\n`));
-    const text = await this.#answer();
-    if (text.startsWith("error")) throw new Error(`${line}: ${text}`);
-    return text;
-  }
-
-  /** Adds a fault: what follows "fault" in the commands of tests/tools/fuse_wire.h. */
-  async fault(rule: string): Promise<void> {
-    await this.command(`fault ${rule}`);
-  }
-
-  /** The number of faults so far. */
-  async fired(): Promise<number> {
-    return Number(await this.command("fired"));
-  }
-
-  /** The end of its input is the end of the program. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#commands.close().catch(() => {});
-    await this.#answers.return?.();
-    await this.child.status;
-  }
-}
-
+/** The lines of an output. */
 export async function* lines(
   output: ReadableStream<Uint8Array>,
 ): AsyncIterableIterator<string> {
