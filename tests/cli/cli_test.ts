@@ -11,8 +11,8 @@ const LENGTH = 3_145_729;
 
 /** Options of `write`, and the end of the line that it prints. */
 const ways: [options: string[], says: RegExp][] = [
-  [[], /; synced\n$/],
-  [["--atomic"], /; synced\n$/],
+  [["--verify"], /; synced; verified in \d.*\/s\n$/],
+  [["--verify", "--atomic"], /; synced; verified in \d.*\/s\n$/],
   [["--no-sync", "--direct", "off"], /; page cache, (io_uring|threads); 4 x 1 MiB; not synced\n$/],
   [["--buffer-size", "64K", "--write-behind", "3"], /; 3 x 64 KiB; synced\n$/],
   [["--quiet"], /^$/],
@@ -51,8 +51,9 @@ testDma("dma write --size reserves the space at once, and gives back the rest", 
 testDma("dma write --append continues at any length, and creates a file", async (dir) => {
   const whole = pattern(150_000);
   await succeeds(["write", "--append", `${dir}/out`], whole.slice(0, 70_001));
-  const { stderr } = await succeeds(["write", "--append", `${dir}/out`], whole.slice(70_001));
-  assertStringIncludes(stderr, "appended 79999 bytes");
+  const append = ["write", "--append", "--verify", `${dir}/out`];
+  const { stderr } = await succeeds(append, whole.slice(70_001));
+  assertMatch(stderr, /^dma: appended 79999 bytes .*; verified in /);
   await assertFile(`${dir}/out`, whole);
 }, { bothEngines: true });
 

@@ -19,9 +19,9 @@ export interface Surroundings {
 
 /** A run of the command line whose standard input the test feeds. */
 export class Running implements AsyncDisposable {
-  readonly ended: Promise<Ended>;
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  #ended: Promise<Ended> | undefined;
 
   constructor(args: readonly string[], surroundings: Surroundings = {}) {
     const { env = {}, flags = ["-A"], cwd = "." } = surroundings;
@@ -33,16 +33,20 @@ export class Running implements AsyncDisposable {
       stderr: "piped",
       env: { NO_COLOR: "1", ...env },
     }).spawn();
-    this.ended = endOf(this.#child);
     this.#stdin = this.#child.stdin.getWriter();
   }
 
   /** Starts `dma write` with these options, and waits until it has opened a file in the directory of `path`. */
-  static async writing(path: string, options: string[] = [], engine = ""): Promise<Running> {
-    const running = new Running(["write", ...options, path], { env: { DMA_ENGINE: engine } });
+  static async writing(path: string, options: string[] = []): Promise<Running> {
+    const running = new Running(["write", ...options, path]);
     const directory = path.slice(0, path.lastIndexOf("/"));
     await eventually(() => running.filesIn(directory).length > 0, "The file was not opened");
     return running;
+  }
+
+  /** Its end. Nobody reads its output before this is asked for. */
+  get ended(): Promise<Ended> {
+    return this.#ended ??= endOf(this.#child);
   }
 
   /** Paths in /proc of its descriptors that lead into a directory, also to files that have no name yet. */
@@ -57,52 +61,51 @@ export class Running implements AsyncDisposable {
     });
   }
 
-  /** Bytes that it has read ("rchar") or written ("wchar") so far, pipes included. */
-  async moved(counter: "rchar" | "wchar"): Promise<number> {
-    const io = await Deno.readTextFile(`/proc/${this.#child.pid}/io`);
-    return Number(new RegExp(`^${counter}: (\\d+)`, "m").exec(io)?.[1]);
-  }
-
-  /** Resolves when the process has read the bytes from the pipe and accepted them. */
+  /** Gives it input. Resolves when it has accepted the bytes, and waits for more. */
   async send(input: string | Uint8Array<ArrayBuffer>): Promise<void> {
-    const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
-    const before = await this.moved("rchar");
-    await this.#stdin.write(bytes);
-    const isRead = async () => await this.moved("rchar") >= before + bytes.length;
-    await eventually(isRead, "The input was not read");
-    await pause(100);
+    await this.#stdin.write(typeof input === "string" ? new TextEncoder().encode(input) : input);
+    await this.waits();
   }
 
-  /** Whether one of its threads waits for the other end of a FIFO. */
-  async waitsForFifo(): Promise<boolean> {
+  /** Resolves when all its threads sleep, and none has run for a moment. So it has done all that it can. */
+  async waits(): Promise<void> {
     const tasks = `/proc/${this.#child.pid}/task`;
-    const places = [...Deno.readDirSync(tasks)].map(({ name }) =>
-      Deno.readTextFile(`${tasks}/${name}/wchan`).catch(() => "")
-    );
-    return (await Promise.all(places)).includes("wait_for_partner");
+    const states = async () => {
+      const reads = [...Deno.readDirSync(tasks)].map(({ name }) =>
+        Deno.readTextFile(`${tasks}/${name}/status`).catch(() => "")
+      );
+      const counts = /^(State|\w+_ctxt_switches):.*/gm;
+      return (await Promise.all(reads)).map((status) => status.match(counts)).join();
+    };
+    await eventually(async () => {
+      const before = await states();
+      await pause(30);
+      return await states() === before && !/State:\s[^S]/.test(before);
+    }, "It does not wait");
   }
 
   /** Ends standard input after these bytes. */
   async finish(input = new Uint8Array()): Promise<Ended> {
+    const { ended } = this;
     // A command that ends early closes its end of the pipe.
     await this.#stdin.write(input).then(() => this.#stdin.close()).catch(() => {});
-    return await this.ended;
+    return await ended;
   }
 
-  async stop(...signals: Deno.Signal[]): Promise<Ended> {
-    for (const signal of signals) this.#child.kill(signal);
-    return await this.ended;
-  }
-
-  /** Ends it, however it is. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Sends it a signal, unless it has ended. */
+  async stop(signal: Deno.Signal): Promise<Ended> {
     try {
-      this.#child.kill("SIGKILL");
+      this.#child.kill(signal);
     } catch {
       // It has ended.
     }
+    return await this.ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const stopped = this.stop("SIGKILL");
     await this.#stdin.abort().catch(() => {});
-    await this.ended;
+    await stopped;
   }
 }
 

@@ -1,23 +1,12 @@
 // `--verify` reads the written bytes from the disk itself, and fails if they differ from the input.
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
 import { Running, shell, succeeds, testDma } from "./process.ts";
 
 const LENGTH = 8_388_608 + 777;
-
-testDma("dma --verify confirms what is right, however it is written", async (dir) => {
-  const target = `${dir}/out`;
-  const ways = [[], ["--atomic"], ["--buffer-size", "64K"], ["--append"]];
-  for (const [first, options] of ways.entries()) {
-    const input = pattern(LENGTH, first);
-    const { stderr } = await succeeds(["write", "--verify", ...options, target], input);
-    assertMatch(stderr, /; synced; verified in \d.*\/s\n$/);
-  }
-  assertEquals((await Deno.stat(target)).size, 2 * LENGTH);
-});
 
 testDirectAndCached("dma --verify reads from the disk, and not the page cache", async (dir) => {
   // Written past the page cache, so that reading the source is counted in any case.
@@ -29,7 +18,9 @@ testDirectAndCached("dma --verify reads from the disk, and not the page cache", 
     assert(success, stderr);
     return Number(/(\d+)\n$/.exec(stdout)?.[1]);
   };
-  assert(await bytesRead("") < 2 * LENGTH, "The control: without it the target is not read");
+  // The control. On a machine that is short of memory the first run reads Deno itself from the disk.
+  const targetIsNotRead = async () => await bytesRead("") < 2 * LENGTH;
+  await eventually(targetIsNotRead, "Without it the target is not read");
   for (const direct of ["prefer", "off"]) {
     const read = await bytesRead(`--verify --direct ${direct}`);
     assert(read >= 2 * LENGTH - 8192, `${direct}: ${read}`);

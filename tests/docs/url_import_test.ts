@@ -1,16 +1,15 @@
 // Imports by URL from an empty folder, as by a user without a checkout: only published files may be needed.
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { exists } from "../setup/command.ts";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertFile, filled, namesIn } from "../support/bytes.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { StaticServer } from "../support/static_server.ts";
-import { FreshUser, testersCache, testersEnvironment } from "./fresh_user.ts";
+import { FreshUser, testersEnvironment, type UserRan } from "./fresh_user.ts";
 
 interface Scene {
   readonly user: FreshUser;
   /** The flags of the README, and the one for the host that serves the module. */
-  readonly flags: readonly string[];
+  readonly flags: string[];
   readonly server: StaticServer;
   readonly dir: TestDirectory;
 }
@@ -27,7 +26,7 @@ const writer = (url: string) => `
 `;
 
 /** Registers a test of a user whose folder has the {@linkcode writer} as main.ts. */
-function testByUrl(name: string, fn: (scene: Scene) => Promise<void>, ignore = false): void {
+function testByUrl(name: string, fn: (scene: Scene) => Promise<void>): void {
   testInOneDirectory(name, async (dir) => {
     await using server = new StaticServer();
     const user = await FreshUser.in(dir.path);
@@ -35,54 +34,55 @@ function testByUrl(name: string, fn: (scene: Scene) => Promise<void>, ignore = f
     const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags];
     await fn({ user, flags, server, dir });
     assertEquals(server.missing, [], "Something is imported that is not published");
-  }, { bothEngines: false, ignore });
+  }, { bothEngines: false });
 }
 
 async function assertWritten(user: FreshUser, name: string): Promise<void> {
   await assertFile(`${user.data}/${name}`, filled(BYTES, 7));
 }
 
-function assertEngine({ code, output, error }: Awaited<ReturnType<FreshUser["deno"]>>): void {
+/** Throws unless a run of the {@linkcode writer} has written the file. */
+async function assertWrote(user: FreshUser, { code, output, error }: UserRan): Promise<void> {
   assertEquals(code, 0, error);
-  assert(/^(io_uring|threads)$/.test(output), output);
+  assertMatch(output, /^(io_uring|threads)$/);
+  await assertWritten(user, "file");
+}
+
+/** Runs the {@linkcode writer} with these flags and variables. */
+function write(user: FreshUser, flags: string[], env?: Record<string, string>): Promise<UserRan> {
+  return user.deno(["run", ...flags, "main.ts", `${user.data}/file`], { env });
 }
 
 testByUrl("Imported by URL, it needs exactly the flags of the README", async ({ user, flags }) => {
   for (const flag of user.flags) {
-    const fewer = flags.filter((each) => each !== flag);
-    const { code, error } = await user.deno(["run", ...fewer, "main.ts", `${user.data}/file`]);
+    const { code, error } = await write(user, flags.filter((each) => each !== flag));
     assertEquals(code, 1);
     const [access] = /(?<=--allow-)[a-z]+/.exec(flag)!;
     assertStringIncludes(error, `NotCapable: Requires ${access} access`);
     assertEquals(await namesIn(user.data), []);
   }
-  assertEngine(await user.deno(["run", ...flags, "main.ts", `${user.data}/file`]));
-  await assertWritten(user, "file");
+  await assertWrote(user, await write(user, flags));
   assertEquals(await namesIn(user.folder), ["main.ts"]);
   assertEquals(await namesIn(user.data), ["file"]);
 });
 
-testByUrl("No other permission, program or cache folder is needed", async (scene) => {
-  const { user, dir } = scene;
-  const home = dir.file("home");
-  await Deno.mkdir(home);
-  const denied = ["--deny-net", "--deny-env", "--deny-run", "--deny-sys"];
-  const environments: Record<string, string>[] = [
-    {},
-    { HOME: home },
-    { HOME: home, XDG_CACHE_HOME: `${home}/cache` },
-    // No file can be created there, not even by root.
-    { HOME: "/proc/home", XDG_CACHE_HOME: "/proc/cache" },
-  ];
-  for (const env of environments) {
-    for (const flags of [[...scene.flags, ...denied], ["-A"]]) {
-      const args = ["run", ...flags, "main.ts", `${user.data}/file`];
-      assertEngine(await user.deno(args, { env: { PATH: "", ...env } }));
-      await assertWritten(user, "file");
+testByUrl(
+  "No other permission, program or cache folder is needed",
+  async ({ user, flags, dir }) => {
+    const home = dir.file("home");
+    await Deno.mkdir(home);
+    const denied = ["--deny-net", "--deny-env", "--deny-run", "--deny-sys"];
+    // No file can be created in /proc, not even by root.
+    for (
+      const folders of [{}, { HOME: home }, { HOME: "/proc/home", XDG_CACHE_HOME: "/proc/cache" }]
+    ) {
+      for (const given of [[...flags, ...denied], ["-A"]]) {
+        await assertWrote(user, await write(user, given, { PATH: "", ...folders }));
+      }
     }
-  }
-  assertEquals(await namesIn(home), []);
-});
+    assertEquals(await namesIn(home), []);
+  },
+);
 
 testByUrl("Two versions work side by side in one process", async ({ user, flags, server }) => {
   await user.program(
@@ -126,11 +126,10 @@ testByUrl("Cached once, module and command line work offline", async ({ user, se
   assertEquals(cached.code, 0, cached.error);
   await server[Symbol.asyncDispose]();
 
-  const offline = ["run", "--no-prompt", "--cached-only"];
-  assertEngine(await user.deno([...offline, ...user.flags, "main.ts", `${user.data}/file`]));
-  await assertWritten(user, "file");
+  const offline = ["--no-prompt", "--cached-only"];
+  await assertWrote(user, await write(user, [...offline, ...user.flags]));
   const dma = async (...args: string[]) => {
-    const { code, output, error } = await user.deno([...offline, "-A", cli, ...args]);
+    const { code, output, error } = await user.deno(["run", ...offline, "-A", cli, ...args]);
     assertEquals(code, 0, error);
     return output;
   };
@@ -140,35 +139,21 @@ testByUrl("Cached once, module and command line work offline", async ({ user, se
   await assertWritten(user, "copy");
 });
 
-/** Builds a program of one file with a command of Deno, and runs it in a folder without other files. */
-async function runAlone(
-  { user, server, dir }: Scene,
-  build: string[],
-  start: (file: string) => [program: string, ...args: string[]],
-): Promise<void> {
-  const file = dir.file("built");
-  const flags = ["--quiet", `--allow-import=${server.host}`, "--output", file];
-  const args = [build[0]!, ...flags, ...build.slice(1), "main.ts"];
+testByUrl("Bundled into one file it needs no other", async ({ user, flags, server, dir }) => {
+  const bundle = `${user.data}/bundle.js`;
+  const args = [
+    "bundle",
+    "--quiet",
+    `--allow-import=${server.host}`,
+    "--output",
+    bundle,
+    "main.ts",
+  ];
   const built = await user.deno(args, { env: testersEnvironment() });
   assertEquals(built.code, 0, built.error);
   await server[Symbol.asyncDispose]();
   await Deno.remove(user.folder, { recursive: true });
-  const surroundings = { env: { DENO_DIR: dir.file("other-cache") }, cwd: user.data };
-  const [program, ...more] = start(file);
-  assertEngine(await user.run(program, [...more, `${user.data}/file`], surroundings));
-  await assertWritten(user, "file");
-}
-
-testByUrl("Bundled into one file it needs no other", async (scene) => {
-  const run = ["run", "--no-prompt", "--no-remote", ...scene.user.flags];
-  await runAlone(scene, ["bundle"], (file) => [Deno.execPath(), ...run, file]);
+  const options = { env: { DENO_DIR: dir.file("other-cache") }, cwd: user.data };
+  const run = ["run", "--no-prompt", "--no-remote", ...user.flags, bundle, `${user.data}/file`];
+  await assertWrote(user, await user.deno(run, options));
 });
-
-const downloads = `${await testersCache()}/dl`;
-/** The runtime of compiled programs, which `deno compile` downloads when it is first used. */
-const runtime = `${downloads}/release/v${Deno.version.deno}/denort-${Deno.build.target}.zip`;
-
-testByUrl("Compiled into a program it needs no other file", async (scene) => {
-  await Deno.symlink(downloads, `${scene.user.cache}/dl`);
-  await runAlone(scene, ["compile", ...scene.user.flags], (file) => [file]);
-}, !exists(runtime));

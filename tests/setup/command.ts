@@ -53,7 +53,9 @@ export function say(line: string): void {
 }
 
 export interface RunOptions {
-  readonly env?: Record<string, string>;
+  readonly env?: Record<string, string> | undefined;
+  /** Whether the variables of this process are left out. */
+  readonly clearEnv?: boolean;
   readonly cwd?: string | URL;
   readonly signal?: AbortSignal;
 }
