@@ -1,6 +1,7 @@
 // `bench`: its figures are consistent, and it leaves no file behind.
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { statfs } from "node:fs/promises";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type BenchReport, type Measured, spread } from "../../cli/bench_report.ts";
 import { benchLines } from "../../cli/bench_text.ts";
 import { namesIn } from "../support/bytes.ts";
@@ -9,8 +10,10 @@ import { assertRefused, dma, succeeds, testDma } from "./process.ts";
 
 const MIB = 1024 ** 2;
 
+const BRIEF = ["bench", "--seconds", "1", "--size", "1M"];
+
 /** The output for rounds with these ratios. */
-function lines(ratios: number[], fromDisk: number | null = 1): string[] {
+function lines(ratios: number[], fromDisk: number | null = null): string[] {
   const measured = (rate: number): Measured => ({
     rate: { median: rate * MIB, min: rate * MIB * 0.9, max: rate * MIB * 1.1 },
     cpuPerGiB: 1,
@@ -38,39 +41,34 @@ testOnce("The drawing fits 80 columns, and its longest bar is the faster side's"
   for (const ratio of [0.0001, 0.1, 1, 20]) {
     const drawn = lines([ratio, ratio, ratio]);
     for (const line of drawn) assert(line.length <= 80, `${line.length}: ${line}`);
-    const cells = (name: string) =>
-      /[█▏▎▍▌▋▊▉]+/.exec(drawn.find((line) => line.includes(name)) ?? "")![0].length;
-    assertEquals(Math.sign(cells("this module") - cells("FsFile.writable")), Math.sign(ratio - 1));
+    const [dma, deno] = drawn.flatMap((line) => /[█▏▎▍▌▋▊▉]+/.exec(line) ?? []);
+    assertEquals(Math.sign(dma!.length - deno!.length), Math.sign(ratio - 1));
   }
 });
 
 testOnce("The drawing claims nothing that rounds contradict, or that they cannot show", () => {
-  assertMatch(
-    lines([2, 3, 2.5]).join("\n"),
-    /2\.50 times as fast.*2\.00\.\.3\.00, ahead in 3 of 3/,
-  );
-  assertMatch(lines([0.5, 3, 0.9, 2]).join("\n"), /No clear difference.*2 of 4/);
-  assertMatch(lines([2]).join("\n"), /one round is no proof[^]*Noise: unknown/);
-  const reads = [[1, ", cold "], [0.25, ", 75 % cached "], [null, "  "]] as const;
-  for (const [fromDisk, says] of reads) {
-    const heading = lines([2, 2, 2], fromDisk).find((line) => line.startsWith("Read"));
-    assertStringIncludes(heading!, `Read${says}`);
+  const drawings: [ratios: number[], fromDisk: number | null, says: RegExp][] = [
+    [[2, 3, 2.5], 1, /2\.50 times as fast.*2\.00\.\.3\.00, ahead in 3 of 3/],
+    [[0.5, 3, 0.9, 2], 1, /No clear difference.*2 of 4/],
+    [[2], 1, /one round is no proof[^]*Noise: unknown/],
+    [[2], 1, /^Read, cold /m],
+    [[2], 0.25, /^Read, 75 % cached /m],
+    [[2], null, /^Read {2}/m],
+  ];
+  for (const [ratios, fromDisk, says] of drawings) {
+    assertMatch(lines(ratios, fromDisk).join("\n"), says);
   }
 });
 
-testDma("dma bench measures both sides, with few permissions and in time", async (dir) => {
-  const began = performance.now();
+testDma("dma bench measures both sides, with few permissions", async (dir) => {
   const flags = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
-  const args = ["bench", "--seconds", "1", "--size", "1M", dir];
+  const args = [...BRIEF, dir];
   const { stdout } = await succeeds(args, undefined, { flags });
-  for (const text of ["Write, durable", "FsFile.writable", "Read", "FsFile.readable", "Noise:"]) {
-    assertStringIncludes(stdout, text);
-  }
+  assertMatch(stdout, /^Write, durable[^]*FsFile.writable[^]*^Read[^]*FsFile.readable[^]*^Noise:/m);
   const json = await succeeds([...args, "--json"]);
-  assert(performance.now() - began < 40_000);
   const report: BenchReport = JSON.parse(json.stdout);
-  const { directory, size, chunkSize, rounds, direct } = report;
-  assertEquals([directory, size, chunkSize, typeof direct], [dir, MIB, 65_536, "boolean"]);
+  const { directory, size, chunkSize, rounds } = report;
+  assertEquals([directory, size, chunkSize], [dir, MIB, 65_536]);
   assert(rounds > 0);
   for (const { dma, deno, ratio, ahead } of [report.write, report.read]) {
     for (const { rate: { median, min, max }, cpuPerGiB } of [dma, deno]) {
@@ -83,17 +81,20 @@ testDma("dma bench measures both sides, with few permissions and in time", async
 
 testDma("dma bench names what is wrong with its directory", async (dir) => {
   await Deno.writeTextFile(`${dir}/file`, "");
-  const room = /^dma: Too little free space in .* 2 files need 2 TiB; give a smaller --size/;
-  const refused: [args: string[], says: string | RegExp][] = [
-    [["--size", "1024G", dir], room],
-    [[`${dir}/file`], /^dma: Cannot write in .*: it is not a directory\n$/],
-    [[`${dir}/no`], /; make it first: mkdir -p \/.*no\n$/],
-  ];
-  for (const [args, says] of refused) assertRefused(await dma(["bench", ...args]), 1, says);
+  const refuses = async (args: string[], says: string | RegExp) =>
+    assertRefused(await dma(["bench", ...args]), 1, says);
+  await refuses([`${dir}/file`], /^dma: Cannot write in .*: it is not a directory\n$/);
+  await refuses([`${dir}/no`], /; make it first: mkdir -p \/.*no\n$/);
+  const { bavail, bsize } = await statfs(dir);
+  // The largest size that it takes. A large disk has room for it.
+  if (bavail * bsize < 2 * 1024 ** 4) {
+    const says = /^dma: Too little free space in .* 2 files need 2 TiB; give a smaller --size/;
+    await refuses(["--size", "1024G", dir], says);
+  }
   assertEquals(await namesIn(dir), ["file"]);
 });
 
 testDma("dma bench warns that no disk is measured on tmpfs", async () => {
-  const { stdout } = await succeeds(["bench", "--seconds", "1", "--size", "1M", "/dev/shm"]);
+  const { stdout } = await succeeds([...BRIEF, "/dev/shm"]);
   assertMatch(stdout, /^Warning: tmpfs is memory: no disk was measured/m);
 }, { ignore: !(await Deno.readTextFile("/proc/self/mounts")).includes(" /dev/shm tmpfs rw") });

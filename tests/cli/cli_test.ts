@@ -5,7 +5,7 @@ import { cachedBytes } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
-import { dma, Running, shell, succeeds, testDma } from "./process.ts";
+import { dma, Running, shell, spaceOf, succeeds, testDma } from "./process.ts";
 
 const LENGTH = 3_145_729;
 
@@ -39,13 +39,12 @@ testDma("dma write stores standard input, also over a longer file", async (dir) 
 
 testDma("dma write --size reserves the space at once, and gives back the rest", async (dir) => {
   const path = `${dir}/out`;
-  const space = async () => (await Deno.stat(path)).blocks! * 512;
   await using running = await Running.writing(path, ["--size", "16M", "--buffer-size", "64K"]);
   await running.send(pattern(200_000));
-  await eventually(async () => await space() >= 16 * 1024 ** 2, "The space is not reserved");
+  await eventually(async () => await spaceOf(path) >= 16 * 1024 ** 2, "The space is not reserved");
   assertEquals((await running.finish(pattern(100_001, 200_000))).code, 0);
   await assertFile(path, pattern(300_001));
-  assert(await space() < 1_000_000);
+  assert(await spaceOf(path) < 1_000_000);
 });
 
 testDma("dma write --append continues at any length, and creates a file", async (dir) => {

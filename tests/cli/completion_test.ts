@@ -65,11 +65,12 @@ testDma("bash completes names of files when Tab is pressed", async (dir) => {
   await Deno.writeTextFile(`${dir}/with space`, "");
   await Deno.mkdir(`${dir}/folder`);
   // The arguments that dma gets.
-  const shown = `dma() { printf 'GOT<%s>\\n' "$@"; }; PS1=`;
+  const shown = `dma() { printf 'GOT<%s>\\n' "$@"; }; PS1=; PROMPT_COMMAND='touch prompt'`;
   await Deno.writeTextFile(`${dir}/rc`, `${await script("bash")}${shown}\n`);
   const typed = ["dma wri\t--ato\twi\t", "dma bench f\t", "dma write --direct=re\t", "exit", ""];
   await Deno.writeTextFile(`${dir}/typed`, typed.join("\n"));
-  const shell = `(sleep 1; cat typed) | script -qec "bash --noprofile --rcfile rc -i" /dev/null`;
+  const shell =
+    `(until [ -e prompt ]; do sleep 0.1; done; cat typed) | script -qec "bash --noprofile --rcfile rc -i" /dev/null`;
   const env = { SHELL: "/bin/sh", TERM: "dumb", INPUTRC: "/dev/null" };
   const { stdout } = await run("sh", ["-c", shell], { cwd: dir, env });
   const got = [...stdout.matchAll(/GOT<(.*?)>/g)].map(([, word]) => word);

@@ -125,6 +125,11 @@ export async function succeeds(...args: Parameters<typeof dma>): Promise<Ended> 
   return ran;
 }
 
+/** Bytes that a file takes on the disk. */
+export async function spaceOf(path: string): Promise<number> {
+  return (await Deno.stat(path)).blocks! * 512;
+}
+
 /** Throws unless a command has ended with `code`, and its only output is one line of error with `says`. */
 export function assertRefused(ran: Ended, code: number, says: string | RegExp): void {
   assertEquals([ran.code, ran.stdout], [code, ""], `${says}: ${ran.stderr}`);

@@ -5,10 +5,10 @@ import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { progressLine } from "../../cli/progress.ts";
 import * as units from "../../cli/units.ts";
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../../mod.ts";
-import { hasProgram } from "../setup/command.ts";
+import { hasProgram, run } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { testOnce } from "../support/once.ts";
-import { DMA, dma, succeeds, testDma } from "./process.ts";
+import { DMA, succeeds, testDma } from "./process.ts";
 
 const MIB = 1024 ** 2;
 const TIB = 1024 ** 4;
@@ -102,33 +102,16 @@ testOnce("The help fits 80 columns, agrees with the code, and needs no permissio
 
 // ---- terminals --------------------------------------------------------------------------------------------------
 
-interface TerminalOptions {
-  columns?: number;
-  /** A command whose output is the standard input; by default the terminal, without typed input. */
-  input?: string;
-  /** A redirection of the output in shell syntax, such as "| cat". */
-  after?: string;
-  env?: Record<string, string>;
-}
-
 /**
- * Runs `args` on a terminal. Resolves to its output with escape sequences, except those by which Deno clears its own
- * line about loading.
+ * Runs a shell command on a terminal, in which `dma` is the command line. Resolves to the output with escape sequences,
+ * except those by which Deno clears its own line about loading.
  */
-async function onTerminal(args: string[], options: TerminalOptions = {}): Promise<string> {
-  const { columns = 80, input, after = "", env = {} } = options;
-  const command = [...DMA, ...args].map((word) => `'${word}'`).join(" ");
-  const line = `stty cols ${columns} rows 24; ${input ? `${input} | ` : ""}${command} ${after}`;
-  const { NO_COLOR: _, ...rest } = Deno.env.toObject();
-  const { stdout } = await new Deno.Command("script", {
-    args: ["-qec", line, "/dev/null"],
-    clearEnv: true,
-    env: { ...rest, SHELL: "/bin/sh", ...env },
-    stdin: "null",
-    stderr: "inherit",
-  }).output();
+async function onTerminal(dir: string, command: string, columns = 80): Promise<string> {
+  const line = `stty cols ${columns} rows 24; unset NO_COLOR; dma() { ${DMA.join(" ")} "$@"; }; `;
+  const options = { cwd: dir, env: { SHELL: "/bin/sh" } };
+  const { stdout } = await run("script", ["-qec", line + command, "/dev/null"], options);
   // deno-lint-ignore no-control-regex
-  return new TextDecoder().decode(stdout).replace(/^(\x1b\[0G\x1b\[2K\x1b\[J)+/, "");
+  return stdout.replace(/^(\x1b\[0G\x1b\[2K\x1b\[J)+/, "");
 }
 
 /** The last line, in place of a bar that was cleared. */
@@ -141,48 +124,48 @@ function testOnTerminal(name: string, fn: (dir: string) => Promise<void>): void 
 
 testOnTerminal("dma copy draws a bar where it fits, and leaves its last line", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(20 * MIB));
-  const copy = ["copy", `${dir}/in`, `${dir}/out`];
   for (const columns of [30, 80]) {
-    const sent = await onTerminal(copy, { columns });
+    const sent = await onTerminal(dir, "dma copy in out", columns);
     assertMatch(sent, /of 20 MiB/);
     assertEquals(sent.includes("-----"), columns === 80);
     assertEquals(LAST.exec(sent)?.[1], "20971520", sent);
     // The command changes no mode of the terminal, so it leaves none changed.
     assert(!sent.includes(`${ESCAPE}[?`), sent);
   }
-  const plain = await onTerminal([...copy, "--no-progress"]);
+  const plain = await onTerminal(dir, "dma copy --no-progress in out");
   assert(!plain.includes(ESCAPE), plain);
-  assertEquals(await onTerminal([...copy, "--quiet"]), "");
+  assertEquals(await onTerminal(dir, "dma copy --quiet in out"), "");
 });
 
 testOnTerminal(
-  "dma write shows the bytes of a pipe, between lines of other programs",
+  "dma write shows the bytes of a pipe, between other programs' lines",
   async (dir) => {
-    const sent = await onTerminal(["write", `${dir}/out`], {
-      input:
-        "(head -c 999997 /dev/zero; for i in 1 2 3; do echo; sleep 0.3; echo other $i >&2; done)",
-    });
+    const sent = await onTerminal(
+      dir,
+      `(head -c 999999 /dev/zero; until [ -e out ]; do sleep 0.1; done; sleep 1; echo other >&2; echo) |
+      dma write out`,
+    );
     assertMatch(sent, /\[K976\.6 KiB {2}[\d.]+ [KM]iB\/s {2}\d+ s/);
-    for (const n of [1, 2, 3]) assertStringIncludes(sent, `other ${n}\r\n`);
+    assertStringIncludes(sent, "other\r\n");
     assertEquals(LAST.exec(sent)?.[1], "1000000", sent);
     assert(!sent.includes(`${ESCAPE}8`), "The cursor goes back to a place that has moved");
   },
 );
 
 testOnTerminal("dma write prints that it waits for typed input, and draws no bar", async (dir) => {
-  const sent = await onTerminal(["write", `${dir}/out`]);
+  const sent = await onTerminal(dir, "dma write out");
   assertStringIncludes(sent, "Ctrl-D");
   assert(!sent.includes("B/s  "), sent);
 });
 
 testOnTerminal("dma paints on a terminal only, and not with NO_COLOR", async (dir) => {
-  await Deno.writeFile(`${dir}/in`, pattern(MIB));
-  for (const args of [["doctor", dir], ["--help"], ["write", "--help"]]) {
-    assertStringIncludes(await onTerminal(args), `${ESCAPE}[1m`);
-    assert(!(await onTerminal(args, { env: { NO_COLOR: "1" } })).includes(ESCAPE), `${args}`);
-    assert(!(await onTerminal(args, { after: "| cat" })).includes(ESCAPE), `${args}`);
+  for (const command of ["dma doctor .", "dma --help", "dma write --help"]) {
+    assertStringIncludes(await onTerminal(dir, command), `${ESCAPE}[1m`);
+    for (const plain of [`export NO_COLOR=1; ${command}`, `${command} | cat`]) {
+      assert(!(await onTerminal(dir, plain)).includes(ESCAPE), plain);
+    }
   }
-  const copy = ["copy", `${dir}/in`, `${dir}/out`];
-  const { stderr } = await dma(copy, undefined, { env: { NO_COLOR: "" } });
-  assert(!stderr.includes(ESCAPE), stderr);
+  await Deno.writeFile(`${dir}/in`, pattern(MIB));
+  const copied = await onTerminal(dir, "dma copy in out 2>&1 | cat");
+  assert(!copied.includes(ESCAPE), copied);
 });
