@@ -1,8 +1,8 @@
 // Libraries of Node.js that write to files of this module: no line of a log is lost, however the program ends, and an
-// upload is stored whole or not at all. If a package is not available, its tests are counted as skipped.
+// upload is stored whole or not at all. If a package is not available, its test is counted as skipped.
 
 import "../support/engine.ts";
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -18,83 +18,61 @@ import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { fail } from "../support/interpose.ts";
 
-async function isAvailable(specifier: string): Promise<boolean> {
-  try {
-    await import(specifier);
-    return true;
-  } catch (error) {
-    // A package that exists and fails is a failure.
-    const reason = error instanceof TypeError ? error.message.split("\n")[0]! : "";
-    if (!/^Failed loading .* for package /.test(reason)) throw error;
-    say(`Skipped for want of ${specifier}: ${reason}`);
-    return false;
-  }
-}
-
-const [pino, busboy] = ["npm:pino@10.4.0", "npm:busboy@1.6.0"] as const;
-
-const missing = new Set<string>();
-for (const specifier of [pino, busboy]) {
-  if (!await isAvailable(specifier)) missing.add(specifier);
-}
-
-function test(specifier: string, title: string, fn: (dir: TestDirectory) => Promise<void>): void {
-  const ignore = missing.has(specifier);
-  testInOneDirectory(`${specifier}: ${title}`, fn, { ignore, bothEngines: false });
+/** Registers a test of a package, as ignored if the package is not available. */
+async function testPackage(
+  specifier: string,
+  promise: string,
+  fn: (dir: TestDirectory) => Promise<void>,
+): Promise<void> {
+  const failure = await import(specifier).then(() => undefined, (error: Error) => error);
+  // A package that exists and fails is a failure.
+  if (failure && !/^Failed loading .* for package /.test(failure.message)) throw failure;
+  if (failure) say(`Skipped for want of ${specifier}: ${failure.message.split("\n")[0]}`);
+  testInOneDirectory(`${specifier}: ${promise}`, fn, { ignore: !!failure, bothEngines: false });
 }
 
 // ---- logs -------------------------------------------------------------------------------------------------------
 
-const LINES = 5_000;
+const TEXTS = Array.from({ length: 5000 }, (_, n) => `line ${n} ${"ä".repeat(n % 50)}`);
+const LOG = TEXTS.map((text) => `{"level":30,"msg":"${text}"}\n`).join("");
 
-/** A line as pino writes it. */
-const line = (text: string) => `{"level":30,"msg":"${text}"}\n`;
-
-/** Throws unless a log has all lines. The error names the first wrong one. */
-async function assertLog(path: string, more = ""): Promise<void> {
-  const found = (await Deno.readTextFile(path)).split("\n");
-  const lines = Array.from({ length: LINES }, (_, n) => line(`line ${n} ${"ä".repeat(n % 50)}`));
-  const expected = (lines.join("") + more).split("\n");
-  const wrong = expected.findIndex((line, index) => line !== found[index]);
-  assertEquals([wrong, found[wrong], found.length], [-1, undefined, expected.length]);
-}
-
-const CREATE = "create(PATH)";
-const APPEND = "open(PATH, { append: true, create: true })";
+const CREATE = "create(path)";
+const APPEND = "open(path, { append: true, create: true })";
+const END = "out.end(); await finished(out); process.exit(3);";
+const EXIT = "process.on('exit', () => writer.flushSync({ durable: true })); process.exit(3);";
 const KILL = "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
+const FATAL = `{"level":60,"msg":"The end"}\n`;
 
-test(pino, "no line is lost, however the program ends", async (dir) => {
-  const path = dir.file("log");
-  /** Runs a program that logs all lines at once, and then `ending`. */
-  const logAndEnd = async (open: string, ending: string) => {
-    await Deno.remove(path).catch(() => {});
-    return await runChild(
+/** How the file is opened, how the program ends after the last line, and what the file has then. */
+const endings: [open: string, ending: string, left: string][] = [
+  [CREATE, END, LOG],
+  [CREATE, EXIT, LOG],
+  [APPEND, `writer.flushSync(); ${KILL}`, LOG],
+  // The control.
+  [APPEND, KILL, ""],
+  // pino calls flushSync() for a fatal line.
+  [APPEND, `logger.fatal("The end"); ${KILL}`, LOG + FATAL],
+];
+
+await testPackage("npm:pino@10.4.0", "no line is lost, however the program ends", async (dir) => {
+  for (const [index, [open, ending, left]] of endings.entries()) {
+    const path = dir.file(`${index}.log`);
+    const { code, output } = await runChild(
       `import { finished } from "node:stream/promises";
       import process from "node:process";
       const { toNodeWritable } = await import("${new URL("../../node.ts", import.meta.url)}");
-      const { default: pino } = await import("${pino}");
-      const writer = (await dma.DmaFile.${open.replace("PATH", `"${path}"`)}).writable;
+      const { default: pino } = await import("npm:pino@10.4.0");
+      const { writable: writer } = await dma.DmaFile.${open};
       const out = toNodeWritable(writer);
       const logger = pino({ base: null, timestamp: false }, out);
-      for (let n = 0; n < ${LINES}; n++) logger.info(\`line \${n} \${"ä".repeat(n % 50)}\`);
+      for (const text of texts) logger.info(text);
       ${ending}`,
+      { values: { path, texts: TEXTS } },
     );
-  };
-  const onExit = "process.on('exit', () => writer.flushSync({ durable: true }));";
-  for (const ending of ["out.end(); await finished(out);", onExit]) {
-    const ended = await logAndEnd(CREATE, `${ending} process.exit(3);`);
-    assertEquals(ended.code, 3, ended.output);
-    await assertLog(path);
+    assertEquals(code, ending.includes(KILL) ? 137 : 3, output);
+    const found = await Deno.readTextFile(path);
+    assert(found === left, `${ending} ${found.length} characters instead of ${left.length}`);
   }
-  for (const flush of ["writer.flushSync();", ""]) {
-    const killed = await logAndEnd(APPEND, flush + KILL);
-    assertEquals(killed.signal, "SIGKILL", killed.output);
-    if (flush) await assertLog(path);
-    else await assertRejects(() => assertLog(path));
-  }
-  // pino calls flushSync() for a fatal line.
-  await logAndEnd(APPEND, `logger.fatal("The end"); ${KILL}`);
-  await assertLog(path, `{"level":60,"msg":"The end"}\n`);
 });
 
 // ---- uploads ----------------------------------------------------------------------------------------------------
@@ -127,11 +105,11 @@ async function receive(request: IncomingMessage, directory: string): Promise<voi
   await Promise.all(stored);
 }
 
-test(busboy, "an upload is stored whole, or not at all", async (dir) => {
-  const failures: string[] = [];
+await testPackage("npm:busboy@1.6.0", "an upload is stored whole, or not at all", async (dir) => {
+  let failures = 0;
   const server = createServer((request, response) => {
     receive(request, dir.path).then(() => response.end("stored"), (error) => {
-      failures.push(error.message);
+      failures++;
       // The client may still be sending.
       request.resume();
       response.writeHead(400).end(error.message);
@@ -140,34 +118,28 @@ test(busboy, "an upload is stored whole, or not at all", async (dir) => {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const url = `http://127.0.0.1:${port}/`;
   const bytes = pattern(3_000_001);
-  const body = () => {
-    const data = new FormData();
-    data.append("field", "value");
-    data.append("file", new Blob([bytes]), "file");
-    return data;
-  };
+  const form = new FormData();
+  form.append("field", "value");
+  form.append("file", new Blob([bytes]), "file");
+  const encoded = new Response(form);
+  const headers = { "content-type": encoded.headers.get("content-type")! };
+  const body = await encoded.bytes();
   const upload = async () => {
-    const response = await fetch(url, { method: "POST", body: body() });
+    const response = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", headers, body });
     return `${response.status} ${await response.text()}`;
   };
   await Deno.writeFile(dir.file("file"), filled(10, 1));
-  const encoded = new Request(url, { method: "POST", body: body() });
-  const content = new Uint8Array(await encoded.arrayBuffer());
-  const type = encoded.headers.get("content-type");
-  const head = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
-    `Content-Length: ${content.length}\r\n\r\n`;
-  for (const length of [0, 1000, 70_000, 2_000_000, content.length - 100]) {
-    const failed = failures.length;
+  const head = `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: ${headers["content-type"]}\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n`;
+  for (const length of [0, 1000, 70_000, 2_000_000, body.length - 100]) {
+    const failed = failures;
     {
       using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-      const sink = connection.writable;
-      await new Blob([head, content.subarray(0, length)]).stream().pipeTo(sink, {
-        preventClose: true,
-      });
+      const sent = new Blob([head, body.subarray(0, length)]).stream();
+      await sent.pipeTo(connection.writable, { preventClose: true });
     }
-    await eventually(() => failures.length > failed && descriptorsIn(dir.path) === 0);
+    await eventually(() => failures > failed && descriptorsIn(dir.path) === 0);
     assertEquals(await namesIn(dir.path), ["file"]);
     await assertFile(dir.file("file"), filled(10, 1), `cut at ${length}`);
   }
