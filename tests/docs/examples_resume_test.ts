@@ -169,7 +169,7 @@ testTransfer("resumes an upload after its client, or the server, went away", asy
     using _connection = await begin(server, 20 * MIB);
     await eventually(async () => await offset(server) > 700_000);
     await assertNoFile(example.file("shared/data"));
-    server.signal("SIGKILL");
+    server.child.kill("SIGKILL");
   }
   await using server = await Server.start(example, ["serve"]);
   assertGreater(await offset(server), 700_000);

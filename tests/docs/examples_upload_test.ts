@@ -1,7 +1,7 @@
 // The example upload servers, with curl, with fetch, and with misbehaving clients.
 
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
-import { hasProgram, run } from "../setup/command.ts";
+import { hasProgram, run, within } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testExample } from "./examples/example.ts";
@@ -15,17 +15,19 @@ const servers = [
 
 const LIMIT = 5_000_000;
 
-async function statusOf(
-  url: string,
-  init: RequestInit & { client?: Deno.HttpClient } = {},
-): Promise<number> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(20_000), ...init });
+async function statusOf(url: string, init?: RequestInit): Promise<number> {
+  const response = await within(60, url, fetch(url, init));
   await response.body?.cancel();
   return response.status;
 }
 
-const put = (url: string, body?: BodyInit, client?: Deno.HttpClient) =>
-  statusOf(url, { method: "PUT", ...body ? { body } : {}, ...client ? { client } : {} });
+const put = (url: string, body: BodyInit = "") => statusOf(url, { method: "PUT", body });
+
+/** Over HTTP/2, with a body of unknown length. */
+async function stream(url: string, ...chunks: Uint8Array[]): Promise<number> {
+  using client = Deno.createHttpClient({ http1: false, http2: true });
+  return await statusOf(url, { method: "PUT", body: ReadableStream.from(chunks), client });
+}
 
 for (const { name, base, folder } of servers) {
   testExample(name, "takes 512 MiB from curl in constant memory", async (example) => {
@@ -45,9 +47,7 @@ for (const { name, base, folder } of servers) {
     const url = server.url(`${base}data`);
     assertEquals(await put(url, pattern(2_000_000)), 201);
     await assertFile(example.file(`${folder}/data`), pattern(2_000_000));
-    using client = Deno.createHttpClient({ http1: false, http2: true });
-    const body = ReadableStream.from([pattern(1_000_000), pattern(5, 1_000_000)]);
-    assertEquals(await put(url, body, client), 201);
+    assertEquals(await stream(url, pattern(1_000_000), pattern(5, 1_000_000)), 201);
     const response = await fetch(url);
     assertEquals(response.headers.get("content-length"), "1000005");
     assertEquals(await response.bytes(), pattern(1_000_005));
@@ -56,7 +56,7 @@ for (const { name, base, folder } of servers) {
     assertEquals(await put(server.url(`${base}empty`)), 201);
     await assertFile(example.file(`${folder}/empty`), new Uint8Array(0));
     assertEquals(await namesIn(example.file(folder)), ["data", "empty"]);
-    server.signal("SIGINT");
+    server.child.kill("SIGINT");
     await server.ended();
   });
 
@@ -76,10 +76,7 @@ for (const { name, base, folder } of servers) {
       };
       assertEquals(await request("data", `Content-Length: ${LIMIT + 1}`), 413);
       assertEquals(await request("data", "Transfer-Encoding: chunked"), 411);
-      // It announces no length, and sends for a long time.
-      using client = Deno.createHttpClient({ http1: false, http2: true });
-      const long = ReadableStream.from(Array.from({ length: 400 }, () => new Uint8Array(65_536)));
-      assertEquals(await put(url, long, client), 413);
+      assertEquals(await stream(url, new Uint8Array(LIMIT), new Uint8Array(LIMIT)), 413);
       const outside = ["../", "%2e%2e/", "%2e%2e%2f", "..%2F", "a/../../"].map((up) =>
         `${up}outside`
       );
@@ -126,11 +123,11 @@ for (const { name, base, folder } of servers) {
     await connection.send(pattern(2_000_000));
     // A response on another connection shows that the first request has arrived.
     assertEquals(await statusOf(server.url(`${base}missing`)), 404);
-    server.signal("SIGINT");
+    server.child.kill("SIGINT");
     if (name === "upload_server") {
       // At the first signal it finishes running uploads.
       await eventually(async () => await put(server.url(`${base}x`)) === 503);
-      server.signal("SIGINT");
+      server.child.kill("SIGINT");
     }
     await server.ended();
     await assertNoFile(example.file(`${folder}/data`));
@@ -146,7 +143,7 @@ testExample("upload_server", "lets an upload finish on SIGINT", async (example) 
   // The server has accepted both connections before it stops listening.
   await late.beginPut("/before", 0);
   assertEquals(await late.status(), 201);
-  server.signal("SIGINT");
+  server.child.kill("SIGINT");
   await eventually(async () => {
     await late.beginPut("/late", 0);
     return await late.status() === 503;

@@ -141,14 +141,8 @@ testByUrl("Cached once, module and command line work offline", async ({ user, se
 
 testByUrl("Bundled into one file it needs no other", async ({ user, flags, server, dir }) => {
   const bundle = `${user.data}/bundle.js`;
-  const args = [
-    "bundle",
-    "--quiet",
-    `--allow-import=${server.host}`,
-    "--output",
-    bundle,
-    "main.ts",
-  ];
+  const allowImport = `--allow-import=${server.host}`;
+  const args = ["bundle", "--quiet", allowImport, "--output", bundle, "main.ts"];
   const built = await user.deno(args, { env: testersEnvironment() });
   assertEquals(built.code, 0, built.error);
   await server[Symbol.asyncDispose]();

@@ -7,17 +7,8 @@ import { testInOneDirectory } from "../../support/dirs.ts";
 
 const root = new URL("../../../", import.meta.url);
 
-/** The one command of an example, taken apart. */
-export interface Command {
-  /** As in the head comment. */
-  readonly text: string;
-  readonly flags: readonly string[];
-  /** What follows the name of the file. */
-  readonly args: readonly string[];
-}
-
-/** The command in the head comment of `examples/<name>.ts`. */
-export function commandOf(name: string): Command {
+/** The command in the head comment of `examples/<name>.ts`: its text, its flags, and what follows the name of the file. */
+export function commandOf(name: string): { text: string; flags: string[]; args: string[] } {
   const source = Deno.readTextFileSync(new URL(`examples/${name}.ts`, root));
   const text = /^ \* (deno run .*)$/m.exec(source)?.[1];
   if (text === undefined) throw new Error(`The head of '${name}.ts' names no command`);
@@ -28,7 +19,7 @@ export function commandOf(name: string): Command {
 }
 
 export class Example {
-  readonly command: Command;
+  readonly command: ReturnType<typeof commandOf>;
 
   constructor(readonly name: string, readonly folder: string) {
     this.command = commandOf(name);

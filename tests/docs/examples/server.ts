@@ -1,6 +1,7 @@
 // An example that is a server, started and stopped by a test.
 
 import { assertEquals } from "@std/assert";
+import { within } from "../../setup/command.ts";
 import type { Example } from "./example.ts";
 
 export class Server implements AsyncDisposable {
@@ -8,12 +9,10 @@ export class Server implements AsyncDisposable {
   said = "";
   /** The port that it listens on; undefined where it ended before it did. */
   port: number | undefined;
-  readonly #child: Deno.ChildProcess;
   readonly #listening = Promise.withResolvers<void>();
   readonly #read: Promise<unknown>;
 
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
+  private constructor(readonly child: Deno.ChildProcess) {
     this.#read = Promise.all([this.#listen(), child.stdout.pipeTo(new WritableStream())]);
   }
 
@@ -29,7 +28,7 @@ export class Server implements AsyncDisposable {
   }
 
   async #listen(): Promise<void> {
-    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+    for await (const text of this.child.stderr.pipeThrough(new TextDecoderStream())) {
       this.said += text;
       const port = /Listening on http:\/\/127\.0\.0\.1:(\d+)\//.exec(this.said)?.[1];
       if (port === undefined) continue;
@@ -41,7 +40,7 @@ export class Server implements AsyncDisposable {
 
   /** The most memory that was ever resident, in bytes. */
   mostResident(): number {
-    const status = Deno.readTextFileSync(`/proc/${this.#child.pid}/status`);
+    const status = Deno.readTextFileSync(`/proc/${this.child.pid}/status`);
     return Number(/VmHWM:\s+(\d+)/.exec(status)![1]) * 1024;
   }
 
@@ -54,26 +53,19 @@ export class Server implements AsyncDisposable {
     return new Connection(await Deno.connect({ hostname: "127.0.0.1", port: this.port! }));
   }
 
-  signal(name: Deno.Signal): void {
-    this.#child.kill(name);
-  }
-
+  /** Throws unless it ends, with 0. */
   async ended(): Promise<void> {
-    const deadline = setTimeout(() => this.#child.kill("SIGKILL"), 20_000);
-    const { code, signal } = await this.#child.status;
-    clearTimeout(deadline);
-    await this.#read;
-    assertEquals({ code, signal }, { code: 0, signal: null }, this.said);
+    const { code } = await within(60, "The server", this.child.status);
+    assertEquals(code, 0, this.said);
   }
 
-  /** Ends it, however it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      this.#child.kill("SIGKILL");
+      this.child.kill("SIGKILL");
     } catch {
       // It has ended.
     }
-    await this.#child.status;
+    await this.child.status;
     await this.#read;
   }
 }
