@@ -4,12 +4,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { DmaFile } from "../../mod.ts";
 import { cachedBytes, runOrThrow } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { testOnce } from "../support/once.ts";
-import { StaticServer } from "../support/static_server.ts";
 import { commandOf, ended, type Example, testExample } from "./examples/example.ts";
-import { FreshUser, testersEnvironment } from "./fresh_user.ts";
 
 const folder = new URL("../../examples/", import.meta.url);
 
@@ -17,32 +14,20 @@ const examples = [...Deno.readDirSync(folder)]
   .filter(({ name }) => name.endsWith(".ts"))
   .map(({ name }) => name.replace(/\.ts$/, ""));
 
-testOnce("The table of the examples has their commands, which allow no more than needed", () => {
+testOnce("The table has the commands of the examples, which allow and import little", () => {
   const table = Deno.readTextFileSync(new URL("README.md", folder));
   for (const name of examples) {
-    const { text, flags } = commandOf(name);
+    const { text, flags, source } = commandOf(name);
     assertStringIncludes(table, `\`${text}\``);
     // Access to native memory requires this flag without a path: docs/permissions.md.
     const wide = flags.filter((flag) =>
       flag !== "--allow-ffi" && !/^--allow-[a-z]+=\S+$/.test(flag)
     );
     assertEquals(wide, [], name);
+    // They can be copied out of the checkout.
+    assert(!/ from "\./.test(source), `${name} imports a file`);
   }
 });
-
-testInOneDirectory("The examples type-check with mod.ts alone", async (dir) => {
-  await using server = new StaticServer();
-  const user = await FreshUser.in(dir.path);
-  const [mod, node] = [server.url("mod.ts"), server.url("node.ts")];
-  const imports = { "@denodma/dma": mod, "@denodma/dma/node": node };
-  await user.program("deno.json", JSON.stringify({ imports }));
-  for (const name of examples) {
-    await Deno.copyFile(new URL(`${name}.ts`, folder), `${user.folder}/${name}.ts`);
-  }
-  const args = ["check", "--quiet", `--allow-import=${server.host}`, "."];
-  const { code, error } = await user.deno(args, { env: testersEnvironment() });
-  assertEquals(code, 0, error);
-}, { bothEngines: false });
 
 const servers = ["hono_upload", "resumable_transfer", "upload_server"];
 

@@ -15,7 +15,10 @@ const servers = [
 
 const LIMIT = 5_000_000;
 
-async function statusOf(url: string, init?: RequestInit): Promise<number> {
+async function statusOf(
+  url: string,
+  init: RequestInit & { client?: Deno.HttpClient } = {},
+): Promise<number> {
   const response = await within(60, url, fetch(url, init));
   await response.body?.cancel();
   return response.status;

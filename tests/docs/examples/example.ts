@@ -7,19 +7,28 @@ import { testInOneDirectory } from "../../support/dirs.ts";
 
 const root = new URL("../../../", import.meta.url);
 
-/** The command in the head comment of `examples/<name>.ts`: its text, its flags, and what follows the name of the file. */
-export function commandOf(name: string): { text: string; flags: string[]; args: string[] } {
+interface Command {
+  /** The file that it runs. */
+  readonly source: string;
+  readonly text: string;
+  readonly flags: string[];
+  /** What follows the name of the file. */
+  readonly args: string[];
+}
+
+/** The command in the head comment of `examples/<name>.ts`. */
+export function commandOf(name: string): Command {
   const source = Deno.readTextFileSync(new URL(`examples/${name}.ts`, root));
   const text = /^ \* (deno run .*)$/m.exec(source)?.[1];
   if (text === undefined) throw new Error(`The head of '${name}.ts' names no command`);
   const words = text.split(" ").slice(2);
   const file = words.findIndex((word) => !word.startsWith("--"));
   assertEquals(words[file], `examples/${name}.ts`);
-  return { text, flags: words.slice(0, file), args: words.slice(file + 1) };
+  return { source, text, flags: words.slice(0, file), args: words.slice(file + 1) };
 }
 
 export class Example {
-  readonly command: ReturnType<typeof commandOf>;
+  readonly command: Command;
 
   constructor(readonly name: string, readonly folder: string) {
     this.command = commandOf(name);
