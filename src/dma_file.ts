@@ -1166,7 +1166,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * It works under a lock and while writes are in flight. Writing may continue.
    *
    * @param options `durable`: the bytes and the name are made durable too
-   * @throws the failure of the stream, and `TypeError` if a chunk came after a pipe or the end of the program closed it
+   * @throws the failure of the stream; `TypeError` if a chunk came after a pipe or the end of the program closed it; and
+   * `Deno.errors.TimedOut` if the bytes wait for another call on the file, which cannot end while the thread is blocked.
+   * The writer has not failed then
    * @example Write everything before a crash ends the program
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";

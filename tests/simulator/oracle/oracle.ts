@@ -24,7 +24,7 @@ const COMPLETIONS_PER_CUT = 30;
 /** The memory of streams beyond the budget: each stream has at least one buffer. */
 const BEYOND_BUDGET = 1 << 20;
 
-/** The failures after which a created name cannot be removed. */
+/** The failures after which a hidden name cannot be removed (docs/durability.md). */
 const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
 
 /** Checks the contract of the module while one program runs. */

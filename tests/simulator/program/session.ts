@@ -94,7 +94,7 @@ export class Handle {
   /** The promise of a sync of the file's name, if no call has begun to change it. */
   promiseName(name: StandingName | undefined): void {
     const { world, oracle: { names } } = this.session;
-    // A directory without read permission cannot be synced.
+    // A directory without read permission cannot be synced (docs/durability.md).
     if (!name || world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
     const { view, namer } = this.tracked;
     const isSame = names.begunAt(name.place) === name.begun && namer === this.file;
