@@ -30,11 +30,13 @@ function opening(how: number, directory: number, name: string): Extract<Operatio
 export class Directory {
   readonly #key: string | symbol;
   #users = 1;
+  /** The failed syncs of all directories so far. */
+  static failures = 0;
   /**
-   * The last failed sync. A later one may succeed without the earlier names, because the kernel reports a failure only
-   * once.
+   * The last failed sync, with its number among those of all directories. A later one may succeed without the earlier
+   * names, because the kernel reports a failure only once.
    */
-  failure: { readonly errno: number } | undefined;
+  failure: { readonly errno: number; readonly number: number } | undefined;
   /** A descriptor that can be synced; -1 if the directory may not be read. A promise while it is being opened. */
   #syncFd: number | Promise<number> | undefined;
   /** The sync that starts after the one in flight. */
@@ -125,7 +127,7 @@ export class Directory {
   #judgeSync(result: number, path: string): void {
     // EINVAL: the file system cannot sync directories (fsync(2)).
     if (result >= 0 || result === -Errno.EINVAL) return;
-    this.failure = { errno: -result };
+    this.failure = { errno: -result, number: ++Directory.failures };
     throw ioError(-result, "sync", path);
   }
 

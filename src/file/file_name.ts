@@ -33,8 +33,8 @@ function parentOf(path: string): string {
 export class FileName {
   /** Whether the name was there when the file was opened, or was synced since. */
   isDurable = false;
-  /** The directory's last failed sync before a file got this name. */
-  #failureBefore: Directory["failure"];
+  /** The failed syncs of directories before a file got this name. */
+  #failuresBefore = 0;
   /** The sync of the name, in flight or ended. */
   #synced: Promise<void> | undefined;
 
@@ -74,7 +74,10 @@ export class FileName {
     const real = attempt(() => engine.realPath(fd));
     const found = typeof real === "string" &&
       await FileName.lookUp(engine, real).catch(() => undefined);
-    return found ? new FileName(found.directory, found.component, this.path) : this;
+    if (!found) return this;
+    const name = new FileName(found.directory, found.component, this.path);
+    name.#failuresBefore = this.#failuresBefore;
+    return name;
   }
 
   /** Another name in the same directory. */
@@ -179,7 +182,7 @@ export class FileName {
 
   /** Called before an operation that gives the name to a file. A sync that fails from then on may lose the name. */
   #expectFile(): void {
-    this.#failureBefore = this.directory.failure;
+    this.#failuresBefore = Directory.failures;
   }
 
   /** Whether the name certainly leads to an open file. Does not wait for a disk, and is faster than two real paths. */
@@ -232,7 +235,9 @@ export class FileName {
   /** Notes a sync of the directory. Throws if an earlier one has lost the name. */
   #noteSync(): void {
     const { failure } = this.directory;
-    if (failure && failure !== this.#failureBefore) throw ioError(failure.errno, "sync", this.path);
+    if (failure && failure.number > this.#failuresBefore) {
+      throw ioError(failure.errno, "sync", this.path);
+    }
     this.isDurable = true;
   }
 }

@@ -3,7 +3,8 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
+import { Errno, O_CREAT, O_EXCL, RWF_DSYNC } from "../../src/engine/linux.ts";
+import type { Operation } from "../../src/engine/operation.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
@@ -96,11 +97,19 @@ testDirectAndCached(
   },
 );
 
-/** Ways to give a file a name, and the operations that do. */
-const namings: readonly ["open" | "rename" | "link", (path: string) => Promise<void>][] = [
+/** Ways to give a file a name, and the operations that do, with the flags of an open. */
+const namings: readonly [
+  "open" | "rename" | "link",
+  (path: string) => Promise<void>,
+  flags?: number,
+][] = [
   ["open", async (path) => {
     await (await DmaFile.create(path)).writable.close();
-  }],
+  }, O_CREAT | O_EXCL],
+  ["open", async (path) => {
+    await Deno.symlink("target", path);
+    await (await DmaFile.create(path)).writable.close();
+  }, O_CREAT],
   ["rename", async (path) => {
     const file = await DmaFile.create(`${path}.old`);
     await file.rename(path);
@@ -111,16 +120,17 @@ const namings: readonly ["open" | "rename" | "link", (path: string) => Promise<v
   }],
 ];
 
-const isNew = (operation: object) => Object.values(operation).includes("new");
-
 testDirectAndCached(
   "A name fails that is given while its directory cannot be synced",
   async (dir) => {
-    for (const [op, give] of namings) {
-      const folder = dir.file(op);
+    for (const [op, give, creates] of namings) {
+      const folder = dir.file(`${op} ${creates}`);
       await Deno.mkdir(folder);
       const other = await DmaFile.create(`${folder}/other`);
-      using named = hold(op, { only: isNew, results: true });
+      const gives = (operation: Operation) =>
+        Object.values(operation).includes("new") &&
+        (operation.op !== "open" || (operation.flags & (O_CREAT | O_EXCL)) === creates);
+      using named = hold(op, { only: gives, results: true });
       const failed = assertRejects(() => give(`${folder}/new`), Error, "(os error 5): sync");
       await named.reach();
       {
