@@ -3,6 +3,8 @@
 
 import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
+import type { ReaderSource } from "./reader/source.ts";
+import { sinkOf, type WriterSink } from "./writer/sink.ts";
 import type { Writer } from "./writer/writer.ts";
 
 // The method of the base class: for the destination this is an ordinary pipe. A program may replace the global class
@@ -25,12 +27,31 @@ export function readPipeOptions(options: StreamPipeOptions | undefined) {
   return { preventAbort, preventCancel, preventClose, signal };
 }
 
+type PipeOptions = NonNullable<ReturnType<typeof readPipeOptions>>;
+
 /** The two ends of a pipe, and their streams. */
-interface DirectPipe extends NonNullable<ReturnType<typeof readPipeOptions>> {
+interface DirectPipe {
+  readonly options: PipeOptions;
   readonly source: ReadableStream<Uint8Array>;
   readonly readAhead: ReadAhead;
   readonly destination: WritableStream;
+  readonly sink: WriterSink;
   readonly writer: Writer;
+}
+
+/** The pipe from a file's stream to `destination`; undefined if whole buffers cannot be passed on. */
+export function directPipe(
+  source: ReadableStream<Uint8Array>,
+  { untouched, readAhead }: ReaderSource,
+  destination: WritableStream,
+  options: PipeOptions,
+): DirectPipe | undefined {
+  const sink = sinkOf(destination);
+  const { signal } = options;
+  const isSignal = signal === undefined || signal instanceof AbortSignal;
+  if (!sink?.isFree || !isSignal || !untouched) return undefined;
+  if (source.locked || destination.locked) return undefined;
+  return { options, source, readAhead, destination, sink, writer: sink.writer };
 }
 
 /** Waits for a promise, or for an event that ends the pipe. */
@@ -38,7 +59,12 @@ type Wait = (promise: Promise<unknown>) => Promise<unknown>;
 
 /** Pipes a file's stream into a writer. Both are locked until the pipe has ended. */
 export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
-  const { source, destination, preventAbort, preventCancel, preventClose, signal } = pipe;
+  await runPipe(pipe).catch((error) => pipe.sink.rethrow(error));
+}
+
+async function runPipe(pipe: DirectPipe): Promise<void> {
+  const { source, destination } = pipe;
+  const { preventAbort, preventCancel, preventClose, signal } = pipe.options;
   const reader = source.getReader();
   const writer = getWriter.call(destination);
   // `Promise.race` against a promise that lives as long as the pipe would leak a reaction at every wait.
@@ -78,7 +104,7 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
 }
 
 /** Throws if the pipe was aborted, or the writer has failed. */
-function assertGoesOn({ signal, writer: { failure } }: DirectPipe): void {
+function assertGoesOn({ options: { signal }, writer: { failure } }: DirectPipe): void {
   signal?.throwIfAborted();
   if (failure) throw failure.reason;
 }

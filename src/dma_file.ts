@@ -6,28 +6,18 @@ import { alignDown, alignUp } from "./align.ts";
 import {
   checkAligned,
   checkRange,
-  chunkBytes,
   flag,
   forbidCloning,
   integer,
   isSet,
-  isUint8Array,
-  lengthOfBytes,
   pathText,
   wrongObject,
 } from "./arguments.ts";
+import { whenDropped } from "./collected.ts";
 import { useEngine } from "./configure.ts";
-import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
-import {
-  allocateBuffer,
-  demandBuffer,
-  type DmaBuffer,
-  lendMemory,
-  lengthOfBuffer,
-  takeMemory,
-} from "./dma_buffer.ts";
-import { MAX_TRANSFER, RWF_ATOMIC } from "./engine/linux.ts";
-import type { Memory } from "./engine/operation.ts";
+import { directPipe, pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
+import { allocateBuffer, demandBuffer, type DmaBuffer, takeMemory } from "./dma_buffer.ts";
+import { MAX_TRANSFER } from "./engine/linux.ts";
 import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
 import { copyRange } from "./file/copy_range.ts";
@@ -38,7 +28,7 @@ import { freeSpace, reserveSpace } from "./file/allocate.ts";
 import { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd, forgetFailure } from "./file/program_end.ts";
-import { checkAtomic, readMemory, writeBytes } from "./file/random_access.ts";
+import { readInto, writeAt } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { readBytes } from "./file/shared_reads.ts";
 import { fileInfoOf, stat } from "./file/stat.ts";
@@ -66,23 +56,10 @@ import {
   writerOptions,
 } from "./stream_options.ts";
 import { WriterLock } from "./writer/lock.ts";
-import { type Upstream, WriterSink } from "./writer/sink.ts";
+import { WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
 type Inspect = typeof Deno.inspect;
-
-/** Releases the resources of collected objects. */
-const dropped = new FinalizationRegistry<() => void>((end) => end());
-
-/**
- * Calls `end`, which must not refer to `object`, if `object` is collected before `ended` settles. Then it unregisters
- * the object at once: otherwise the object graph survives minor collections.
- */
-function whenDropped(object: WeakKey, ended: Promise<void>, end: () => void): void {
-  dropped.register(object, end, end);
-  const unregister = () => void dropped.unregister(end);
-  ended.then(unregister, unregister);
-}
 
 /**
  * An open file, read and written at any position. It bypasses the page cache if the file system has Direct I/O. Get one
@@ -431,13 +408,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async readInto(buffer: DmaBuffer, position: number): Promise<number> {
-    const file = this.#file;
-    const length = demandBuffer(buffer, "read into");
-    checkRange(position, length);
-    checkAligned("position", position, file.alignment);
-    checkAligned("buffer.length", length, file.alignment);
-    file.assertReadable();
-    return await lendMemory(buffer, (memory) => readMemory(file, memory, position));
+    return await readInto(this.#file, buffer, position);
   }
 
   /**
@@ -466,26 +437,7 @@ export class DmaFile implements AsyncDisposable {
     position: number,
     options?: DmaWriteAtOptions,
   ): Promise<number> {
-    const file = this.#file;
-    const bufferLength = lengthOfBuffer(data);
-    if (bufferLength === undefined && !isUint8Array(data)) {
-      throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
-    }
-    // The caller's own code may run here, and detach the data.
-    const flags = isSet(options, "atomic") ? RWF_ATOMIC : 0;
-    const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
-    const length = bufferLength ?? lengthOfBytes(bytes!);
-    checkRange(position, length);
-    checkAligned("position", position, file.alignment);
-    checkAligned("data.length", length, file.alignment);
-    file.assertWritable("write");
-    file.assertPositioned();
-    if (flags & RWF_ATOMIC) checkAtomic(file, position, length);
-    if (!bytes) {
-      const write = (memory: Memory) => writeBytes(file, memory.bytes, position, flags, memory);
-      await lendMemory(data as DmaBuffer, write);
-    } else if (length > 0) await writeBytes(file, bytes, position, flags);
-    return length;
+    return await writeAt(this.#file, data, position, () => isSet(options, "atomic"));
   }
 
   /**
@@ -893,14 +845,6 @@ function openFileOf(name: string, value: unknown, what: string): OpenFile {
   throw wrongObject(name, value, "DmaFile", what);
 }
 
-/** The sink of each writer, for a reader that pipes into it. */
-const sinks = new WeakMap<WritableStream, WriterSink>();
-
-/** Makes `flushSync` of the writer first take the chunks that wait in `upstream`. */
-export function flushThrough(writer: DmaStreamWriter, upstream: Upstream): void {
-  sinks.get(writer)!.upstream = new WeakRef(upstream);
-}
-
 /**
  * A `WritableStream` that writes to a file in the background, through Direct I/O if the file has it. Full buffers are
  * written while the next one fills.
@@ -961,16 +905,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
     const openFile = openFileOf("file", file, "write to");
     const checked = writerOptions(options, openFile);
-    const { descriptor, path } = openFile;
-    descriptor.assertOpen("write");
-    if (!openFile.writable) {
-      throw new TypeError(`Cannot write to '${path}': it was opened without write: true`);
-    }
-    if (openFile.writer) {
-      throw new TypeError(
-        `Cannot write to '${path}' with two writers at once: close the first one`,
-      );
-    }
+    openFile.assertTakesWriter();
     const writer = new Writer(openFile, checked);
     const sink = new WriterSink(writer);
     super({
@@ -979,12 +914,11 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
       close: () => writer.close(),
       abort: (reason) => writer.abort(reason),
     }, { highWaterMark: 1, size: (chunk) => sink.size(chunk!) });
-    sink.stream = new WeakRef(this);
+    sink.attach(this);
     this.file = file;
     this.bufferSize = checked.bufferSize;
     this.writeBehind = checked.writeBehind;
     this.#sink = sink;
-    sinks.set(this, sink);
     finishAtEnd(openFile, sink);
     whenDropped(this, writer.ended, () => {
       writer.abort(new Error("The writer was dropped without close")).catch(() => {});
@@ -1420,16 +1354,10 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     options?: StreamPipeOptions,
   ): Promise<void> {
     const given = readPipeOptions(options);
-    const sink = sinks.get(destination);
-    const source = this.#source;
-    const direct = given && (given.signal === undefined || given.signal instanceof AbortSignal) &&
-      sink?.isFree && !destination.locked && source.untouched && !this.locked;
+    const pipe = given && directPipe(this, this.#source, destination, given);
     // The stream itself rejects wrong arguments.
-    if (!direct) return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
-    const { readAhead } = source;
-    const { writer } = sink;
-    const pipe = { ...given, source: this, readAhead, destination, writer };
-    await pipeDirectly(pipe).catch((error) => sink.rethrow(error));
+    if (!pipe) return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
+    await pipeDirectly(pipe);
   }
 
   /**

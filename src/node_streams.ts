@@ -2,9 +2,9 @@
 
 import { Readable, Writable } from "node:stream";
 import { wrongObject } from "./arguments.ts";
-import { DmaStreamReader, DmaStreamWriter, flushThrough } from "./dma_file.ts";
+import { DmaStreamReader, DmaStreamWriter } from "./dma_file.ts";
 import type { DmaFlushSyncOptions } from "./stream_options.ts";
-import type { Upstream } from "./writer/sink.ts";
+import { sinkOf, type Upstream } from "./writer/sink.ts";
 
 type Callback = (error?: Error | null) => void;
 
@@ -61,7 +61,7 @@ class WriterWritable extends Writable implements Upstream {
     super({ highWaterMark: writer.bufferSize });
     this.#writer = writer;
     this.#lock = writer.getWriter();
-    flushThrough(writer, this);
+    sinkOf(writer)!.upstream = new WeakRef(this);
     // A failure of the disk destroys the stream, even while nothing is written to it.
     this.#lock.closed.catch((reason) => this.destroy(asError(reason)));
   }

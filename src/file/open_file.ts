@@ -188,6 +188,16 @@ export class OpenFile {
     if (!this.writable) throw ioError(Errno.EBADF, op, this.path, "it was opened without write");
   }
 
+  /** Throws if the file cannot get a writer. */
+  assertTakesWriter(): void {
+    this.descriptor.assertOpen("write");
+    const cannot = `Cannot write to '${this.path}'`;
+    if (!this.writable) throw new TypeError(`${cannot}: it was opened without write: true`);
+    if (this.writer) {
+      throw new TypeError(`${cannot} with two writers at once: close the first one`);
+    }
+  }
+
   /** Throws if the file was opened with `append: true`, so that writes have no position. */
   assertPositioned(): void {
     if (!this.appends) return;

@@ -2,7 +2,15 @@
 
 import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
-import { checkAligned, lengthOfBytes } from "../arguments.ts";
+import {
+  checkAligned,
+  checkRange,
+  chunkBytes,
+  isUint8Array,
+  lengthOfBytes,
+  wrongObject,
+} from "../arguments.ts";
+import { demandBuffer, type DmaBuffer, lendMemory, lengthOfBuffer } from "../dma_buffer.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
@@ -116,16 +124,58 @@ export async function readStraight(
   return await readMemory(file, { bytes, address, registration: -1 }, position);
 }
 
+/** Fills a buffer from a position on. Resolves to the number of bytes: fewer at the end of the file. */
+export async function readInto(
+  file: OpenFile,
+  buffer: DmaBuffer,
+  position: number,
+): Promise<number> {
+  const length = demandBuffer(buffer, "read into");
+  checkRange(position, length);
+  checkAligned("position", position, file.alignment);
+  checkAligned("buffer.length", length, file.alignment);
+  file.assertReadable();
+  return await lendMemory(buffer, (memory) => readMemory(file, memory, position));
+}
+
 /** Fills memory from a position on, all aligned. Resolves to the number of bytes: fewer at the end of the file. */
-export function readMemory(file: OpenFile, memory: Memory, position: number): Promise<number> {
+function readMemory(file: OpenFile, memory: Memory, position: number): Promise<number> {
   return file.descriptor.use("read", () => fill(file, memory, position));
+}
+
+/** Writes `data` to a position, all or nothing if `readAtomic` returns true. Resolves to the number of bytes. */
+export async function writeAt(
+  file: OpenFile,
+  data: DmaBuffer | Uint8Array,
+  position: number,
+  readAtomic: () => boolean,
+): Promise<number> {
+  const bufferLength = lengthOfBuffer(data);
+  if (bufferLength === undefined && !isUint8Array(data)) {
+    throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
+  }
+  // The caller's own code may run here, and detach the data.
+  const flags = readAtomic() ? RWF_ATOMIC : 0;
+  const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
+  const length = bufferLength ?? lengthOfBytes(bytes!);
+  checkRange(position, length);
+  checkAligned("position", position, file.alignment);
+  checkAligned("data.length", length, file.alignment);
+  file.assertWritable("write");
+  file.assertPositioned();
+  if (flags & RWF_ATOMIC) checkAtomic(file, position, length);
+  if (!bytes) {
+    const write = (memory: Memory) => writeBytes(file, memory.bytes, position, flags, memory);
+    await lendMemory(data as DmaBuffer, write);
+  } else if (length > 0) await writeBytes(file, bytes, position, flags);
+  return length;
 }
 
 /**
  * Writes bytes, directly from the `memory` that holds them or by a copy in the pool. Position and length are aligned.
  * `flags` are `RWF_*`.
  */
-export function writeBytes(
+function writeBytes(
   file: OpenFile,
   bytes: Uint8Array,
   position: number,
@@ -146,7 +196,7 @@ export function writeBytes(
 }
 
 /** Throws if the kernel would refuse an atomic write of this position and length (generic_atomic_write_valid). */
-export function checkAtomic(file: OpenFile, position: number, length: number): void {
+function checkAtomic(file: OpenFile, position: number, length: number): void {
   const { atomicWrite: { min, max }, path } = file;
   if (max === 0) {
     const why = "the disk, the file system or the kernel has no atomic writes";

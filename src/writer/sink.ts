@@ -9,8 +9,7 @@ import { forgetFailure, reportAtEnd } from "../file/program_end.ts";
 import { closedError } from "./ending.ts";
 import type { Writer } from "./writer.ts";
 
-// The methods of the base class: a DmaStreamWriter overrides them for users. A program may replace the global class
-// later.
+// A DmaStreamWriter overrides these methods for users, and a program may replace the global class.
 const { getWriter, close: closeStream } = WritableStream.prototype;
 
 const RESOLVED: Promise<void> = Promise.resolve();
@@ -30,27 +29,39 @@ export interface Upstream {
   handOver(): void;
 }
 
-interface Chunk {
-  readonly bytes: Uint8Array;
-  /** The chunk's length at the time of the call. */
-  readonly length: number;
-  /** The chunk's memory, if it may be written without a copy. */
-  readonly memory: Memory | undefined;
+class Chunk {
   /** The number of accepted bytes. */
-  taken: number;
+  taken = 0;
   /** Resolves when all bytes are accepted, if a caller waits for that. */
   isTaken: PromiseWithResolvers<void> | undefined;
-  /** Whether an item of the stream's queue ends with this chunk. */
-  endsItem: boolean;
-  /** That item, if the chunk was written without the lock, and the item's bytes. */
+  /** The item of the stream's queue, if the chunk was written without the lock, and the item's bytes. */
   item: { readonly written: Promise<void>; bytes: number } | undefined;
+
+  /**
+   * `length` is that of the bytes at the time of the call. The `memory` may be written without a copy. With `endsItem` an
+   * item of the stream's queue ends with this chunk.
+   */
+  constructor(
+    readonly bytes: Uint8Array,
+    readonly length: number,
+    readonly memory: Memory | undefined,
+    public endsItem: boolean,
+  ) {}
+}
+
+/** The sink of each writer's stream. */
+const sinks = new WeakMap<WritableStream, WriterSink>();
+
+/** The sink of a stream; undefined if the stream is not a DmaStreamWriter. */
+export function sinkOf(stream: WritableStream): WriterSink | undefined {
+  return sinks.get(stream);
 }
 
 /** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
   /** The stream, which has a reference to this sink. */
-  stream: WeakRef<WritableStream> | undefined;
+  #stream: WeakRef<WritableStream> | undefined;
   /** Chunks that are not completely accepted, in order. */
   readonly #waiting: Chunk[] = [];
   /** The number of their bytes that are not accepted. */
@@ -60,7 +71,7 @@ export class WriterSink {
   #moved = 0;
   /** Whether a writer from getWriter() holds the stream. Its own calls report a failure. */
   hasLock = false;
-  /** The stream above, which has a reference to this one. */
+  /** The stream above, which has a reference to this one. {@linkcode flushNow} first takes the chunks that wait there. */
   upstream: WeakRef<Upstream> | undefined;
   /** Whether a call has rejected with the failure. If so, disposing is silent. */
   errorReported = false;
@@ -69,6 +80,12 @@ export class WriterSink {
 
   constructor(readonly writer: Writer) {
     writer.failed = (reason) => this.#fail(reason);
+  }
+
+  /** Notes the stream of this sink. */
+  attach(stream: WritableStream): void {
+    this.#stream = new WeakRef(stream);
+    sinks.set(stream, this);
   }
 
   /** The position of the next chunk, behind the waiting ones. */
@@ -132,7 +149,7 @@ export class WriterSink {
     if (!failure!.fromOutside) reportAtEnd(file, reason);
     await ended;
     // A pipe reports the failure to its caller.
-    if (this.stream?.deref()?.locked && !this.hasLock) this.#report();
+    if (this.#stream?.deref()?.locked && !this.hasLock) this.#report();
     // The chunk that has failed waits too: it is added after the failure.
     for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;
@@ -142,16 +159,7 @@ export class WriterSink {
   /** Accepts as much of a chunk as there is room for, behind those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    // All fields are its own, because a program may have properties of these names on Object.prototype.
-    const chunk: Chunk = {
-      bytes,
-      length,
-      memory,
-      taken: 0,
-      isTaken: undefined,
-      endsItem,
-      item: undefined,
-    };
+    const chunk = new Chunk(bytes, length, memory, endsItem);
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     this.#waitingBytes += length - chunk.taken;
