@@ -19,10 +19,9 @@ import type { Random } from "../random.ts";
 import type { Description, DescriptorTable } from "./descriptors.ts";
 import type { DirectoryTree, SimulatedDirectory } from "./directory_tree.ts";
 import type { Fate } from "./faults.ts";
-import type { Feature, FileSystemKind } from "./file_systems.ts";
+import { type Feature, type FileSystemKind, writeStatfs, writeStatx } from "./file_systems.ts";
 import type { Flight } from "./flight.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
-import { writeStatfs, writeStatx } from "./statx.ts";
 
 const MOUNTS = "/proc/self/mountinfo";
 

@@ -1,7 +1,29 @@
-// Sets of positions, as ranges that do not touch.
+// Ranges of a file: sets of positions, and the ranges that running calls use.
 
 import type { Range } from "../kernel/sparse_bytes.ts";
 
+/** A running call that changes a range, or reads it, so that the range must not change. */
+export interface Claim {
+  readonly from: number;
+  readonly to: number;
+  /** The bytes that it writes from `from` on; empty for a read, or behind the end. */
+  readonly bytes: Uint8Array;
+}
+
+/** The largest block size of any file system here. */
+export const LARGEST_BLOCK = 4096;
+
+/** The start of the block that contains a position. */
+export function blockStart(position: number): number {
+  return position - position % LARGEST_BLOCK;
+}
+
+/** The end of the block that contains, or ends at, a position. */
+export function blockEnd(position: number): number {
+  return blockStart(position + LARGEST_BLOCK - 1);
+}
+
+/** A set of positions, as ranges that do not touch. */
 export class Ranges {
   #ranges: Range[] = [];
 
@@ -33,10 +55,6 @@ export class Ranges {
       if (end <= from || start >= to) return [[start, end] as Range];
       return ([[start, from], [to, end]] as Range[]).filter(([start, end]) => start < end);
     });
-  }
-
-  removeAll(others: Iterable<Range>): void {
-    for (const [from, to] of others) this.remove(from, to);
   }
 
   /** The parts of a range that are in the set. */

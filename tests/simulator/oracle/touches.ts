@@ -15,7 +15,7 @@ export class Touches {
   readonly all: Touch[] = [];
   #resized = 0;
   /** The beginnings of the last writer, and of the last successful sync. */
-  #begun = 0;
+  begun = 0;
   synced = 0;
 
   constructor(readonly clock: Clock) {}
@@ -36,20 +36,10 @@ export class Touches {
     this.resize();
   }
 
-  /** Records a successful sync that began at that moment. */
-  sync(began: number): void {
-    this.synced = Math.max(this.synced, began);
-  }
-
-  /** Notes that a writer begins. */
-  beginWriter(): void {
-    this.#begun = this.clock.tick();
-  }
-
   /** The changes that no sync has covered, and that the writer does not sync: those of others, and those before it. */
   get unsyncedPastWriters(): readonly Touch[] {
     return this.all.filter(({ time, pastWriters }) =>
-      time > this.synced && (pastWriters || time < this.#begun)
+      time > this.synced && (pastWriters || time < this.begun)
     );
   }
 

@@ -8,8 +8,7 @@ import { firstDifference, type Range } from "../kernel/sparse_bytes.ts";
 import { DurableFile } from "./durable_file.ts";
 import { ExpectedFile } from "./expected_file.ts";
 import { type PromiseName, Violation } from "./promises.ts";
-import { blockEnd, blockStart, type Claim } from "./claim.ts";
-import { Ranges } from "./ranges.ts";
+import { blockEnd, blockStart, type Claim, Ranges } from "./ranges.ts";
 import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
@@ -41,12 +40,10 @@ export class TrackedFile {
   /** The beginnings of the syncs in flight. */
   readonly #syncs = new Map<Flight, number>();
   readonly touches: Touches;
-  readonly #world: SimulatedKernel;
   /** Whether a server that answers early has lost bytes of completed writes. */
   #lostAt = 0;
 
-  constructor(readonly view: SimulatedFile, world: SimulatedKernel) {
-    this.#world = world;
+  constructor(readonly view: SimulatedFile, readonly world: SimulatedKernel) {
     this.touches = new Touches(world.clock);
     this.expected = new ExpectedFile(view);
     this.durable = new DurableFile(this.expected);
@@ -55,7 +52,7 @@ export class TrackedFile {
   /** A writer begins. */
   begin(writer: WriterOracle): void {
     this.writers.add(writer);
-    this.touches.beginWriter();
+    this.touches.begun = this.world.clock.tick();
   }
 
   /** A writer has ended. Its unflushed bytes may be in the file or not. */
@@ -99,7 +96,7 @@ export class TrackedFile {
    */
   certain(): Ranges {
     const certain = new Ranges(0, this.expected.end);
-    certain.removeAll(this.expected.loose);
+    for (const [from, to] of this.expected.loose) certain.remove(from, to);
     for (const { from, bytes } of this.claims) certain.remove(from, from + bytes.length);
     for (const { flushedForSure, givenEnd } of this.writers) {
       certain.remove(flushedForSure, givenEnd);
@@ -163,7 +160,7 @@ export class TrackedFile {
         this.#judgePut(operation.targetPosition);
         break;
       case "sync":
-        this.#syncs.set(flight, this.#world.clock.tick());
+        this.#syncs.set(flight, this.world.clock.tick());
         return;
       default:
         return;
@@ -176,7 +173,7 @@ export class TrackedFile {
   performed(flight: Flight): void {
     const { operation, result } = flight;
     for (const writer of this.writers) writer.noteSize();
-    if (operation.op === "sync" && result! < 0 && this.#world.kind.answersEarly) this.#lose();
+    if (operation.op === "sync" && result! < 0 && this.world.kind.answersEarly) this.#lose();
     if (!this.#flights.has(flight)) return;
     if (operation.op === "truncate" && result === 0) this.#truncated(flight, operation.length);
     const range = rangeOf(operation);
@@ -190,7 +187,7 @@ export class TrackedFile {
     if (began === undefined) return;
     this.#syncs.delete(flight);
     if (flight.result! < 0) this.hasFailedSync = true;
-    else this.touches.sync(began);
+    else this.touches.synced = Math.max(this.touches.synced, began);
   }
 
   /** A server has lost unsynced bytes of completed writes, and perhaps the length. Flushed bytes cannot be lost. */
@@ -203,7 +200,7 @@ export class TrackedFile {
         if (at >= 0) throw new Violation("writer 2", `byte ${at} was flushed, and is lost`);
       }
     }
-    this.#lostAt = this.#world.clock.tick();
+    this.#lostAt = this.world.clock.tick();
     expected.mayEndAt(view.size);
     expected.isAsFound(0, Infinity);
     touches.addPastWriters(0, Infinity);
@@ -261,7 +258,7 @@ export class TrackedFile {
   #judgePreserved(position: number, bytes: Uint8Array): void {
     const { end, loose } = this.expected;
     const wrong = this.firstWrong(position, bytes);
-    if (wrong >= 0 && !this.#world.faults.hideSizes) {
+    if (wrong >= 0 && !this.world.faults.hideSizes) {
       throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
     if (wrong >= 0) loose.add(position, end);
@@ -287,14 +284,10 @@ export class TrackedFile {
     expected.loose.add(length, Infinity);
   }
 
-  /** Whether a running call truncates the file to that length. */
-  #isAskedFor(length: number): boolean {
-    return [...this.truncates].some((truncate) => truncate.length === length);
-  }
-
   #judgeTruncate(flight: Flight, length: number): void {
     const { end } = this.expected;
-    const isAllowed = this.#isAskedFor(length) || this.#world.faults.hideSizes ||
+    const isAskedFor = [...this.truncates].some((truncate) => truncate.length === length);
+    const isAllowed = isAskedFor || this.world.faults.hideSizes ||
       (length === 0 && this.emptying > 0) ||
       // Bytes that another process appends after a cut look like space reserved before.
       (length < end && end <= this.#sizeBeforeCut);

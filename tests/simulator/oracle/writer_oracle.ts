@@ -66,14 +66,13 @@ export class WriterOracle {
     const { nextPos, currentFlushedPos } = this.stream;
     const start = nextPos - this.givenLength;
     // Chunks of a failing stream are in `given`, but no longer waiting. Nothing was written yet.
-    this.#startAt(this.#sizesSeen.has(start) ? start : currentFlushedPos);
-  }
-
-  #startAt(start: number): void {
-    this.#start = this.flushed = start;
-    if (this.#sizesSeen.has(start)) return;
+    this.#start = this.flushed = this.#sizesSeen.has(start) ? start : currentFlushedPos;
+    if (this.#sizesSeen.has(this.#start)) return;
     const sizes = [...this.#sizesSeen].join(", ");
-    throw new Violation("positions", `a writer appends at ${start}, the file had ${sizes} bytes`);
+    throw new Violation(
+      "positions",
+      `a writer appends at ${this.#start}, the file had ${sizes} bytes`,
+    );
   }
 
   /** Whether a lock or a pipe holds the stream, including a pipe whose end was not reported yet. */

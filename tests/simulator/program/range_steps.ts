@@ -3,7 +3,7 @@
 import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { bytesOf } from "../files.ts";
-import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
+import { blockEnd, blockStart, type Claim } from "../oracle/ranges.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { Handle } from "./session.ts";

@@ -3,8 +3,8 @@
 import type { DmaStreamWriter } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { bytesOf } from "../files.ts";
-import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import { Violation } from "../oracle/promises.ts";
+import { LARGEST_BLOCK } from "../oracle/ranges.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { Random } from "../random.ts";
 import { type Handle, OpenWriter, type Over, type Slot } from "./session.ts";
