@@ -16,20 +16,6 @@ export type FaultTarget =
   | "realPath"
   | "acquire";
 
-/** What fails, how, and when. */
-interface FaultRule {
-  readonly targets: readonly FaultTarget[];
-  readonly errno: number;
-  /** The probability of a failure, each time. */
-  readonly chance: number;
-  /** The first matching operation that fails, and how many fail. */
-  readonly from: number;
-  readonly count: number;
-  /** Whether a part of the operation is done nevertheless. */
-  readonly partial: boolean;
-  matched: number;
-}
-
 /** The fate of an operation. */
 export interface Fate {
   /** The error number; 0 for success. */
@@ -139,35 +125,35 @@ export class Faults {
   }
 
   #match(target: FaultTarget): FaultRule | undefined {
-    for (const rule of this.#rules) {
-      if (!rule.targets.includes(target)) continue;
+    const failing = this.#rules.find((rule) => {
+      if (!rule.targets.includes(target)) return false;
       rule.matched++;
-      const due = rule.matched >= rule.from && rule.matched < rule.from + rule.count;
-      if (!due || !this.random.chance(rule.chance)) continue;
-      this.happened.push({ target, errno: rule.errno });
-      return rule;
-    }
-    return undefined;
+      const isDue = rule.matched >= rule.from && rule.matched < rule.from + rule.count;
+      return isDue && this.random.chance(rule.chance);
+    });
+    if (failing) this.happened.push({ target, errno: failing.errno });
+    return failing;
   }
 }
 
 /** The index of the first failure: a program has many writes and few syncs. */
 const FIRST = [1, 1, 2, 2, 3, 4, 6, 12];
 
-function drawRule(random: Random): FaultRule {
+/** What fails, how, and when. */
+function drawRule(random: Random) {
   const [targets, errnos] = random.weighted(
     candidates.map(([weight, ...rest]) => [weight, rest] as const),
   );
   const errno = random.pick(errnos);
+  /** Whether a part of the operation is done nevertheless. */
   const partial = random.chance(0.5);
   const kind = random.below(4);
-  return {
-    targets,
-    errno,
-    partial,
-    matched: 0,
-    chance: kind === 0 ? random.pick([0.02, 0.1, 0.3]) : 1,
-    from: kind === 0 ? 1 : random.pick(FIRST),
-    count: kind > 1 ? random.between(1, 3) : Infinity,
-  };
+  /** The probability of a failure, each time. */
+  const chance = kind === 0 ? random.pick([0.02, 0.1, 0.3]) : 1;
+  /** The first matching operation that fails, and how many fail. */
+  const from = kind === 0 ? 1 : random.pick(FIRST);
+  const count = kind > 1 ? random.between(1, 3) : Infinity;
+  return { targets, errno, partial, chance, from, count, matched: 0 };
 }
+
+type FaultRule = ReturnType<typeof drawRule>;

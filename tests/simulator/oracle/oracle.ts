@@ -33,8 +33,8 @@ export class Oracle implements FlightObserver {
   readonly memoryUsers: Set<MemoryUser> = new Set();
   readonly #files = new Map<number, TrackedFile>();
   readonly #writers = new Map<Flight, WriterOracle>();
-  /** Atomic files that are open and may have a hidden name. */
-  temporaries = 0;
+  /** Atomic files that may have a hidden name. */
+  readonly hidden: Set<object> = new Set();
   /** Whether a writer or a file was dropped. Its resources must be released nevertheless. */
   hasDropped = false;
   /** The number of checked power cuts. */
@@ -125,7 +125,7 @@ export class Oracle implements FlightObserver {
   checkNames(): void {
     // A hidden name stays if it could not be checked or removed.
     const left = this.world.faults.happened.filter(({ target }) => KEEPS_NAMES.has(target)).length;
-    const most = this.temporaries + left;
+    const most = this.hidden.size + left;
     const listing = this.world.tree.listing();
     this.names.check(listing, "now");
     const hidden = [...listing.keys()].filter(isTemporary);
@@ -162,7 +162,7 @@ export class Oracle implements FlightObserver {
       file.check("writer 11");
       file.checkLength("writer 5");
     }
-    this.temporaries = 0;
+    this.hidden.clear();
     this.checkNames();
     this.cutThrice();
   }

@@ -139,32 +139,14 @@ export class TrackedFile {
 
   submitted(flight: Flight): void {
     const { operation } = flight;
-    switch (operation.op) {
-      case "write": {
-        const { position, length } = operation;
-        if (![...this.claims].some(({ from, to }) => from <= position && position < to)) {
-          for (const writer of this.writers) writer.opened();
-        }
-        this.#judgeWrite(position, flight.bytes!);
-        this.#noteChange(position, position + length);
-        break;
-      }
-      case "truncate":
-        this.#judgeTruncate(flight, operation.length);
-        break;
-      case "allocate":
-        if (rangeOf(operation)) this.#judgePut(operation.position);
-        else if (operation.mode === 0) this.#judgeAllocate(operation.position + operation.length);
-        break;
-      case "copyRange":
-        this.#judgePut(operation.targetPosition);
-        break;
-      case "sync":
-        this.#syncs.set(flight, this.world.clock.tick());
-        return;
-      default:
-        return;
-    }
+    const { op } = operation;
+    if (op === "sync") return void this.#syncs.set(flight, this.world.clock.tick());
+    if (op === "write") this.#judgeWrite(operation.position, flight.bytes!);
+    else if (op === "truncate") this.#judgeTruncate(flight, operation.length);
+    else if (op === "copyRange") this.#judgePut(operation.targetPosition);
+    else if (op !== "allocate") return;
+    else if (rangeOf(operation)) this.#judgePut(operation.position);
+    else if (operation.mode === 0) this.#judgeAllocate(operation.position + operation.length);
     const { end } = this.expected;
     this.#flights.set(flight, end);
     this.durable.mayPerform(flight, end);
@@ -219,6 +201,9 @@ export class TrackedFile {
   /** Every written byte must come from a call or a chunk, or be the file's current byte. */
   #judgeWrite(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length;
+    if (![...this.claims].some(({ from, to }) => from <= position && position < to)) {
+      for (const writer of this.writers) writer.opened();
+    }
     const part = (from: number, to = end) => bytes.subarray(from - position, to - position);
     const left = new Ranges(position, end);
     for (const claim of this.claims) {
@@ -246,6 +231,7 @@ export class TrackedFile {
       const promise = isExact ? "exact tail" : "writer 5";
       throw new Violation(promise, `a write up to ${end}, of which ${furthest} counts`);
     }
+    this.#noteChange(position, end);
   }
 
   /** A write may end at the end of a block that has content. */

@@ -65,7 +65,7 @@ function createAtomic(slot: Slot, action: Pick<Opening, "path" | "read" | "direc
   const path = session.path(action.path);
   const target = world.tree.placeOf(path);
   const { read, direct } = action;
-  oracle.temporaries++;
+  oracle.hidden.add(action);
   return session.call({
     name: "create atomic",
     promise: module.DmaFile.create(path, { atomic: true, read, direct }),
@@ -74,9 +74,9 @@ function createAtomic(slot: Slot, action: Pick<Opening, "path" | "read" | "direc
     done: (file) => {
       const handle = slot.handle = new Handle(session, file, read);
       handle.target = target;
-      handle.hidden = true;
+      oracle.hidden.add(handle);
     },
-    failed: () => oracle.temporaries--,
+    over: () => oracle.hidden.delete(action),
   });
 }
 
@@ -169,7 +169,7 @@ export function closeFile(handle: Handle, { twice }: { twice: boolean }, slot: S
   const over = (succeeded: boolean) => {
     // The result of an earlier close is checked by that call.
     if (writer && !isEnding) writer.gaveUp(session.cutsAreSure);
-    handle.unhide();
+    session.oracle.hidden.delete(handle);
     handle.leave();
     publication?.(succeeded && (!writer || writer.end === "closed"));
   };

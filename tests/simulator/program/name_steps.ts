@@ -47,7 +47,7 @@ export function publish(handle: Handle): (succeeded: boolean) => void {
     const now = world.tree.listing().get(place);
     naming.settled(now);
     if (!succeeded) return;
-    handle.unhide();
+    oracle.hidden.delete(handle);
     handle.target = undefined;
     if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
     tracked.namer = handle.file;

@@ -104,8 +104,7 @@ export const otherSteps = {
   "change directory": step(
     0.2,
     (random) => ({ directory: random.between(-1, 1) }),
-    ({ session, session: { world: { tree } } }, { directory }) => {
-      session.directory = directory;
+    ({ session: { world: { tree } } }, { directory }) => {
       const node = tree.lookUp(`${ROOT}/${DIRECTORIES[directory] ?? ""}`);
       tree.workingDirectory = node as SimulatedDirectory;
     },

@@ -62,5 +62,5 @@ export async function endProcess(session: Session): Promise<void> {
   const idle = () => new Promise<void>((resolve) => session.idle = resolve);
   while (session.module.finishOpenFiles()) await idle();
   await Promise.all(ends);
-  for (const handle of unnamed) handle.unhide();
+  for (const handle of unnamed) session.oracle.hidden.delete(handle);
 }

@@ -28,7 +28,7 @@ function openReader(handle: Handle, action: ReturnType<typeof drawReader>, slot:
   const { byDefault, bufferSize, readAhead } = action;
   const [start, length] = byDefault ? [0, Infinity] : [action.start, action.length];
   // Closing an atomic file publishes or discards it. If it has an open writer, the writer closes it.
-  const mayClose = tracked.writers.size === 0 && !handle.hidden;
+  const mayClose = tracked.writers.size === 0 && !session.oracle.hidden.has(handle);
   if (!handle.readable || (byDefault && !mayClose)) return;
   const closeFile = byDefault || (action.closeFile && mayClose);
   const end = start + length;
@@ -43,7 +43,7 @@ function openReader(handle: Handle, action: ReturnType<typeof drawReader>, slot:
   const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
   session.oracle.memoryUsers.add(memory);
   if (closeFile) {
-    handle.unhide();
+    session.oracle.hidden.delete(handle);
     handle.leave();
   }
   const state = { busy: false, over: false, closing: false };

@@ -28,8 +28,6 @@ export class Handle {
   owns = false;
   /** The future name of an unpublished atomic file; otherwise undefined. */
   target: Place | undefined;
-  /** Whether it may have a hidden name. */
-  hidden = false;
   /** Whether its name is being changed. */
   renaming = false;
   /** Whether it is being sealed, so that writes are rejected at any moment. */
@@ -99,12 +97,6 @@ export class Handle {
     const { view, namer } = this.tracked;
     const isSame = names.begunAt(name.place) === name.begun && namer === this.file;
     if (isSame && world.tree.listing().get(name.place) === view.inode) names.promise(name.place);
-  }
-
-  /** Ends the publication of an atomic file, successful or not. */
-  unhide(): void {
-    if (this.hidden) this.session.oracle.temporaries--;
-    this.hidden = false;
   }
 
   /** Frees the slot of a handle that is closed, or must not be used any more. */
@@ -244,8 +236,6 @@ export class Session {
   idle: (() => void) | undefined;
   /** Whether the process is ending, so that an unhandled rejection ends it with that error. */
   endsNow = false;
-  /** The working directory: the index of a directory, or -1 for the one above them. */
-  directory = -1;
 
   constructor(
     readonly world: SimulatedKernel,
@@ -263,9 +253,11 @@ export class Session {
 
   /** A path in the form that the program uses. */
   path({ directory, name, relative }: Path): string {
-    const isHere = this.directory === directory;
-    const folder = isHere ? "" : `${this.directory < 0 ? "" : "../"}${DIRECTORIES[directory]}/`;
-    const path = relative ? `${folder}${name}` : `${ROOT}/${DIRECTORIES[directory]}/${name}`;
+    const { tree } = this.world;
+    const folder = `${ROOT}/${DIRECTORIES[directory]}`;
+    const here = tree.pathOf(tree.workingDirectory);
+    const way = here === folder ? "" : `${here === ROOT ? "" : "../"}${DIRECTORIES[directory]}/`;
+    const path = `${relative ? way : `${folder}/`}${name}`;
     this.#paths.add(path);
     return path;
   }

@@ -110,7 +110,7 @@ export function giveUp(writer: OpenWriter, closing?: Closing): void {
   closing?.publication?.(false);
   oracle.gaveUp(handle.session.cutsAreSure);
   handle.target = undefined;
-  handle.unhide();
+  handle.session.oracle.hidden.delete(handle);
   leave(writer, oracle.facts.closeFile);
 }
 
@@ -121,7 +121,7 @@ function leave(writer: OpenWriter, closes: boolean): void {
   if (slot.writer === writer) slot.writer = undefined;
   slot.ended = writer;
   if (!closes) return;
-  handle.unhide();
+  handle.session.oracle.hidden.delete(handle);
   handle.leave();
 }
 
