@@ -38,20 +38,15 @@ interface JournalEntry {
 
 /** A tree of directories. A journal keeps the names of one directory in order, and both ends of a rename together. */
 export class DirectoryTree {
-  readonly root: SimulatedDirectory;
-  workingDirectory: SimulatedDirectory;
+  readonly root: SimulatedDirectory = new SimulatedDirectory(2, undefined);
+  workingDirectory: SimulatedDirectory = this.root;
   /** All files so far, by inode. */
   readonly files: Map<number, SimulatedFile> = new Map();
-  readonly #directories: SimulatedDirectory[];
+  readonly #directories = [this.root];
   #journal: JournalEntry[] = [];
-  #lastEntry = 0;
-  #lastInode = 1;
-
-  constructor() {
-    this.root = new SimulatedDirectory(++this.#lastInode, undefined);
-    this.#directories = [this.root];
-    this.workingDirectory = this.root;
-  }
+  /** The extent of the journal that a sync of a directory covers if it starts now. */
+  journaled = 0;
+  #lastInode = 2;
 
   /** A file without a name, with durable bytes. */
   makeFile(bytes: Uint8Array = new Uint8Array(0)): SimulatedFile {
@@ -62,25 +57,18 @@ export class DirectoryTree {
     return file;
   }
 
-  /** The extent of the journal that a sync of a directory covers if it starts now. */
-  get journaled(): number {
-    return this.#lastEntry;
-  }
-
   /** Creates a durable directory. */
   makeDirectory(parent: SimulatedDirectory, name: string): SimulatedDirectory {
     const directory = new SimulatedDirectory(++this.#lastInode, parent);
     this.#directories.push(directory);
-    parent.entries.set(name, directory);
-    parent.durable.set(name, directory);
+    this.place(parent, name, directory);
     return directory;
   }
 
-  /** Creates a durable entry for a file. */
-  place(directory: SimulatedDirectory, name: string, file: SimulatedFile): void {
-    directory.entries.set(name, file);
-    directory.durable.set(name, file);
-    file.links++;
+  /** Creates a durable entry. */
+  place({ entries, durable }: SimulatedDirectory, name: string, node: Node): void {
+    for (const names of [entries, durable]) names.set(name, node);
+    if (!node.isDirectory) node.links++;
   }
 
   /** The directory of the last component of a path, and that component; undefined if there is no such directory. */
@@ -142,7 +130,7 @@ export class DirectoryTree {
       if (before instanceof SimulatedFile && --before.links === 0) before.linkable = false;
       if (node instanceof SimulatedFile) node.links++;
     }
-    const entry = { number: ++this.#lastEntry, edits };
+    const entry = { number: ++this.journaled, edits };
     commit(entry, ({ entries }) => entries);
     this.#journal.push(entry);
   }
@@ -193,12 +181,10 @@ function inOrder(
   directories: Set<SimulatedDirectory>,
   keeps: () => boolean,
 ): JournalEntry[] {
-  const kept: JournalEntry[] = [];
-  for (const entry of journal.toReversed()) {
-    const touched = entry.edits.some(({ directory }) => directories.has(directory));
-    if (!touched && !keeps()) continue;
-    for (const { directory } of entry.edits) directories.add(directory);
-    kept.unshift(entry);
-  }
-  return kept;
+  const kept = journal.toReversed().filter(({ edits }) => {
+    if (!edits.some(({ directory }) => directories.has(directory)) && !keeps()) return false;
+    for (const { directory } of edits) directories.add(directory);
+    return true;
+  });
+  return kept.reverse();
 }
