@@ -51,7 +51,7 @@ export function publish(handle: Handle): (succeeded: boolean) => void {
     handle.target = undefined;
     if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
     tracked.namer = handle.file;
-    handle.promiseName({ place, begun: naming.begun });
+    handle.promiseName(place, naming.begun);
   };
 }
 

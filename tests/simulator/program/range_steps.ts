@@ -78,33 +78,26 @@ function putting(
   return { since, over: claim(tracked, { from: position, to, bytes }), done, failed };
 }
 
-/** "reads": the result equals the file's bytes, unless they changed meanwhile. */
+/** "reads": the result equals the file's bytes, unless they changed since; all of them if a length was `asked` for. */
 export function checkRead(
   tracked: TrackedFile,
+  since: number,
   position: number,
   bytes: Uint8Array,
-  since: number,
+  asked?: number,
 ): void {
-  if (tracked.touches.overlap(position, position + bytes.length, since)) return;
+  const { touches, view, expected } = tracked;
+  if (asked !== undefined && touches.isSizeStable(since)) {
+    const right = Math.max(0, Math.min(asked, view.size - position));
+    if (bytes.length !== right) {
+      throw new Violation("reads", `${bytes.length} bytes at ${position}, right is ${right}`);
+    }
+  }
+  if (touches.overlap(position, position + bytes.length, since)) return;
   const wrong = tracked.firstWrong(position, bytes);
   if (wrong < 0) return;
-  const [is, right] = [bytes[wrong - position], tracked.expected.content.at(wrong)];
+  const [is, right] = [bytes[wrong - position], expected.content.at(wrong)];
   throw new Violation("reads", `byte ${wrong} is read as ${is}, right is ${right}`);
-}
-
-/** The same of a call that asked for a length. */
-function checkRange(
-  tracked: TrackedFile,
-  position: number,
-  asked: number,
-  bytes: Uint8Array,
-  since: number,
-): void {
-  const right = Math.max(0, Math.min(asked, tracked.view.size - position));
-  if (tracked.touches.isSizeStable(since) && bytes.length !== right) {
-    throw new Violation("reads", `${bytes.length} bytes at ${position}, right is ${right}`);
-  }
-  checkRead(tracked, position, bytes, since);
 }
 
 /** Reads into a buffer of the program. */
@@ -140,7 +133,7 @@ export const rangeSteps = {
         memory: length + 8192,
         promise,
         done: (bytes) => {
-          checkRange(tracked, position, length, bytes, since);
+          checkRead(tracked, since, position, bytes, length);
           bytes.fill(0);
         },
       });
@@ -169,7 +162,7 @@ export const rangeSteps = {
             if (range?.position !== position || range.length !== length) {
               throw new Violation("reads", `readMany gives ${position}, not ${range?.position}`);
             }
-            checkRange(tracked, position, length, bytes, since);
+            checkRead(tracked, since, position, bytes, length);
           });
           if (index === stopAfter) return;
         }

@@ -67,7 +67,7 @@ async function readOnce(reader: OpenReader, view: number): Promise<boolean> {
         const all = `${bytes.length} bytes at ${position}, currentPos ${stream.currentPos}`;
         throw new Violation("reads", all);
       }
-      checkRead(handle.tracked, position, bytes, reader.since);
+      checkRead(handle.tracked, reader.since, position, bytes);
       // The chunk belongs to the consumer.
       bytes.fill(0);
     },

@@ -82,21 +82,21 @@ export class Handle {
     return names.find(([place, inode]) => inode === view.inode && !isTemporary(place))?.[0];
   }
 
-  /** The name of the file at the beginning of a call; undefined if there is none, or it is being changed. */
-  get standingName(): StandingName | undefined {
+  /** Begins a sync of the file's name. Call the result after its success. */
+  beginNameSync(): () => void {
     const { place, session: { oracle: { names } } } = this;
     const begun = place === undefined ? undefined : names.begunAt(place);
-    return begun === undefined ? undefined : { place: place!, begun };
+    return () => begun !== undefined && this.promiseName(place!, begun);
   }
 
-  /** The promise of a sync of the file's name, if no call has begun to change it. */
-  promiseName(name: StandingName | undefined): void {
+  /** The promise of a sync of a name, if no other call has begun to change it. */
+  promiseName(place: Place, begun: number): void {
     const { world, oracle: { names } } = this.session;
     // A directory without read permission cannot be synced (docs/durability.md).
-    if (!name || world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
+    if (world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
     const { view, namer } = this.tracked;
-    const isSame = names.begunAt(name.place) === name.begun && namer === this.file;
-    if (isSame && world.tree.listing().get(name.place) === view.inode) names.promise(name.place);
+    const isSame = names.begunAt(place) === begun && namer === this.file;
+    if (isSame && world.tree.listing().get(place) === view.inode) names.promise(place);
   }
 
   /** Frees the slot of a handle that is closed, or must not be used any more. */
@@ -109,12 +109,6 @@ export class Handle {
   get mayBeShut(): boolean {
     return this.closing || this.sealing || (this.fragile && this.session.isFaulty);
   }
-}
-
-/** A name at the beginning of a call, and the number of its changes. */
-export interface StandingName {
-  readonly place: Place;
-  readonly begun: number;
 }
 
 export class OpenWriter {
@@ -286,7 +280,7 @@ export class Session {
     return promise.then(
       (value) => over(`resolves to ${shown(value)}`, () => done?.(value)),
       (error) =>
-        over(`rejects with ${describeError(error)}`, () => {
+        over(`rejects with ${error}`, () => {
           this.explain(name, call, error);
           failed?.(error);
         }),
@@ -296,7 +290,7 @@ export class Session {
   /** "errors": a rejected call reports the actual failure. */
   explain(name: string, excuse: Excuse, error: unknown): void {
     if (this.#isRight(excuse, error) && this.#hasForm(error)) return;
-    throw new Violation("errors", `${name} rejects with ${describeError(error)}`);
+    throw new Violation("errors", `${name} rejects with ${error}`);
   }
 
   /** Errors of the kernel have Deno's form, with the operation and a path of the program. */
@@ -347,8 +341,4 @@ export class Session {
 function shown(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   return typeof value === "object" ? "an object" : String(value);
-}
-
-function describeError(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

@@ -83,7 +83,7 @@ export type Closing = ReturnType<typeof beginClose>;
 export function beginClose(handle: Handle, closes: boolean, publishes = closes) {
   return {
     since: handle.session.world.clock.tick(),
-    name: handle.standingName,
+    named: handle.beginNameSync(),
     closes,
     publication: publishes && handle.target !== undefined ? publish(handle) : undefined,
   };
@@ -92,11 +92,11 @@ export function beginClose(handle: Handle, closes: boolean, publishes = closes) 
 /** Checks a resolved close. */
 export function finishClose(writer: OpenWriter, closing: Closing): void {
   const { oracle, handle } = writer;
-  const { name, since, closes, publication } = closing;
+  const { named, since, closes, publication } = closing;
   oracle.closed();
   if (oracle.facts.syncOnClose || publication) {
     // "writer 4": everything survives a power cut, at its exact length, under its name.
-    handle.promiseName(name);
+    named();
     oracle.promiseAll(since);
   }
   publication?.(true);

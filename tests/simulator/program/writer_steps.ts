@@ -177,11 +177,11 @@ function flush(slot: Slot, tail: boolean, durable: boolean): Over {
 /** "writer 10": a sync that begins now makes a writer's bytes durable. Call the result with their end. */
 function beginSync({ oracle, handle, handle: { session } }: OpenWriter): (end: number) => void {
   const since = session.world.clock.tick();
-  const name = handle.standingName;
+  const named = handle.beginNameSync();
   return (end) => {
     const certain = oracle.file.certainSince(since, true);
     oracle.file.promise(certain.within(oracle.start, end));
-    handle.promiseName(name);
+    named();
     session.oracle.cutThrice();
   };
 }
