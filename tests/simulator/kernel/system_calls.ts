@@ -36,11 +36,12 @@ interface Context {
   readonly target: Description;
 }
 
+/** What each call does. Its result is 0 if it returns nothing. */
 type Calls = {
   readonly [Op in OperationName]: (
     operation: Extract<Operation, { op: Op }>,
     context: Context,
-  ) => number;
+  ) => number | void;
 };
 
 export class SystemCalls {
@@ -97,8 +98,8 @@ export class SystemCalls {
 
   #call(flight: Flight, most: number): number {
     const { operation, descriptions: [description, target] } = flight;
-    const call = this.#calls[operation.op] as (operation: Operation, context: Context) => number;
-    return call(operation, {
+    const call = this.#calls[operation.op] as (operation: Operation, _: Context) => number | void;
+    const result = call(operation, {
       flight,
       most,
       description: description!,
@@ -106,6 +107,7 @@ export class SystemCalls {
       directory: description?.node as SimulatedDirectory,
       target: target!,
     });
+    return result ?? 0;
   }
 
   readonly #calls: Calls = {
@@ -131,8 +133,8 @@ export class SystemCalls {
       if (opened >= 0) tree.edit([{ ...place, node: file }]);
       return opened;
     },
-    close: () => 0,
-    pause: () => 0,
+    close() {},
+    pause() {},
     read: ({ memory, offset, position }, { file, most }) => {
       const bytes = file.read(position, most);
       memory.bytes.set(bytes, offset);
@@ -158,18 +160,9 @@ export class SystemCalls {
       else if (!(mode & FALLOC_FL_KEEP_SIZE)) file.extend(position + most);
       return 0;
     },
-    truncate: ({ length }, { file }) => {
-      file.truncate(length);
-      return 0;
-    },
-    stat: ({ memory }, { description }) => {
-      writeStatx(memory.bytes, description.node, this.kind);
-      return 0;
-    },
-    statfs: ({ memory }) => {
-      writeStatfs(memory.bytes, this.kind);
-      return 0;
-    },
+    truncate: ({ length }, { file }) => file.truncate(length),
+    stat: ({ memory }, { description }) => writeStatx(memory.bytes, description.node, this.kind),
+    statfs: ({ memory }) => writeStatfs(memory.bytes, this.kind),
     link: ({ byProc, name }, { file, target }) => {
       const directory = target.node as SimulatedDirectory;
       if (this.#lacks(byProc ? "proc" : "link by descriptor")) return -Errno.ENOENT;
@@ -206,9 +199,8 @@ export class SystemCalls {
       locks.delete(description);
       if (operation & LOCK_UN) return 0;
       const kind = (operation & ~LOCK_NB) === LOCK_EX ? "exclusive" : "shared";
-      for (const held of locks.values()) {
-        if (kind === "exclusive" || held === "exclusive") return -Errno.EAGAIN;
-      }
+      const isExclusive = [kind, ...locks.values()].includes("exclusive");
+      if (isExclusive && locks.size > 0) return -Errno.EAGAIN;
       locks.set(description, kind);
       return 0;
     },
