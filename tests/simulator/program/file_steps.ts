@@ -166,23 +166,19 @@ export function closeFile(handle: Handle, { twice }: { twice: boolean }, slot: S
   const publishes = handle.target !== undefined && (!writer || writer.closes || writer.piped);
   const publication = publishes ? publish(handle) : undefined;
   const synced = publication && !writer ? beginSync(handle) : undefined;
-  const over = (succeeded: boolean) => {
-    // The result of an earlier close is checked by that call.
-    if (writer && !isEnding) writer.gaveUp(session.cutsAreSure);
-    session.oracle.hidden.delete(handle);
-    handle.leave();
-    publication?.(succeeded && (!writer || writer.end === "closed"));
-  };
   return handle.call<unknown>({
     name: "close file",
     promise: twice ? Promise.all([file.close(), file[Symbol.asyncDispose]()]) : file.close(),
     writer,
-    done: () => {
-      over(true);
-      // "atomic": the bytes are durable before the file gets its name.
-      synced?.();
+    over: (succeeded) => {
+      // The result of an earlier close is checked by that call.
+      if (writer && !isEnding) writer.gaveUp(session.cutsAreSure);
+      session.oracle.hidden.delete(handle);
+      handle.leave();
+      publication?.(succeeded && (!writer || writer.end === "closed"));
     },
-    failed: () => over(false),
+    // "atomic": the bytes are durable before the file gets its name.
+    done: () => synced?.(),
   });
 }
 

@@ -203,7 +203,7 @@ export interface Call<T> extends Excuse {
   /** The maximum memory for its data. */
   readonly memory?: number;
   /** Called first when it has settled. */
-  readonly over?: () => void;
+  readonly over?: (succeeded: boolean) => void;
   readonly done?: (value: T) => void;
   readonly failed?: (error: unknown) => void;
 }
@@ -264,23 +264,23 @@ export class Session {
 
   /** Watches a call. Resolves when it has settled and its end was checked. */
   call<T>(call: Call<T>): Promise<void> {
-    const { name, promise, memory: bound = 0, done, failed } = call;
+    const { name, promise, memory: bound = 0, over, done, failed } = call;
     const memory = { bound };
     this.pending.add(call);
     this.oracle.memoryUsers.add(memory);
-    const over = (end: string, check: () => void) => {
+    const settle = (succeeded: boolean, end: string, check: () => void) => {
       this.pending.delete(call);
       this.oracle.memoryUsers.delete(memory);
       this.oracle.guard(() => {
-        call.over?.();
+        over?.(succeeded);
         this.trace?.(`  ${name} ${end}`);
         check();
       });
     };
     return promise.then(
-      (value) => over(`resolves to ${shown(value)}`, () => done?.(value)),
+      (value) => settle(true, `resolves to ${shown(value)}`, () => done?.(value)),
       (error) =>
-        over(`rejects with ${error}`, () => {
+        settle(false, `rejects with ${error}`, () => {
           this.explain(name, call, error);
           failed?.(error);
         }),
