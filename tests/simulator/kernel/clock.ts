@@ -37,7 +37,6 @@ export class Clock {
     this.events.splice(at + 1, 0, event);
   }
 
-  /** Resolves after so many microseconds. */
   sleep(microseconds: number): Promise<void> {
     return new Promise((resolve) => this.after(microseconds, resolve));
   }

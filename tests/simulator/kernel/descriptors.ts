@@ -6,7 +6,6 @@ import type { SimulatedFile } from "./simulated_file.ts";
 
 /** An open file description. */
 export class Description {
-  /** Operations that use it. */
   inFlight = 0;
   /** The failed syncs that were reported to this description: each description gets each failure once (errseq_t). */
   failuresSeen: number;
@@ -42,7 +41,6 @@ const FIRST = 3;
 /** The error of an open if too many files are open. */
 export const EMFILE = 24;
 
-/** The open descriptions by descriptor. */
 export class DescriptorTable extends Map<number, Description> {
   #next = FIRST;
 

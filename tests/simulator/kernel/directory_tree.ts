@@ -17,7 +17,6 @@ export class SimulatedDirectory {
   readonly size = 4096;
   readonly links = 2;
   readonly entries: Map<string, Node> = new Map();
-  /** The durable entries. */
   readonly durable: Map<string, Node> = new Map();
 
   constructor(readonly inode: number, readonly parent: SimulatedDirectory | undefined) {}
@@ -90,7 +89,6 @@ export class DirectoryTree {
     return directory.entries.get(name);
   }
 
-  /** The node at a path. */
   lookUp(path: string, from = this.workingDirectory): Node | undefined {
     const place = this.resolve(path, from);
     return place && this.#child(place.directory, place.name);
@@ -106,7 +104,6 @@ export class DirectoryTree {
     return `${directory.inode}/${name}`;
   }
 
-  /** The names of all files. */
   listing(): Listing {
     return listingOf(this.#directories.map((each) => [each, each.entries]));
   }

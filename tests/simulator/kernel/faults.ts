@@ -16,7 +16,6 @@ export type FaultTarget =
   | "realPath"
   | "acquire";
 
-/** The fate of an operation. */
 export interface Fate {
   /** The error number; 0 for success. */
   readonly errno: number;

@@ -24,7 +24,6 @@ export interface Flight {
   result: number | undefined;
 }
 
-/** An operation that begins. */
 export function flightOf(
   operation: Operation,
   open: DescriptorTable,
@@ -47,7 +46,6 @@ export function flightOf(
   };
 }
 
-/** Observes every operation. */
 export interface FlightObserver {
   /** The module submits an operation. */
   submitted(flight: Flight): void;

@@ -25,7 +25,6 @@ export class Judge {
     return broken === undefined;
   }
 
-  /** Records the end of an operation. */
   complete(flight: Flight): void {
     this.#flights.delete(flight);
     for (const each of flight.descriptions) if (each) each.inFlight--;
@@ -37,7 +36,6 @@ export class Judge {
     this.violated(`${describe(operation)}: its memory was changed while it was in flight`);
   }
 
-  /** Records the release of memory. */
   release(block: Block): void {
     for (const { operation } of this.#flights) {
       if (!("memory" in operation) || operation.memory !== block) continue;

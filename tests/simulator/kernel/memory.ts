@@ -19,7 +19,6 @@ export class SimulatedMemory {
   /** The allocated blocks, and their requested sizes. */
   readonly #out = new Map<Block, number>();
 
-  /** The number of allocated blocks. */
   get blocks(): number {
     return this.#out.size;
   }

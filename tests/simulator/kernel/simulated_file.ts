@@ -29,7 +29,6 @@ export class SimulatedFile {
   readonly isDirectory = false;
   readonly content: SparseBytes = new SparseBytes();
   size = 0;
-  /** The number of its names. */
   links = 0;
   /** Whether linkat(2) accepts the file: one that lost its last name never gets another. */
   linkable = true;

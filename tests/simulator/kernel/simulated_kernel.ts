@@ -25,13 +25,11 @@ const BUDGETS = [64 << 20, 64 << 20, 512 << 10, 0];
 export interface KernelOptions {
   /** Draws the file system, its files, the faults and all times. */
   readonly random: Random;
-  /** Whether faults may occur. */
   readonly faulty: boolean;
   /** Performs each operation on the real kernel too. */
   readonly mirror: Mirror | undefined;
   /** Called for each broken rule for users of an engine. */
   readonly violated: (rule: string) => void;
-  /** Called for every event, for a trace. */
   readonly trace: ((line: string) => void) | undefined;
 }
 
@@ -46,7 +44,6 @@ export class SimulatedKernel implements Engine {
   readonly clock: Clock;
   readonly faults: Faults;
   readonly descriptors: DescriptorTable;
-  /** Observes every operation. */
   observer: FlightObserver | undefined;
   readonly #options: KernelOptions;
   readonly #calls: SystemCalls;
@@ -54,7 +51,6 @@ export class SimulatedKernel implements Engine {
   /** The typical time of an operation, in microseconds. */
   readonly #pace: number;
   readonly #random: Random;
-  /** The number of submitted operations. */
   operations = 0;
   #isDisposed = false;
 

@@ -23,7 +23,6 @@ export class SparseBytes {
     this.#pages = pages;
   }
 
-  /** A copy of the current state. */
   clone(): SparseBytes {
     // Neither may write to the shared pages.
     this.#owner = {};

@@ -27,7 +27,6 @@ const BEYOND_BUDGET = 1 << 20;
 /** The failures after which a hidden name cannot be removed (docs/durability.md). */
 const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
 
-/** Checks the contract of the module while one program runs. */
 export class Oracle implements FlightObserver {
   readonly names: ExpectedNames;
   readonly memoryUsers: Set<MemoryUser> = new Set();

@@ -1,6 +1,5 @@
 // The promises of the contract, with the contract's numbers, and the error of a broken one.
 
-/** Every promise that the oracle checks. */
 export const promises = {
   "writer 2": "currentFlushedPos never goes back and never passes a hole",
   "writer 3": "At most writeBehind writes in flight, (writeBehind + 1) buffers, one write a block",
@@ -30,7 +29,6 @@ export const promises = {
 
 export type PromiseName = keyof typeof promises;
 
-/** A broken promise. */
 export class Violation extends Error {
   override readonly name = "Violation";
 

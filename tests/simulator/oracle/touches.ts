@@ -20,7 +20,6 @@ export class Touches {
 
   constructor(readonly clock: Clock) {}
 
-  /** Records a change of a range. */
   add(from: number, to: number, byWriter: boolean, pastWriters = false): void {
     this.all.push({ time: this.clock.tick(), from, to, byWriter, pastWriters });
   }

@@ -49,7 +49,6 @@ export class TrackedFile {
     this.durable = new DurableFile(this.expected);
   }
 
-  /** A writer begins. */
   begin(writer: WriterOracle): void {
     this.writers.add(writer);
     this.touches.begun = this.world.clock.tick();
@@ -328,7 +327,6 @@ export class TrackedFile {
     }
   }
 
-  /** Checks that the file has exactly the right length. */
   checkLength(promise: PromiseName): void {
     const { expected: { end, longest }, view: { size } } = this;
     if (size >= end && size <= longest) return;

@@ -37,7 +37,6 @@ export class WriterOracle {
   end: "closed" | "failed" | undefined;
   /** The reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
-  /** The first failure. */
   failure: { readonly reason: unknown } | undefined;
   readonly #sizesSeen: Set<number>;
 
@@ -101,7 +100,6 @@ export class WriterOracle {
     return this.isOpened ? Math.max(0, this.wall - this.givenEnd) : this.wall;
   }
 
-  /** Records a chunk. */
   give(bytes: Uint8Array): void {
     this.#given.write(this.givenLength, bytes);
     this.givenLength += bytes.length;
@@ -112,7 +110,6 @@ export class WriterOracle {
     this.givenLength = Math.max(0, Math.min(this.givenLength, position - this.start));
   }
 
-  /** The given bytes of a range. */
   givenAt(from: number, to: number): Uint8Array<ArrayBuffer> {
     return this.#given.slice(from - this.start, Math.min(to, this.givenEnd) - this.start);
   }

@@ -106,11 +106,7 @@ export function place(random: Random): number {
 
 /** A name of a file: the directory's index, the name in it, and whether the path is relative to the working directory. */
 export function path(random: Random) {
-  return {
-    directory: random.below(2),
-    name: random.pick(NAMES),
-    relative: random.chance(0.3),
-  };
+  return { directory: random.below(2), name: random.pick(NAMES), relative: random.chance(0.3) };
 }
 
 export type Path = ReturnType<typeof path>;

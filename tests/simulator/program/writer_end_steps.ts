@@ -154,8 +154,4 @@ async function abort(writer: OpenWriter, how: "abort" | "abort lock"): Promise<v
   });
 }
 
-export const endWriterStep = onWriter(
-  5,
-  (random) => ({ how: random.choose(endings) }),
-  endWriter,
-);
+export const endWriterStep = onWriter(5, (random) => ({ how: random.choose(endings) }), endWriter);

@@ -115,21 +115,13 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 /** Advances time until everything has ended. */
-async function drive(
-  running: Promise<void>,
-  session: Session,
-  random: Random,
-): Promise<void> {
+async function drive(running: Promise<void>, session: Session, random: Random): Promise<void> {
   const { world: { clock }, oracle, pending } = session;
-  let isOver = false;
-  let failure: unknown;
-  running.then(() => isOver = true, (error) => {
-    isOver = true;
-    failure = error;
-  });
+  let end: { readonly failure?: unknown } | undefined;
+  running.then(() => end = {}, (failure) => end = { failure });
   for (let events = 0;; events++) {
     await turn();
-    if (failure) throw failure;
+    if (end?.failure) throw end.failure;
     if (oracle.violation) return;
     let heard: boolean | undefined = false;
     // Several completions may be reaped at once, before any microtask runs.
@@ -142,7 +134,7 @@ async function drive(
     await turn();
     await turn();
     if (clock.events.length > 0) continue;
-    if (isOver) return;
+    if (end) return;
     if (session.idle) {
       session.idle();
       session.idle = undefined;
@@ -154,11 +146,7 @@ async function drive(
 }
 
 /** Runs the steps of one task, one after the other. */
-async function runTask(
-  session: Session,
-  steps: readonly Step[],
-  seed: number,
-): Promise<void> {
+async function runTask(session: Session, steps: readonly Step[], seed: number): Promise<void> {
   const under: Promise<void>[] = [];
   for (const step of steps) {
     // Derived from the step alone, so that omitting a step does not change the moments of the others.
