@@ -9,27 +9,39 @@ import {
 import type { Random } from "../random.ts";
 import type { Node } from "./directory_tree.ts";
 
-/** The properties of a mounted file system that the module sees. */
-export interface FileSystemKind {
-  /** The number of the mount, unique among all kernels. */
-  readonly mountId: bigint;
-  readonly name: string;
+/** The file system of a common disk. */
+const disk = {
+  name: "ext4 512",
   /** 0 without a block device, so that the module reads the type. */
-  readonly deviceMajor: number;
+  deviceMajor: 254,
   /** f_type of statfs(2). */
-  readonly type: number;
+  type: 0xef53,
   /** The server of its files in the list of mounts. It takes any position and length. */
-  readonly server?: string;
+  server: undefined as string | undefined,
   /** Whether the server answers early: a failed sync loses bytes of completed writes. */
-  readonly answersEarly?: boolean;
-  readonly hasDirectIo: boolean;
+  answersEarly: false,
+  hasDirectIo: true,
   /** STATX_DIOALIGN is answered. */
-  readonly saysAlignment: boolean;
-  readonly memoryAlignment: number;
-  readonly alignment: number;
-  readonly uniqueMountId: boolean;
-  readonly lacks: ReadonlySet<Feature>;
-}
+  saysAlignment: true,
+  memoryAlignment: 512,
+  alignment: 512,
+};
+
+const silent = { ...disk, deviceMajor: 0, saysAlignment: false };
+const served = { ...silent, type: 0x65735546, memoryAlignment: 1, alignment: 1 };
+
+const kinds: readonly (typeof disk)[] = [
+  disk,
+  { ...disk, name: "ext4 4096", memoryAlignment: 4096, alignment: 4096 },
+  { ...disk, name: "xfs on NVMe", memoryAlignment: 4 },
+  { ...silent, name: "btrfs", type: 0x9123683e, memoryAlignment: 4096, alignment: 4096 },
+  { ...disk, name: "tmpfs", deviceMajor: 0, type: 0x01021994, memoryAlignment: 4 },
+  { ...disk, name: "no Direct I/O", hasDirectIo: false, memoryAlignment: 1, alignment: 1 },
+  { ...served, name: "FUSE", server: "another" },
+  { ...served, name: "s3fs", server: "s3fs", answersEarly: true },
+  { ...served, name: "sshfs", server: "sshfs", answersEarly: true },
+  { ...served, name: "GlusterFS", server: "glusterfs", answersEarly: true },
+];
 
 const features = [
   /** O_TMPFILE. */
@@ -54,51 +66,24 @@ const features = [
 
 export type Feature = typeof features[number];
 
-const served = {
-  deviceMajor: 0,
-  type: 0x65735546,
-  hasDirectIo: true,
-  saysAlignment: false,
-  memoryAlignment: 1,
-  alignment: 1,
-};
-
-const disk = { deviceMajor: 254, type: 0xef53, hasDirectIo: true, saysAlignment: true };
-const btrfs = { ...disk, deviceMajor: 0, type: 0x9123683e, saysAlignment: false };
-
-const kinds: readonly Omit<FileSystemKind, "mountId" | "uniqueMountId" | "lacks">[] = [
-  { name: "ext4 512", ...disk, memoryAlignment: 512, alignment: 512 },
-  { name: "ext4 4096", ...disk, memoryAlignment: 4096, alignment: 4096 },
-  { name: "xfs on NVMe", ...disk, memoryAlignment: 4, alignment: 512 },
-  { name: "btrfs", ...btrfs, memoryAlignment: 4096, alignment: 4096 },
-  { name: "tmpfs", ...disk, deviceMajor: 0, type: 0x01021994, memoryAlignment: 4, alignment: 512 },
-  { name: "no Direct I/O", ...disk, hasDirectIo: false, memoryAlignment: 1, alignment: 1 },
-  { name: "FUSE", ...served, server: "another" },
-  { name: "s3fs", ...served, server: "s3fs", answersEarly: true },
-  { name: "sshfs", ...served, server: "sshfs", answersEarly: true },
-  { name: "GlusterFS", ...served, server: "glusterfs", answersEarly: true },
-];
-
-/** A common disk, without missing features. */
-export const aDisk: FileSystemKind = {
-  ...kinds[0]!,
-  mountId: 0n,
-  uniqueMountId: false,
-  lacks: new Set(),
-};
-
 let lastMount = 0n;
 
-/** A file system that may lack features. The common kind is the most frequent. */
-export function drawFileSystem(random: Random): FileSystemKind {
-  const kind = random.weighted(kinds.map((each, index) => [index === 0 ? 6 : 1, each] as const));
+/** A file system that may lack features, mounted. The common disk is the most frequent, and with `isPlain` the only one. */
+export function drawFileSystem(random: Random, isPlain: boolean) {
+  const drawn = random.weighted(kinds.map((each, index) => [index === 0 ? 6 : 1, each] as const));
   const isLimited = random.chance(0.3);
   const lacks = new Set(features.filter(() => isLimited && random.chance(0.4)));
-  // Without /proc the module cannot know that the server answers early.
-  const answersEarly = kind.answersEarly === true && !lacks.has("proc");
   const uniqueMountId = random.chance(0.7);
-  return { ...kind, mountId: ++lastMount, uniqueMountId, lacks, answersEarly };
+  if (isPlain) lacks.clear();
+  const kind = isPlain ? disk : drawn;
+  // Without /proc the module cannot know that the server answers early.
+  const answersEarly = kind.answersEarly && !lacks.has("proc");
+  /** The number of the mount, unique among all kernels. */
+  const mountId = ++lastMount;
+  return { ...kind, mountId, uniqueMountId, lacks, answersEarly };
 }
+
+export type FileSystemKind = ReturnType<typeof drawFileSystem>;
 
 /** Writes the fields of `struct statx` (include/uapi/linux/stat.h) that the module reads. */
 export function writeStatx(into: Uint8Array, node: Node, kind: FileSystemKind): void {

@@ -12,7 +12,7 @@ import { Clock } from "./clock.ts";
 import { type Description, DescriptorTable, EMFILE } from "./descriptors.ts";
 import { DirectoryTree } from "./directory_tree.ts";
 import { Faults, type FaultTarget } from "./faults.ts";
-import { aDisk, drawFileSystem, type FileSystemKind } from "./file_systems.ts";
+import { drawFileSystem, type FileSystemKind } from "./file_systems.ts";
 import { describe, type Flight, type FlightObserver, flightOf } from "./flight.ts";
 import { Judge } from "./judge.ts";
 import { SimulatedMemory } from "./memory.ts";
@@ -56,8 +56,7 @@ export class SimulatedKernel implements Engine {
 
   constructor(options: KernelOptions) {
     const { random, faulty, mirror, violated, trace } = this.#options = options;
-    const kind = drawFileSystem(random);
-    this.kind = mirror ? aDisk : kind;
+    this.kind = drawFileSystem(random, mirror !== undefined);
     this.clock = new Clock(random.fork());
     populate(this.tree, random);
     mirror?.begin(this.tree);

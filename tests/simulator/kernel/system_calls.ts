@@ -85,7 +85,7 @@ export class SystemCalls {
     if (errno === 0) return this.#call(flight, most);
     const file = description?.file;
     if (op === "sync" && file) {
-      file.forget(flight.syncPoint.changes, this.random, this.kind.answersEarly === true);
+      file.forget(flight.syncPoint.changes, this.random, this.kind.answersEarly);
       file.failedSyncs++;
       file.syncErrno = errno;
       description.takeFailure();
