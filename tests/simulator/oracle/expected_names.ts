@@ -14,14 +14,6 @@ interface Expectation {
   begun: number;
 }
 
-/** A running change of a name. */
-export interface NameChange {
-  /** The number of calls that have begun to change the name, with this one. */
-  readonly begun: number;
-  /** Ends the change. `occupant` is the file at the name now; without it the file is not known. */
-  settled(...occupant: [Occupant?]): void;
-}
-
 /** Whether a name is the hidden, temporary one of an atomic file. */
 export function isTemporary(place: Place): boolean {
   return /\/\.[^/]*\.tmp$/.test(place);
@@ -51,18 +43,20 @@ export class ExpectedNames {
   }
 
   /** Begins a change of the name to one of `occupants`. */
-  begin(place: Place, ...occupants: Occupant[]): NameChange {
+  begin(place: Place, ...occupants: Occupant[]) {
     const expectation = this.#at(place);
     const { now, durable } = expectation;
     for (const set of [now, durable]) for (const occupant of occupants) set.add(occupant);
     expectation.pending++;
     expectation.begun++;
     return {
+      /** The number of calls that have begun to change the name, with this one. */
       begun: expectation.begun,
-      settled: (...result) => {
+      /** Ends the change. `result` is the file at the name now; without it the file is not known. */
+      settled: (...result: [Occupant?]) => {
         expectation.pending--;
         if (result.length === 0) return;
-        const now = result[0];
+        const [now] = result;
         expectation.durable.add(now);
         if (expectation.pending === 0) expectation.now = new Set([now]);
         else expectation.now.add(now);

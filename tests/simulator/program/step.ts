@@ -6,25 +6,21 @@ import { Violation } from "../oracle/promises.ts";
 import type { Random } from "../random.ts";
 import type { Handle, OpenWriter, Over, Slot } from "./session.ts";
 
-/** A kind of step with its arguments, which can be printed, dropped and repeated. */
-export interface Kind<Args extends object> {
-  readonly weight: number;
-  readonly draw: Draw<Args>;
-  /** Begins a step. Resolves when it has ended, and does not reject if a call of the module fails. */
-  readonly perform: (slot: Slot, args: Args) => Over;
-}
-
 /** Draws the arguments. A program has `slots` places for files. */
 type Draw<Args> = (random: Random, slots: number) => Args;
+
+/** Begins a step. Resolves when it has ended, and does not reject if a call of the module fails. */
+export type Perform<Args> = (slot: Slot, args: Args) => Over;
 
 /** Performs a step on the file of a slot. */
 type OnFile<Args> = (handle: Handle, args: Args, slot: Slot) => Over;
 
+/** A kind of step with its arguments, which can be printed, dropped and repeated. */
 export function step<Args extends object>(
   weight: number,
   draw: Draw<Args>,
-  perform: Kind<Args>["perform"],
-): Kind<Args> {
+  perform: Perform<Args>,
+) {
   return { weight, draw, perform };
 }
 
@@ -33,7 +29,7 @@ export function onFile<Args extends object>(
   weight: number,
   draw: Draw<Args>,
   take: OnFile<Args>,
-): Kind<Args> {
+) {
   return step(weight, draw, (slot, args) => slot.handle && take(slot.handle, args, slot));
 }
 
@@ -42,7 +38,7 @@ export function onWriter<Args extends object>(
   weight: number,
   draw: Draw<Args>,
   take: (writer: OpenWriter, args: Args) => Over,
-): Kind<Args> {
+) {
   return step(weight, draw, ({ writer }, args) => {
     if (writer && !writer.oracle.end) return take(writer, args);
   });

@@ -8,7 +8,7 @@ import { pipe } from "./pipe_steps.ts";
 import { rangeSteps } from "./range_steps.ts";
 import { readerSteps } from "./reader_steps.ts";
 import type { Over, Session } from "./session.ts";
-import type { Kind } from "./step.ts";
+import type { Perform } from "./step.ts";
 import { endWriterStep } from "./writer_end_steps.ts";
 import { writerSteps } from "./writer_steps.ts";
 
@@ -49,7 +49,7 @@ export interface Step {
 
 export function perform(session: Session, { slot, action }: Step): Over {
   const { do: name, ...args } = action;
-  return (all[name] as Kind<object>).perform(session.slots[slot]!, args);
+  return (all[name].perform as Perform<object>)(session.slots[slot]!, args);
 }
 
 export function describeStep({ id, task, slot, awaited, action }: Step): string {
