@@ -1,4 +1,4 @@
-// Calls the methods of files and streams for a given time, with odd arguments, many calls at once, buffers that are detached and
+// Calls the methods of files and streams for a given time, many calls at once, with buffers that are detached and
 // resized, concurrent closes, and Workers that are terminated. All bytes must be right, every failure must be
 // documented, and at the end no descriptor, mapping or memory may be left.
 //

@@ -4,7 +4,7 @@ import { DmaFile } from "../../mod.ts";
 import { content } from "../faults/content.ts";
 import { type Action, ENOUGH, type Round } from "./round.ts";
 
-/** The maximum length of files, except after odd arguments. */
+/** The maximum length of files. */
 export const MOST = 400_000;
 
 /** An action on the file of a round, if there is one. */
@@ -69,8 +69,7 @@ async function writeChunk(file: DmaFile, { random, seed }: Round): Promise<void>
   const position = file.alignDown(random.length(MOST));
   const { data, spoil } = random.chunk(position, seed, 50_000);
   const options = random.options({ atomic: random.chance(0.1) });
-  const bytes = random.mostly(data as Uint8Array);
-  const writing = file.writeAt(bytes, random.mostly(position), options);
+  const writing = file.writeAt(data as Uint8Array, position, options);
   if (random.chance(0.3)) spoil?.();
   await writing;
 }
@@ -78,8 +77,8 @@ async function writeChunk(file: DmaFile, { random, seed }: Round): Promise<void>
 async function readInto(file: DmaFile, round: Round): Promise<void> {
   const { random } = round;
   const buffer = file.allocBuffer(1 + random.below(50_000));
-  const position = random.mostly(file.alignDown(random.length(MOST)));
-  const reading = file.readInto(random.mostly(buffer), position);
+  const position = file.alignDown(random.length(MOST));
+  const reading = file.readInto(buffer, position);
   // A buffer in use cannot be used by other calls.
   const second = random.chance(0.2) ? file.readInto(buffer, 0).catch(() => {}) : undefined;
   const [read] = await Promise.all([reading, second]);
@@ -90,8 +89,8 @@ async function readInto(file: DmaFile, round: Round): Promise<void> {
 async function readMany(file: DmaFile, round: Round): Promise<void> {
   const { random } = round;
   const ranges = Array.from({ length: random.below(30) }, () => ({
-    position: random.mostly(random.length(MOST)),
-    length: random.mostly(random.length(20_000)),
+    position: random.length(MOST),
+    length: random.length(20_000),
   }));
   const options = random.options({
     maxMerged: random.length(MOST),
@@ -99,7 +98,7 @@ async function readMany(file: DmaFile, round: Round): Promise<void> {
     concurrency: random.between(1, 20),
   });
   let left = random.chance(0.3) ? random.below(10) : Infinity;
-  for await (const { bytes, position } of file.readMany(random.mostly(ranges), options)) {
+  for await (const { bytes, position } of file.readMany(ranges, options)) {
     round.check(bytes, position);
     if (left-- === 0) break;
   }
@@ -110,7 +109,7 @@ async function copyAway(file: DmaFile, round: Round): Promise<void> {
   const target = await DmaFile.temp({ dir: round.directory });
   round.others.push(target);
   const [position, length] = [random.length(MOST), random.length(100_000)];
-  const copied = await file.copyRangeTo(random.mostly(target), position, length, position);
+  const copied = await file.copyRangeTo(target, position, length, position);
   round.check(await target.readAt(position, copied), position, copied);
 }
 
@@ -123,7 +122,7 @@ async function openAgain(round: Round): Promise<void> {
     truncate: round.isDestructive,
     direct: random.pick(["require", "prefer", "off"] as const),
   });
-  const file = await DmaFile.open(random.mostly(path), options);
+  const file = await DmaFile.open(path, options);
   round.others.push(file);
   const position = random.length(MOST);
   if (path === round.path) round.check(await file.readAt(position, 10_000), position);
@@ -156,12 +155,12 @@ export const fileActions: Readonly<Record<string, Action>> = {
   "DmaFile.open": [2, openAgain],
   readAt: onFile(6, async (file, round) => {
     const [position, length] = [round.random.length(MOST), round.random.length(100_000)];
-    const bytes = await file.readAt(round.random.mostly(position), round.random.mostly(length));
+    const bytes = await file.readAt(position, length);
     round.check(bytes, position, length);
   }),
   readAtAligned: onFile(3, async (file, round) => {
     const position = file.alignDown(round.random.length(MOST));
-    const length = round.random.mostly(file.alignUp(round.random.below(50_000)));
+    const length = file.alignUp(round.random.below(50_000));
     round.check(await file.readAtAligned(position, length), position, length);
   }),
   readInto: onFile(3, readInto),
@@ -173,23 +172,22 @@ export const fileActions: Readonly<Record<string, Action>> = {
   stat: onFile(1, (file) => file.stat()),
   sync: onFile(1, (file) => file.sync()),
   syncData: onFile(1, (file) => file.syncData()),
-  truncate: removing(3, (file, { random }) => file.truncate(random.mostly(random.below(MOST)))),
+  truncate: removing(3, (file, { random }) => file.truncate(random.below(MOST))),
   deallocate: removing(2, (file, { random }) => {
-    const length = random.mostly(1 + random.below(50_000));
-    return file.deallocate(random.mostly(random.below(MOST)), length);
+    return file.deallocate(random.below(MOST), 1 + random.below(50_000));
   }),
   preallocate: onFile(1, (file, { random, isAppending }) => {
     const options = random.options({ keepSize: random.chance(0.5) });
     // Appended bytes would follow it.
-    return isAppending || file.preallocate(random.mostly(1 + random.below(MOST)), options);
+    return isAppending || file.preallocate(1 + random.below(MOST), options);
   }),
   lock: onFile(1, (file, { random }) => {
     const signal = AbortSignal.timeout(random.below(20));
-    return file.lock(random.mostly(random.chance(0.5)), random.mostly({ signal }));
+    return file.lock(random.chance(0.5), { signal });
   }),
-  tryLock: onFile(1, (file, { random }) => file.tryLock(random.mostly(random.chance(0.5)))),
+  tryLock: onFile(1, (file, { random }) => file.tryLock(random.chance(0.5))),
   unlock: onFile(1, (file) => file.unlock()),
-  rename: onFile(1, (file, round) => file.rename(round.random.mostly(round.otherPath))),
+  rename: onFile(1, (file, round) => file.rename(round.otherPath)),
   remove: removing(1, (file) => file.remove()),
   close: onFile(1, closeAtOnce),
   "inspect and clone": [3, ({ random, file, writer, reader }) => {

@@ -6,7 +6,7 @@ import { content, firstForeign, firstWrong } from "../faults/content.ts";
 import { pause, within } from "../setup/command.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { collectGarbage } from "../support/leaks.ts";
-import { OddRandom } from "./odd.ts";
+import { RandomArguments } from "./arguments.ts";
 
 /** The maximum time of a round, even on a busy machine. */
 const MOST_SECONDS = 120;
@@ -27,7 +27,7 @@ export function seedOf(number: number): number {
 }
 
 export class Round {
-  readonly random: OddRandom;
+  readonly random: RandomArguments;
   /** The seed of the bytes of its file. */
   readonly seed: number;
   readonly path: string;
@@ -47,7 +47,7 @@ export class Round {
   #failure: Error | undefined;
 
   constructor(readonly directory: string, readonly number: number, readonly tally: Tally) {
-    this.random = new OddRandom(number);
+    this.random = new RandomArguments(number);
     this.seed = seedOf(number);
     this.path = `${directory}/${number}`;
     this.isDestructive = this.random.chance(0.3);
@@ -171,7 +171,7 @@ const CODES =
 const MISTAKE =
   /Assertion failed|is not a function|Cannot (read|set) propert|is not iterable|private (member|field)|is not defined|out of bounds|call stack|Cannot convert|Cannot destructure|detached ArrayBuffer$/;
 
-/** Whether an error is a documented one: calls with odd arguments, or on a closed object, may fail with these. */
+/** Whether an error is a documented one: calls with wrong lengths, or on a closed object, may fail with these. */
 function isRight(error: unknown): boolean {
   if (!(error instanceof Error) || MISTAKE.test(error.message)) return false;
   if (error instanceof TypeError || error instanceof RangeError || error === ENOUGH) return true;

@@ -26,7 +26,7 @@ export async function startWriter(round: Round): Promise<void> {
   if (!file || round.writer) return;
   const append = random.chance(0.2);
   const position = append || round.isAppending ? undefined : random.length(MOST);
-  const writer = new DmaStreamWriter(random.mostly(file), {
+  const writer = new DmaStreamWriter(file, {
     ...random.options({
       bufferSize: random.pick([0, 4096, 5000, 65_536, 1 << 20]),
       writeBehind: random.between(-1, 6),
@@ -60,7 +60,7 @@ function nextChunks({ nextPos }: DmaStreamWriter, { random, seed }: Round) {
 
 async function write(writer: DmaStreamWriter, round: Round): Promise<void> {
   const { data, spoil } = nextChunk(writer, round);
-  const writing = writer.write(round.random.mostly(data));
+  const writing = writer.write(data);
   if (round.random.chance(0.02)) spoil?.();
   await writing;
 }
@@ -68,7 +68,7 @@ async function write(writer: DmaStreamWriter, round: Round): Promise<void> {
 async function writeBuffer(writer: DmaStreamWriter, { random, seed, file }: Round): Promise<void> {
   const buffer = file!.allocBuffer(1 + random.below(writer.nextPos > MOST_WRITTEN ? 1 : 50_000));
   buffer.bytes.set(content(writer.nextPos, buffer.length, seed));
-  const writing = [writer.writeBuffer(random.mostly(buffer))];
+  const writing = [writer.writeBuffer(buffer)];
   if (random.chance(0.1)) writing.push(writer.writeBuffer(buffer).catch(() => {}));
   await Promise.all(writing);
 }
@@ -82,7 +82,7 @@ async function writeLocked(writer: DmaStreamWriter, round: Round): Promise<void>
   lock.ready.catch(() => {});
   for (let count = random.below(10); count > 0; count--) {
     const { data } = nextChunk(writer, round);
-    calls.push(round.call("write of a lock", () => lock.write(random.mostly(data))));
+    calls.push(round.call("write of a lock", () => lock.write(data)));
     if (random.chance(0.3)) await calls.at(-1);
   }
   if (random.chance(0.1)) calls.push(round.call("close of a lock", () => lock.close()));
@@ -131,10 +131,10 @@ function flushSync(writer: DmaStreamWriter, round: Round): void {
 function flush(name: "sync" | "flushAligned"): Action {
   return onWriter(3, async (writer, round) => {
     const { random, start } = round;
-    const options = random.mostly({ tail: random.chance(0.5) });
+    const tail = random.chance(0.5);
     const given = writer.nextPos;
-    const end = await writer[name](options);
-    const isWhole = options?.tail !== true || end >= given || end === writer.currentFlushedPos;
+    const end = await writer[name]({ tail });
+    const isWhole = !tail || end >= given || end === writer.currentFlushedPos;
     round.must(isWhole, `${end} of ${given}`);
     round.promise(start, end);
   });
@@ -144,7 +144,7 @@ function flush(name: "sync" | "flushAligned"): Action {
 
 function newReader({ random, file }: Round, closeFile: boolean): DmaStreamReader {
   const start = random.length(MOST);
-  return new DmaStreamReader(random.mostly(file!), {
+  return new DmaStreamReader(file!, {
     ...random.options({
       start,
       end: start + random.length(MOST),
@@ -164,7 +164,7 @@ async function read(reader: DmaStreamReader, round: Round): Promise<void> {
     const length = random.length(100_000);
     const options = random.chance(0.2) ? { maxByteLength: length + 100 } : undefined;
     const buffer = new ArrayBuffer(length + 8, options);
-    return lock.read(random.mostly(new Uint8Array(buffer, random.below(8), length)));
+    return lock.read(new Uint8Array(buffer, random.below(8), length));
   };
   try {
     for (let count = random.below(8); count > 0; count--) {
@@ -172,7 +172,7 @@ async function read(reader: DmaStreamReader, round: Round): Promise<void> {
       const { done, value } = await next();
       if (done) break;
       round.check(value!, at);
-      if (random.chance(0.05)) reader.skip(random.mostly(random.length(20_000)));
+      if (random.chance(0.05)) reader.skip(random.length(20_000));
     }
     if (random.chance(0.03)) await lock.cancel(ENOUGH);
   } finally {
@@ -190,7 +190,7 @@ async function pipeAway(round: Round): Promise<void> {
   others.push(reader, target);
   const writer = new DmaStreamWriter(target, { closeFile: false, bufferSize: 20_000 });
   const signal = AbortSignal.timeout(random.below(10));
-  await reader.pipeTo(writer, random.chance(0.2) ? random.mostly({ signal }) : {});
+  await reader.pipeTo(writer, random.chance(0.2) ? { signal } : {});
   round.check(await target.readAt(0, MOST * 4), at);
 }
 
@@ -233,7 +233,7 @@ export const streamActions: Readonly<Record<string, Action>> = {
   "reader.read": onReader(8, read),
   // During another read it moves that read's position.
   "reader.skip": onReader(1, (reader, { random }) => {
-    if (!reader.locked) reader.skip(random.mostly(random.length(1000)));
+    if (!reader.locked) reader.skip(random.length(1000));
   }),
   "reader.close": onReader(0.5, async (reader, round) => {
     round.reader = undefined;
