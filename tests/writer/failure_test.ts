@@ -143,6 +143,18 @@ testWriter("A failed write whose promise is ignored is reported", one, async (st
   }
 });
 
+testWriter("A chunk after close() does not change why the close fails", {}, async (stream) => {
+  const lock = stream.getWriter();
+  lock.write(pattern(5000));
+  using _ = fail("sync", Errno.EIO);
+  const ends = [lock.closed, lock.close()];
+  const failed = ends.map((end) => assertRejects(() => end, Error, "os error 5"));
+  for (let index = 0; index < 10; index++) {
+    await assertRejects(() => lock.write(pattern(10)), TypeError);
+  }
+  await Promise.all(failed);
+});
+
 // ---- abort, and ends by others --------------------------------------------------------------------------------------
 
 testWriter("abort stops a chunk that is being written, however large", narrow, async (stream) => {

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
-import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
@@ -81,17 +81,6 @@ testInEachDirectory("A log that is copied and truncated continues at its new end
   await writer.write(pattern(100, 100));
   await closeWith(writer, pattern(200));
   await assertFile(`${path}.1`, filled(50_000, 1));
-});
-
-testInEachDirectory("An abort cuts nothing off a log", async (dir) => {
-  const path = dir.file("log");
-  await Deno.writeFile(path, pattern(1000));
-  const writer = await appender(path, { bufferSize: 4096 });
-  await writer.write(filled(10_000, 1));
-  assertEquals(await writer.flushAligned(), 1000 + 8192);
-  await Deno.writeFile(path, filled(50, 2), { append: true });
-  await writer.abort();
-  await assertFile(path, joined(pattern(1000), filled(8192, 1), filled(50, 2)));
 });
 
 testInEachDirectory("A file that may only be appended to is appended to", async (dir) => {
