@@ -2,7 +2,7 @@
 // bounded until then.
 
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
@@ -15,23 +15,8 @@ import { open } from "./create.ts";
 
 const SIZE = 300_001;
 
-/** Registers a test of a reader that leaves no resource behind. */
-function testEnd(
-  name: string,
-  fn: (stream: DmaStreamReader) => Promise<void>,
-  options: DmaStreamReaderOptions = {},
-): void {
-  testDirectAndCached(name, async (dir) => {
-    const { poolBuffers, inFlight } = ioStats();
-    const stream = await open(dir, SIZE, { bufferSize: 4096, ...options });
-    await fn(stream);
-    const now = ioStats();
-    const descriptors = descriptorsOf(stream.file.path);
-    assertEquals([now.poolBuffers, now.inFlight, descriptors], [poolBuffers, inFlight, 0]);
-  });
-}
-
-const ways: Record<string, (stream: DmaStreamReader) => Promise<void>> = {
+/** How a reader ends before its file does. */
+const ends: Record<string, (stream: DmaStreamReader) => Promise<void>> = {
   "a for await that is left early": async (stream) => {
     for await (const chunk of stream) {
       assertEquals(chunk, pattern(chunk.length));
@@ -45,40 +30,38 @@ const ways: Record<string, (stream: DmaStreamReader) => Promise<void>> = {
     assertEquals((await read).done, true);
     await stream.close();
   },
-  "close() under a lock and a read": async (stream) => {
+  "close() under a lock and a read, any number of times": async (stream) => {
     const reader = stream.getReader();
     await reader.read();
     const read = reader.read();
-    await stream.close();
+    await Promise.all([stream.close(), stream.close()]);
     const { done, value } = await read;
     if (!done) assertEquals(value, pattern(value.length, 4096));
     assertEquals((await reader.read()).done, true);
     await reader.closed;
-  },
-  "close(), any number of times": async (stream) => {
-    await stream.getReader().read();
-    await Promise.all([stream.close(), stream.close()]);
-    await stream.close();
     await stream[Symbol.asyncDispose]();
+  },
+  "close() that rejects because closing the file fails": async (stream) => {
+    const reader = stream.getReader();
+    await reader.read();
+    using _ = fail("close", Errno.EIO);
+    const closed = reader.closed.catch((reason) => reason);
+    const error = await assertRejects(() => stream.close(), Error, "os error 5");
+    assertStrictEquals(await closed, error);
+    await assertRejects(() => stream.close(), Error, "os error 5");
   },
 };
 
-for (const [name, end] of Object.entries(ways)) {
-  for (const readAhead of [0, 4]) {
-    testEnd(`Nothing is left of a reader after ${name}, readAhead ${readAhead}`, end, {
-      readAhead,
-    });
+testDirectAndCached("Nothing is left of a reader that ends early", async (dir) => {
+  for (const [name, end] of Object.entries(ends)) {
+    for (const readAhead of [0, 4]) {
+      const stream = await open(dir, SIZE, { bufferSize: 4096, readAhead });
+      await end(stream);
+      const { poolBuffers, inFlight } = ioStats();
+      const left = [poolBuffers, inFlight, descriptorsOf(stream.file.path)];
+      assertEquals(left, [0, 0, 0], `${name}, ${readAhead}`);
+    }
   }
-}
-
-testEnd("close() rejects if closing the file fails", async (stream) => {
-  const reader = stream.getReader();
-  await reader.read();
-  using _ = fail("close", Errno.EIO);
-  const closed = reader.closed.catch((reason) => reason);
-  const error = await assertRejects(() => stream.close(), Error, "os error 5");
-  assertStrictEquals(await closed, error);
-  await assertRejects(() => stream.close(), Error, "os error 5");
 });
 
 testDirectAndCached("A reader of a file that is closed gives what it has", async (dir) => {
