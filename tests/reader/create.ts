@@ -1,7 +1,6 @@
 // The set-up of most tests of readers.
 
 import { type DmaFile, DmaStreamReader, type DmaStreamReaderOptions } from "../../mod.ts";
-import { joined } from "../support/bytes.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -12,12 +11,12 @@ export type Read = (options?: DmaStreamReaderOptions) => DmaStreamReader;
 export function testReaders(
   name: string,
   size: number,
-  fn: (read: Read, file: DmaFile, dir: TestDirectory) => Promise<void>,
+  fn: (read: Read, file: DmaFile) => Promise<void>,
 ): void {
   testDirectAndCached(name, async (dir) => {
     await using file = await openPattern(dir.file("file"), size);
     const read: Read = (options) => new DmaStreamReader(file, { closeFile: false, ...options });
-    await fn(read, file, dir);
+    await fn(read, file);
   });
 }
 
@@ -33,22 +32,4 @@ export async function open(
 /** A view of `length` bytes whose memory suits Direct I/O. */
 export function alignedView(file: DmaFile, length: number): Uint8Array<ArrayBuffer> {
   return file.allocBuffer(length).bytes as Uint8Array<ArrayBuffer>;
-}
-
-/** All bytes of a stream, read into views from `next`. */
-export async function allByView<View extends ArrayBufferView<ArrayBuffer>>(
-  stream: DmaStreamReader,
-  next: () => View,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const reader = stream.getReader({ mode: "byob" });
-  const parts = [];
-  for (;;) {
-    const { done, value } = await reader.read(next());
-    if (done) break;
-    const { buffer, byteOffset, byteLength } = value!;
-    if (byteLength === 0) throw new Error("A view came back empty before the end");
-    parts.push(new Uint8Array(buffer, byteOffset, byteLength).slice());
-  }
-  reader.releaseLock();
-  return joined(...parts);
 }

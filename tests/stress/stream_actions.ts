@@ -3,7 +3,7 @@
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { toNodeReadable, toNodeWritable } from "../../node.ts";
+import { toNodeWritable } from "../../node.ts";
 import { content } from "../faults/content.ts";
 import { MOST } from "./file_actions.ts";
 import { type Action, ENOUGH, type Round } from "./round.ts";
@@ -194,19 +194,6 @@ async function pipeAway(round: Round): Promise<void> {
   round.check(await target.readAt(0, MOST * 4), at);
 }
 
-async function readByNode(round: Round): Promise<void> {
-  if (!round.file) return;
-  const reader = newReader(round, false);
-  round.others.push(reader);
-  let at = reader.currentPos;
-  let left = round.random.below(5);
-  for await (const chunk of toNodeReadable(reader)) {
-    round.check(chunk, at);
-    at += chunk.length;
-    if (left-- === 0) break;
-  }
-}
-
 export const streamActions: Readonly<Record<string, Action>> = {
   DmaStreamWriter: [2, startWriter],
   "writer.write": onWriter(20, write),
@@ -240,5 +227,4 @@ export const streamActions: Readonly<Record<string, Action>> = {
     await reader.close();
   }),
   "reader.pipeTo": [2, pipeAway],
-  toNodeReadable: [1, readByNode],
 };

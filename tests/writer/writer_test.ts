@@ -9,18 +9,9 @@ import {
   type DmaStreamWriterOptions,
 } from "../../mod.ts";
 import { joined, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
-import {
-  assertStarts,
-  closeWith,
-  create,
-  createOver,
-  narrow,
-  small,
-  testWriter,
-} from "./create.ts";
+import { closeWith, create, createOver, narrow, small, testWriter } from "./create.ts";
 
 function positions({ currentPos, currentFlushedPos }: DmaStreamWriter): [number, number] {
   return [currentPos, currentFlushedPos];
@@ -44,15 +35,6 @@ testWriter("5000 bytes by 4096: sync gives 4096, and close 5000", small, async (
   assertEquals(positions(writer), [5000, 4096]);
   await closeWith(writer, pattern(5000));
   assertEquals(positions(writer), [5000, 5000]);
-});
-
-testWriter("5000 bytes by 4096 reach 4096 without a flush", small, async (writer, path) => {
-  await writer.write(pattern(5000));
-  await eventually(() => writer.currentFlushedPos > 0);
-  assertEquals(positions(writer), [5000, 4096]);
-  // A new reader sees every byte below it.
-  assertStarts(path, pattern(4096));
-  await writer.close();
 });
 
 // ---- options, and writers of one file --------------------------------------------------------------------------
