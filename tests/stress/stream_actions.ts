@@ -68,9 +68,7 @@ async function write(writer: DmaStreamWriter, round: Round): Promise<void> {
 async function writeBuffer(writer: DmaStreamWriter, { random, seed, file }: Round): Promise<void> {
   const buffer = file!.allocBuffer(1 + random.below(writer.nextPos > MOST_WRITTEN ? 1 : 50_000));
   buffer.bytes.set(content(writer.nextPos, buffer.length, seed));
-  const writing = [writer.writeBuffer(buffer)];
-  if (random.chance(0.1)) writing.push(writer.writeBuffer(buffer).catch(() => {}));
-  await Promise.all(writing);
+  await writer.writeBuffer(buffer);
 }
 
 /** Writes through a lock, and releases it or ends the stream. */

@@ -69,18 +69,14 @@ testWriter("Text, buffers and what is corked come in order", small, async (write
   stream.write("ä");
   stream.write("e4", "hex");
   stream.cork();
-  for (let index = 0; index < 100; index++) stream.write(Buffer.from(`${index},`));
+  const numbers = Array.from({ length: 100 }, (_, index) => Buffer.from(`${index},`));
+  for (const number of numbers) stream.write(number);
   stream.uncork();
   stream.write(new Uint8Array([1, 2]));
   stream.end("end", "latin1");
   await finished(stream);
-  const numbers = Array.from({ length: 100 }, (_, index) => `${index},`).join("");
-  const text = (value: string) => new TextEncoder().encode(value);
-  const bytes = (...values: number[]) => new Uint8Array(values);
-  await assertClosed(
-    writer,
-    joined(text("ä"), bytes(0xe4), text(numbers), bytes(1, 2), text("end")),
-  );
+  const [before, after] = [Buffer.of(0xc3, 0xa4, 0xe4), Buffer.of(1, 2)];
+  await assertClosed(writer, joined(before, ...numbers, after, Buffer.from("end")));
 });
 
 for (const caller of ["stream", "writer"] as const) {
