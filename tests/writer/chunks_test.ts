@@ -1,6 +1,6 @@
 // What may be given to a DmaStreamWriter, what is refused alone, and whose the bytes are.
 
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { runInNewContext } from "node:vm";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
@@ -22,7 +22,7 @@ const ways: Record<string, (stream: DmaStreamWriter, chunk: BufferSource) => Pro
   },
   pipeTo: (stream, chunk) => ReadableStream.from([chunk]).pipeTo(stream, { preventClose: true }),
 };
-const { write, getWriter } = ways;
+const { write, getWriter, pipeTo } = ways;
 
 function revoked(): unknown {
   const { proxy, revoke } = Proxy.revocable({}, {});
@@ -78,7 +78,12 @@ testWriter("A chunk that is not bytes is rejected and named", small, async (stre
   await writer.ready;
   assertEquals(writer.desiredSize, 1);
   writer.releaseLock();
-  await closeWith(stream, pattern(position));
+  await stream.flushAligned({ tail: true });
+  // A pipe fails as a whole.
+  const piped = pipeTo!(stream, "text" as unknown as BufferSource);
+  const error = await assertRejects(() => piped, TypeError, '"text"');
+  assertStrictEquals(await assertRejects(() => stream.close()), error);
+  await assertClosed(stream, pattern(position));
 });
 
 testWriter("Every view of bytes is written as its bytes", {}, async (stream) => {

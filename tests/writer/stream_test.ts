@@ -73,15 +73,6 @@ testWriter("Methods that are taken off their objects reject", {}, async (stream)
   await lock.close();
 });
 
-testWriter("A pipe of something else than bytes fails", {}, async (stream) => {
-  const chunks = [pattern(100_000), "text", pattern(100_000)] as Uint8Array<ArrayBuffer>[];
-  const piped = ReadableStream.from(chunks).pipeTo(stream);
-  const error = await assertRejects(() => piped, TypeError, '"text"');
-  assertEquals(engine.pool.blocks, 0);
-  assertStrictEquals(await assertRejects(() => stream.close()), error);
-  await assertClosed(stream, pattern(stream.currentFlushedPos));
-});
-
 // ---- backpressure ---------------------------------------------------------------------------------------------
 
 const three = { bufferSize: 65_536, writeBehind: 3 };
