@@ -10,15 +10,14 @@ import { tool } from "../faults/tools.ts";
 import { FreshUser, type UserRan } from "../docs/fresh_user.ts";
 import { hasProgram } from "../setup/command.ts";
 
-const wrong: [variable: string, path: string, why: string][] = [
-  ["DMA_SHIM", "/nonexistent.so", "/nonexistent.so: cannot open shared object file"],
-  ["DMA_SHIM", "libm.so.6", "dma_"],
-  ["DMA_LIBURING", "libm.so.6", "io_uring_"],
-];
-
 testOnce("A library that the environment names and that cannot be loaded is reported", async () => {
   const open = `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`;
-  for (const [variable, path, why] of wrong) {
+  const cases: [variable: string, path: string, why: string][] = [
+    ["DMA_SHIM", "/nonexistent.so", "/nonexistent.so: cannot open shared object file"],
+    ["DMA_SHIM", "libm.so.6", "dma_"],
+    ["DMA_LIBURING", "libm.so.6", "io_uring_"],
+  ];
+  for (const [variable, path, why] of cases) {
     const { output } = await runChild(open, { env: { DMA_ENGINE: "io_uring", [variable]: path } });
     assertStringIncludes(output, `Cannot load ${path}, which ${variable} names (`);
     assertStringIncludes(output, why);
@@ -44,9 +43,8 @@ testOnce("The shim loads where its descriptor was that of another library", asyn
 
 // ---- the cache folder ---------------------------------------------------------------------------------------------
 
-const url = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
 const program = `
-  import { DmaFile } from ${url};
+  import { DmaFile } from "${new URL("../../mod.ts", import.meta.url)}";
   const file = await DmaFile.create(Deno.args[0]);
   await ReadableStream.from([new Uint8Array(100_000)]).pipeTo(file.writable);
   console.log((await Deno.stat(Deno.args[0])).size);
@@ -119,13 +117,12 @@ testWithoutMemfd("A cache folder that others may change is not used", async (run
 testWithoutMemfd("Without a writable folder the error has both reasons", async (run) => {
   const unread = "neither XDG_CACHE_HOME nor HOME can be read";
   const withoutEnv = ["--allow-ffi", "--allow-read", "--allow-write"];
-  for (
-    const [running, reason] of [
-      [run({}), unread],
-      [run({ HOME: "/proc/home" }), "No such file or directory"],
-      [run({ HOME: "/nowhere" }, withoutEnv), unread],
-    ] as const
-  ) {
+  const cases: [running: Promise<UserRan>, reason: string][] = [
+    [run({}), unread],
+    [run({ HOME: "/proc/home" }), "No such file or directory"],
+    [run({ HOME: "/nowhere" }, withoutEnv), unread],
+  ];
+  for (const [running, reason] of cases) {
     const { code, error } = await running;
     assertEquals(code, 1);
     const both = "Cannot load the shim: neither from memory (memfd_create failed) nor from a file";

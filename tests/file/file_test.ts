@@ -34,8 +34,6 @@ for (const [name, check] of Object.entries(promises)) {
   testInEachDirectory(`On every file system ${name}`, (dir) => check(dir.path));
 }
 
-// ---- length and space -----------------------------------------------------------------------------------------
-
 testFile("size and stat are those of Deno.stat, whoever changes the file", 12_345, async (file) => {
   for (const length of [12_345, 5, 6 * 2 ** 32]) {
     await Deno.truncate(file.path, length);
@@ -81,8 +79,6 @@ testFile("deallocate punches a hole and keeps the length", MIB, async (file, pat
   await assertFile(path, expected.fill(0, 100, 300));
 });
 
-// ---- durability -----------------------------------------------------------------------------------------------
-
 testFile("Syncs at once take turns, and share the next one and its failure", 5000, async (file) => {
   const kinds: boolean[] = [];
   {
@@ -101,8 +97,6 @@ testFile("Syncs at once take turns, and share the next one and its failure", 500
   assertEquals(await file.sync().catch(String), message);
 });
 
-// ---- the name -------------------------------------------------------------------------------------------------
-
 testFile("rename moves the path too, or fails as Deno.rename does", 10, async (file, path, dir) => {
   await Deno.mkdir(dir.file("directory"));
   for (const target of [dir.file("directory"), dir.file("missing/x")]) {
@@ -116,8 +110,6 @@ testFile("rename moves the path too, or fails as Deno.rename does", 10, async (f
   await file.rename(new URL(`file://${dir.path}/new`));
   assertEquals([file.path, ...await namesIn(dir.path)], [dir.file("new"), "directory", "new"]);
 });
-
-// ---- files without a name -------------------------------------------------------------------------------------
 
 testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (dir) => {
   const file = await DmaFile.temp({ dir: new URL(`file://${dir.path}`) });
@@ -133,8 +125,6 @@ testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (
   await Deno.writeFile(dir.file("file"), pattern(10));
   await assertRejects(() => DmaFile.temp({ dir: dir.file("file") }), NotADirectory);
 });
-
-// ---- closing --------------------------------------------------------------------------------------------------
 
 testFile("close lets go of the descriptor once, even if it fails", 10, async (file, path) => {
   await Promise.all([file.close(), file.close()]);

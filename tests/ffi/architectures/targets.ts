@@ -33,7 +33,7 @@ export interface Target {
   /** The emulator and its arguments, before the program. */
   readonly emulator: readonly string[];
   /** The C library's own folder of headers, to which the kernel's must be added. */
-  readonly bare?: boolean;
+  readonly bare: boolean;
   /** What is not installed, and without which nothing can be tested. */
   readonly missing: readonly string[];
 }
@@ -51,29 +51,20 @@ export function emulatorFor(architecture: Architecture): string[] {
 
 /** Every target, testable here or not. */
 export function allTargets(): Target[] {
-  const targets: Omit<Target, "missing">[] = architectures.map((architecture) => {
-    const native = architecture === Deno.build.arch;
-    return {
-      name: native ? architecture : `${architecture}, emulated`,
-      architecture,
-      compiler: native ? "cc" : `${architecture}-linux-gnu-gcc`,
-      emulator: emulatorFor(architecture),
-    };
-  });
-  targets.push({
-    name: `${Deno.build.arch}, musl`,
-    architecture: Deno.build.arch as Architecture,
-    compiler: "musl-gcc",
-    emulator: [],
-    bare: true,
-  });
-  return targets.map((target) => ({ ...target, missing: missingFor(target) }));
+  const targets = architectures.map((architecture) =>
+    architecture === Deno.build.arch
+      ? target(architecture, architecture, "cc")
+      : target(`${architecture}, emulated`, architecture, `${architecture}-linux-gnu-gcc`)
+  );
+  const native = Deno.build.arch as Architecture;
+  return [...targets, target(`${native}, musl`, native, "musl-gcc", true)];
 }
 
-function missingFor({ compiler, emulator: [emulator] }: Omit<Target, "missing">): string[] {
-  const missing = [compiler, emulator].filter((name) => name !== undefined && !hasProgram(name));
+function target(name: string, architecture: Architecture, compiler: string, bare = false): Target {
+  const emulator = emulatorFor(architecture);
+  const missing = [compiler, ...emulator.slice(0, 1)].filter((program) => !hasProgram(program));
   if (!exists("/usr/include/liburing.h")) missing.push("liburing.h");
-  return missing as string[];
+  return { name, architecture, compiler, emulator, bare, missing };
 }
 
 /** Compiles the self-test into `directory`, and resolves to its path. */
