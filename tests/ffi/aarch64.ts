@@ -92,12 +92,8 @@ async function makeInitrd(packages: string, directory: string): Promise<void> {
   }
   const modules = copyModules(`${packages}/lib/modules`, drivers, first);
   await Deno.writeTextFile(`${first}/init`, script(modules), { mode: 0o755 });
-  const libraries = `${packages}/lib/aarch64-linux-gnu`;
-  for (const { name, isFile, isSymlink } of Deno.readDirSync(libraries)) {
-    if (isFile || isSymlink) await Deno.copyFile(`${libraries}/${name}`, `${first}/lib/${name}`);
-  }
   const liburing = `${packages}/usr/lib/aarch64-linux-gnu/liburing.so.2`;
-  await Deno.copyFile(liburing, `${first}/lib/liburing.so.2`);
+  await runOrThrow("cp", ["-rL", `${packages}/lib/aarch64-linux-gnu/.`, liburing, `${first}/lib`]);
   await Deno.copyFile(`${packages}/bin/busybox`, `${first}/bin/busybox`);
   const target = allTargets().find(({ architecture }) => architecture === "aarch64")!;
   await Deno.copyFile(await buildSelfTest(target, directory), `${first}/self_test`);

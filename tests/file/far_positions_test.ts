@@ -47,16 +47,11 @@ for (const at of far) {
     assertEquals([await file.size(), await got(path, at, 20_000)], [at + 10_000, content]);
 
     // Streams.
-    const options = { bufferSize: 8192, writeBehind: 3, append: true, closeFile: false };
-    const writer = new DmaStreamWriter(file, options);
-    await writer.write(pattern(20_000));
-    assertEquals(writer.currentPos, at + 30_000);
-    assertEquals(await writer.sync({ tail: true }), at + 30_000);
-    await writer.write(pattern(70_000, 20_000));
+    const writer = new DmaStreamWriter(file, { append: true, closeFile: false });
+    await writer.write(pattern(90_000));
     await writer.close();
     const whole = joined(content, pattern(90_000));
     assertEquals([writer.currentFlushedPos, await file.size()], [at + 100_000, at + 100_000]);
-    assertEquals(await file.readAt(at, 200_000), whole);
     const read = (options: object) =>
       new DmaStreamReader(file, { bufferSize: 8192, closeFile: false, ...options });
     const part = read({ start: at - 5, end: at + 50_000 });
