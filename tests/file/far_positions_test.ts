@@ -47,13 +47,13 @@ for (const at of far) {
     assertEquals([await file.size(), await got(path, at, 20_000)], [at + 10_000, content]);
 
     // Streams.
-    const writer = new DmaStreamWriter(file, { append: true, closeFile: false });
+    const options = { bufferSize: 8192, closeFile: false };
+    const writer = new DmaStreamWriter(file, { append: true, ...options });
     await writer.write(pattern(90_000));
     await writer.close();
     const whole = joined(content, pattern(90_000));
     assertEquals([writer.currentFlushedPos, await file.size()], [at + 100_000, at + 100_000]);
-    const read = (options: object) =>
-      new DmaStreamReader(file, { bufferSize: 8192, closeFile: false, ...options });
+    const read = (range: object) => new DmaStreamReader(file, { ...options, ...range });
     const part = read({ start: at - 5, end: at + 50_000 });
     assertEquals(await allOf(part), joined(zeros(5), whole.subarray(0, 50_000)));
     const skipping = read({ start: 100 });
