@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { runOrThrow } from "../setup/command.ts";
+import { run } from "../setup/command.ts";
 import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
@@ -44,9 +44,9 @@ testFile("size and stat are those of Deno.stat, whoever changes the file", 12_34
   // Deno.stat omits the fraction of the second.
   ours.ctime?.setMilliseconds(0);
   assertEquals({ ...ours }, { ...theirs });
-  // Deno 2.8 can neither set nor read such a date.
-  await runOrThrow("touch", ["-d", "@-86400.5", file.path]);
-  assertEquals((await file.stat()).mtime, new Date(-86_400_500));
+  // Deno 2.8 can neither set nor read such a date, and BusyBox cannot set it.
+  const { success } = await run("touch", ["-d", "@-86400.5", file.path]);
+  if (success) assertEquals((await file.stat()).mtime, new Date(-86_400_500));
 });
 
 testFile("preallocate reserves, and lengthens by zeros or keeps the size", 5000, async (file) => {
