@@ -53,7 +53,7 @@ for (const [name, tamper] of Object.entries(tampering)) {
       const { code, output } = await runChild(program, {
         flags: ["-A", ...standInArguments(root)],
         env: { DMA_ENGINE: engine },
-        shell: 'set -- timeout 60 "$@"',
+        shell: 'set -- timeout 300 "$@"',
         values: { directory: dir.path },
       });
       assertEquals([code, output], [0, ` 0 ${engine}`]);

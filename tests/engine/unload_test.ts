@@ -182,9 +182,9 @@ testInOneDirectory("A program that is watched holds as much after each start", a
   const seen: string[] = [];
   for await (const line of child.stdout.pipeThrough(new TextDecoderStream())) {
     seen.push(...line.trim().split("\n"));
-    if (seen.length === 4) break;
+    if (seen.length >= 4) break;
     await Deno.writeTextFile(program, `${text}// ${seen.length}\n`);
   }
   assert(Number(seen[0]) > 0);
-  assertEquals(seen, Array(4).fill(seen[0]));
+  assertEquals(new Set(seen).size, 1, seen.join());
 });

@@ -89,12 +89,6 @@ const ends: Record<string, (file: DmaFile) => Promise<unknown>> = {
     // The caller of close() has the failure.
     await file[Symbol.asyncDispose]();
   },
-  "it is removed": async (file) => {
-    await file.writeAt(pattern(4096), 0);
-    await file.remove();
-    await file.remove();
-    await file.close();
-  },
 };
 
 testBothWays("An atomic file does not appear after an abort or a failure", async (dir) => {

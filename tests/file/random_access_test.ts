@@ -213,6 +213,7 @@ testInOneDirectory("Every operation rejects after close, and names the file", as
       () => file.readAt(0, 0),
       () => file.readAtAligned(0, 4096),
       () => file.readInto(buffer, 0),
+      () => Array.fromAsync(file.readMany([{ position: 0, length: 1 }])),
     ],
     write: [() => file.writeAt(buffer, 0)],
     stat: [() => file.size(), () => file.stat()],

@@ -193,13 +193,6 @@ testReadMany("fails for what is wrong with its input when its turn comes", async
   }
 });
 
-testReadMany("fails when its file is closed", async (file) => {
-  const reading = () => Array.fromAsync(file.readMany(apart, { concurrency: 2 }));
-  const failed = assertRejects(reading, Deno.errors.BadResource, "the file is closed");
-  await file.close();
-  await failed;
-});
-
 testInOneDirectory("readMany() keeps a dropped file open", async (dir) => {
   const read = async () =>
     (await openPattern(dir.file("file"), SIZE)).readMany(apart, { concurrency: 1 });
