@@ -20,7 +20,7 @@ function roomTest(
   diskTest(name, async (disk) => {
     const filler = String(disk.free - megabytes * MiB);
     await runOrThrow("fallocate", ["-l", filler, disk.file("filler")]);
-    await runOrThrow("sync", []);
+    await runOrThrow("sync", ["-f", disk.path]);
     await fn(disk.file("file"), disk);
   });
 }

@@ -56,7 +56,7 @@ export async function resultOf<Name extends keyof Jobs>(
   args: Parameters<Jobs[Name]>,
   options: ProgramOptions = {},
 ): Promise<Awaited<ReturnType<Jobs[Name]>>> {
-  const ended = await runProgram("jobs", { ...options, args: [job, ...args] });
+  const ended = await runProgram("jobs", { ...options, args: [job, ...args as string[]] });
   const { code, signal, stdout, stderr } = ended;
   if (code !== 0) throw new Error(`${job} ended with ${signal ?? code}: ${stderr}${stdout}`);
   return JSON.parse(stdout);

@@ -12,6 +12,7 @@ import {
   overlaid,
   pattern,
 } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
 import { allOf } from "../support/patterned.ts";
 
 /** An odd length of several buffers. */
@@ -43,10 +44,7 @@ async function writeFile(
 
 /** NFS and servers with libfuse keep a removed file that is open under a hidden name, until shortly after it is closed. */
 async function assertEmptySoon(directory: string): Promise<void> {
-  for (let tries = 0; tries < 20 && (await namesIn(directory)).length > 0; tries++) {
-    await pause(100);
-  }
-  assertEquals(await namesIn(directory), []);
+  await eventually(async () => (await namesIn(directory)).length === 0);
 }
 
 async function removeOpen(directory: string): Promise<DmaFile> {

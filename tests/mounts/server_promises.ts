@@ -38,7 +38,7 @@ export interface Outcome {
 const LONGEST_SECONDS = 300;
 
 /** The time after which a stopped server continues in any case. */
-const RESCUE_SECONDS = 10;
+const RESCUE_SECONDS = 30;
 
 /** Servers are stopped one after the other, because each may use two thirds of the free threads. */
 let standing: Promise<unknown> = Promise.resolve();

@@ -90,7 +90,7 @@ export class Script implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const kill = (signal: Deno.Signal) => this.ended || this.#child.kill(signal);
     kill("SIGTERM");
-    const timer = setTimeout(kill, 5000, "SIGKILL");
+    const timer = setTimeout(kill, 15_000, "SIGKILL");
     await this.#child.status;
     clearTimeout(timer);
   }

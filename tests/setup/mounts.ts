@@ -27,10 +27,10 @@ export function mountOf(path: string): Mount {
 
 /**
  * Unmounts, as soon as nobody uses a file there any more: a process that was just killed may still hold one. Resolves to
- * whether nobody does within two seconds. Else it is detached, and unmounted when its last user ends.
+ * whether nobody does within ten seconds. Else it is detached, and unmounted when its last user ends.
  */
 export async function unmount(path: string): Promise<boolean> {
-  for (let tried = 0; tried < 20; tried++) {
+  for (let tried = 0; tried < 100; tried++) {
     if (!isMounted(path) || (await run("umount", [path])).success) return true;
     await pause(100);
   }

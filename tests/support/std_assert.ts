@@ -5,12 +5,21 @@ import { isDeepStrictEqual } from "node:util";
 // deno-lint-ignore no-explicit-any
 type ErrorType<E = any> = abstract new (...args: any[]) => E;
 
-export class AssertionError extends Error {
+class AssertionError extends Error {
   override name = "AssertionError";
 }
 
-function fail(msg?: string): never {
-  throw new AssertionError(`Failed assertion${msg ? `: ${msg}` : ""}`);
+function expect(
+  holds: boolean,
+  actual: unknown,
+  what: string,
+  expected: unknown,
+  msg?: string,
+): asserts holds {
+  if (holds) return;
+  const show = (value: unknown) => Deno.inspect(value, { depth: 6, strAbbreviateSize: 2_000 });
+  const report = `  actual: ${show(actual)}\n${what}: ${show(expected)}`;
+  throw new AssertionError(`Expected\n${report}${msg ? `: ${msg}` : ""}`);
 }
 
 export function assert(condition: unknown, msg = ""): asserts condition {
@@ -62,24 +71,32 @@ export function assertLess<T>(actual: T, expected: T, msg?: string): void {
 }
 
 /** Throws unless `fn` throws an error, of the given class and with the given words. Returns the error. */
-export function assertThrows(fn: () => unknown, msg?: string): unknown;
+export function assertThrows(fn: () => unknown): unknown;
 export function assertThrows<E extends Error>(
   fn: () => unknown,
   ErrorClass: ErrorType<E>,
   includes?: string,
   msg?: string,
 ): E;
-export function assertThrows(fn: () => unknown, ...wanted: Wanted): unknown {
+export function assertThrows(
+  fn: () => unknown,
+  ErrorClass?: ErrorType<Error>,
+  includes = "",
+  msg?: string,
+): unknown {
   try {
     fn();
   } catch (error) {
-    return judge(error, wanted);
+    if (!ErrorClass) return error;
+    assertInstanceOf(error, ErrorClass, msg);
+    assertStringIncludes(error.message, includes, msg);
+    return error;
   }
-  return fail(`The function did not throw${wanted.map((each) => ` ${show(each)}`).join(":")}`);
+  throw new AssertionError(`Expected the function to throw ${ErrorClass?.name ?? ""} ${includes}`);
 }
 
 /** Rejects unless the promise of `fn` rejects, as {@linkcode assertThrows}. Resolves to the error. */
-export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
+export function assertRejects(fn: () => PromiseLike<unknown>): Promise<unknown>;
 export function assertRejects<E extends Error>(
   fn: () => PromiseLike<unknown>,
   ErrorClass: ErrorType<E>,
@@ -88,42 +105,13 @@ export function assertRejects<E extends Error>(
 ): Promise<E>;
 export async function assertRejects(
   fn: () => PromiseLike<unknown>,
-  ...[first, ...others]: Wanted
+  ...expected: [ErrorClass?: ErrorType, includes?: string, msg?: string]
 ): Promise<unknown> {
   const outcome = await fn().then(() => undefined, (error) => ({ error }));
   const settled = () => {
     if (outcome) throw outcome.error;
   };
-  return assertThrows(settled, first as ErrorType, ...others as string[]);
-}
-
-type Wanted =
-  | [msg?: string | undefined]
-  | [ErrorClass: ErrorType, includes?: string | undefined, msg?: string | undefined];
-
-/** Returns the error if it is the wanted one, and else throws. */
-function judge(error: unknown, [ErrorClass, includes = "", msg]: Wanted): unknown {
-  if (typeof ErrorClass !== "function") return error;
-  expect(error instanceof ErrorClass, error, "to be an instance of", ErrorClass, msg);
-  const { message } = error as Error;
-  expect(message.includes(includes), message, "to contain", includes, msg);
-  return error;
-}
-
-function expect(
-  holds: boolean,
-  actual: unknown,
-  what: string,
-  expected: unknown,
-  msg?: string,
-): void {
-  if (holds) return;
-  const report = `  actual: ${show(actual)}\n${what}: ${show(expected)}`;
-  throw new AssertionError(`Expected\n${report}${msg ? `: ${msg}` : ""}`);
-}
-
-function show(value: unknown): string {
-  return Deno.inspect(value, { depth: 6, strAbbreviateSize: 2_000 });
+  return assertThrows(settled, ...expected as [ErrorType]);
 }
 
 function isBytes(value: unknown): value is Uint8Array {

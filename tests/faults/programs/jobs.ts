@@ -11,20 +11,20 @@ import {
 } from "../../../mod.ts";
 import { within } from "../../setup/command.ts";
 import { descriptorsIn, eventually, openTargets } from "../../support/descriptors.ts";
+import { takeStock } from "../../support/leaks.ts";
 import { allOf } from "../../support/patterned.ts";
 import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong } from "../content.ts";
 import { swapped } from "./swapped.ts";
 
-/** Reads much, and waits often enough for the switch to epoll. */
-async function readOften(path: string): Promise<void> {
+/** Reads a file so many times, and waits often enough for the switch to epoll. */
+async function readOften(path: string, times: number): Promise<void> {
   const bytes = content(0, 12_000_003);
   await Deno.writeFile(path, bytes);
-  // If registering buffers must fail, enough bytes must be read for an attempt.
-  const rounds = Deno.env.get("OLD_KERNEL_UPDATE") ? 60 : 3;
-  for (let round = 0; round < rounds; round++) {
-    const { readable } = await DmaFile.open(path);
-    assertEquals(await allOf(readable), bytes);
+  const { readable } = await DmaFile.open(path);
+  assertEquals(await allOf(readable), bytes);
+  for (let time = 1; time < times; time++) {
+    await (await DmaFile.open(path)).readable.pipeTo(new WritableStream());
   }
   await using file = await DmaFile.open(path);
   for (let at = 0; at < 450 * 20_001; at += 20_001) {
@@ -42,8 +42,11 @@ function told(): { refused?: number; unlisted?: number } {
   return { refused: symbols.old_kernel_told(0), unlisted: symbols.old_kernel_told(1) };
 }
 
-/** Checks all promises of files in an empty folder. Resolves to the failures, and to what the engine found. */
-export async function allWork(folder: string) {
+/**
+ * Checks all promises of files in an empty folder. Resolves to the failures, and to what the engine found. Memory is
+ * registered after 512 MiB have gone through it: 60 reads are enough.
+ */
+export async function allWork(folder: string, reads = "3") {
   const wrong: string[] = [];
   await Promise.all(
     Object.entries(promises).map(async ([name, check], index) => {
@@ -51,9 +54,10 @@ export async function allWork(folder: string) {
       await check(`${folder}/${index}`).catch((error) => wrong.push(`${name}: ${error}`));
     }),
   );
-  await readOften(`${folder}/file`);
+  await readOften(`${folder}/file`, Number(reads));
   const { inFlight, poolBuffers } = ioStats();
-  return { wrong, used: inFlight + poolBuffers, info: engineInfo(), ...told() };
+  const { pinned } = takeStock();
+  return { wrong, used: inFlight + poolBuffers, pinned, info: engineInfo(), ...told() };
 }
 
 interface Handle {
@@ -93,23 +97,6 @@ async function demandRing(path: string) {
   for (let round = 0; round < 200; round++) await demand();
   const mapped = await mappings() - before;
   return { error, mapped, exists: await Deno.stat(path).then(() => true, () => false) };
-}
-
-/** Writes enough for its buffers to be registered: memory is registered after 512 MiB have gone through it. */
-async function manyWrites(path: string) {
-  const bytes = Array.from({ length: 8 }, (_, index) => content(index << 20, 1 << 20));
-  for (let file = 1; file < 80; file++) {
-    const writer = new DmaStreamWriter(await DmaFile.create(path), { syncOnClose: false });
-    for (const each of bytes) await writer.write(each);
-    await writer.close();
-  }
-  const writer = new DmaStreamWriter(await DmaFile.create(path));
-  for (const each of bytes) await writer.write(each);
-  await writer.flushAligned();
-  const status = await Deno.readTextFile("/proc/self/status");
-  const pinned = Number(/^VmPin:\s*(\d+)/m.exec(status)?.[1]);
-  await writer.close();
-  return { info: engineInfo(), pinned, wrong: firstWrong(await Deno.readFile(path), 8 << 20) };
 }
 
 /** Runs more reads at once than a small ring has room for. */
@@ -230,7 +217,6 @@ export const jobs = {
   demandRing,
   descriptors,
   fullRing,
-  manyWrites,
   noMoreThreads,
   swapped,
   withoutEpoll,
