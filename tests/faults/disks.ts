@@ -6,7 +6,7 @@ import { type FileSystem, kinds, mountImage } from "../setup/file_systems.ts";
 import { unmount } from "../setup/mounts.ts";
 import { assertIdle } from "./failed_writer.ts";
 import { FaultFileSystem } from "./fault_file_system.ts";
-import { folderTest, whileUp } from "./machine.ts";
+import { folderTest } from "./machine.ts";
 
 /** The file systems with a journal or copies on write, in which a crash means something. */
 export const fileSystems = Object.keys(kinds) as FileSystem[];
@@ -97,11 +97,9 @@ export function diskTest(
     folderTest(`${name} [${type}]`, all, async (directory) => {
       const image = `${directory}/image`;
       await makeSparse(image, kinds[type].least);
-      const mount = await Disk.open(type, image, `${directory}/${type}`, { isNew: true });
-      await whileUp(mount, async (disk) => {
-        await fn(disk);
-        await assertIdle();
-      });
+      await using disk = await Disk.open(type, image, `${directory}/${type}`, { isNew: true });
+      await fn(disk);
+      await assertIdle();
     });
   }
 }
@@ -118,15 +116,11 @@ export function faultyDiskTest(
   folderTest(name, ["root", "gcc", "loop", "fuse", `mkfs.${type}`], async (directory) => {
     await Deno.mkdir(`${directory}/backing`);
     await makeSparse(`${directory}/backing/disk`, DISK_BYTES);
-    const server = await FaultFileSystem.open(directory, ["cached", "disk"]);
-    await whileUp(server, async (memory) => {
-      const options = { isNew: true, direct: true };
-      const mount = await Disk.open(type, `${memory.path}/disk`, `${directory}/mount`, options);
-      await whileUp(mount, async (disk) => {
-        // Without faults, so that it can be unmounted.
-        const working = { [Symbol.asyncDispose]: async () => void await memory.command("clear") };
-        await whileUp(working, () => fn(disk, memory, directory));
-      });
-    });
+    await using memory = await FaultFileSystem.open(directory, ["cached", "disk"]);
+    const options = { isNew: true, direct: true };
+    await using disk = await Disk.open(type, `${memory.path}/disk`, `${directory}/mount`, options);
+    // Without faults, so that it can be unmounted.
+    await using _ = { [Symbol.asyncDispose]: async () => void await memory.command("clear") };
+    await fn(disk, memory, directory);
   });
 }

@@ -1,7 +1,7 @@
 // A file system in which the operation that a test chooses fails, is shortened, or is delayed.
 
 import { searchPath } from "../setup/command.ts";
-import { folderTest, whileUp } from "./machine.ts";
+import { folderTest } from "./machine.ts";
 import { lines, tool } from "./tools.ts";
 
 /** A directory, mounted as a separate file system by tests/tools/faultfs.c. */
@@ -71,6 +71,7 @@ export function serverTest(
   flags: readonly string[] = [],
 ): void {
   folderTest(name, ["root", "gcc", "fuse"], async (directory) => {
-    await whileUp(await FaultFileSystem.open(directory, flags), fn);
+    await using server = await FaultFileSystem.open(directory, flags);
+    await fn(server);
   });
 }

@@ -8,34 +8,29 @@ const checks: Readonly<Record<string, () => boolean>> = {
   root: () => Deno.uid() === 0,
   loop: () => hasProgram("losetup") && exists("/dev/loop-control"),
   fuse: () => exists("/dev/fuse"),
-  io_uring: () => ring ??= ringIsAllowed(),
+  io_uring: () => ringIsAllowed,
 };
-
-let ring: boolean | undefined;
 
 /** Which of these programs and {@linkcode checks} this machine lacks. */
 export function missing(needs: readonly string[]): string[] {
   return needs.filter((need) => !(checks[need] ?? (() => hasProgram(need)))());
 }
 
-/** Creates and closes a ring, without the module under test. */
-function ringIsAllowed(): boolean {
-  const symbols = {
-    io_uring_queue_init: { parameters: ["u32", "buffer", "u32"], result: "i32" },
-    io_uring_queue_exit: { parameters: ["buffer"], result: "void" },
-  } as const;
-  let liburing: Deno.DynamicLibrary<typeof symbols>;
+/** Whether a ring can be created, without the module under test. */
+const ringIsAllowed = (() => {
   try {
-    liburing = Deno.dlopen("liburing.so.2", symbols);
+    const { symbols } = Deno.dlopen("liburing.so.2", {
+      io_uring_queue_init: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+      io_uring_queue_exit: { parameters: ["buffer"], result: "void" },
+    });
+    const ring = new Uint8Array(4096);
+    const isAllowed = symbols.io_uring_queue_init(8, ring, 0) >= 0;
+    if (isAllowed) symbols.io_uring_queue_exit(ring);
+    return isAllowed;
   } catch {
     return false;
   }
-  const ring = new Uint8Array(4096);
-  const made = liburing.symbols.io_uring_queue_init(8, ring, 0) >= 0;
-  if (made) liburing.symbols.io_uring_queue_exit(ring);
-  liburing.close();
-  return made;
-}
+})();
 
 const told = new Set<string>();
 
@@ -75,22 +70,13 @@ export async function workDirectory(): Promise<string> {
 /** Runs `fn` with a {@linkcode workDirectory}, which is removed afterwards. */
 export async function inWorkDirectory<T>(fn: (path: string) => Promise<T>): Promise<T> {
   const path = await workDirectory();
-  const directory = { [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-  return await whileUp(directory, () => fn(path));
-}
-
-/**
- * Runs `fn` with a resource that is disposed afterwards. The test's own failure takes precedence over that of the
- * disposal.
- */
-export async function whileUp<T extends AsyncDisposable, R>(
-  thing: T,
-  fn: (thing: T) => Promise<R>,
-): Promise<R> {
-  const result = await fn(thing).catch(async (error) => {
-    await thing[Symbol.asyncDispose]().then(undefined, (reason) => console.error(reason));
+  const run = async () => {
+    await using _ = { [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+    return await fn(path);
+  };
+  return await run().catch((error) => {
+    // The test's own failure takes precedence over those of disposals.
+    for (; error instanceof SuppressedError; error = error.suppressed) console.error(error.error);
     throw error;
   });
-  await thing[Symbol.asyncDispose]();
-  return result;
 }

@@ -8,7 +8,7 @@ import { Random } from "../simulator/random.ts";
 import { Disk, faultyDiskTest, fileSystems } from "./disks.ts";
 import type { FaultFileSystem } from "./fault_file_system.ts";
 import { type Account, assertKept, type Life, Writing } from "./killed.ts";
-import { engines, whileUp } from "./machine.ts";
+import { engines } from "./machine.ts";
 import { type Kind, kinds } from "./programs/write_on.ts";
 
 const cuts = Number(Deno.env.get("DMA_CUTS") ?? 5);
@@ -50,8 +50,8 @@ async function cutPower(
 /** Mounts each disk after its cut. The original disk must not be mounted, because all have one identifier. */
 async function assertAllKept(disk: Disk, all: readonly Cut[]): Promise<void> {
   for (const cut of all) {
-    const mounted = await Disk.open(disk.type, cut.image, `${cut.image}.mount`);
-    await whileUp(mounted, ({ path }) => assertKept({ ...cut, folder: path }));
+    await using mounted = await Disk.open(disk.type, cut.image, `${cut.image}.mount`);
+    await assertKept({ ...cut, folder: mounted.path });
   }
 }
 
