@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { MEMORY_MS } from "./promises.ts";
+import { MEMORY_MS, writeAndClose } from "./promises.ts";
 
 /** A check on two mounts of one directory. */
 export type ClientCheck = (one: string, other: string) => Promise<void>;
@@ -13,29 +13,26 @@ const RECORDS = 100;
 const RECORD = 1000;
 
 async function append(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  const file = await DmaFile.open(path, { append: true, create: true });
-  await file.writable.write(bytes);
-  await file.writable.close();
+  const { writable } = await DmaFile.open(path, { append: true, create: true });
+  await writeAndClose(writable, bytes);
 }
 
 /** One client appends its own records, one after the other. */
 async function appendRecords(path: string, mark: number): Promise<void> {
-  const file = await DmaFile.open(path, { append: true });
-  const writer = file.writable;
+  const { writable } = await DmaFile.open(path, { append: true });
   for (let count = 0; count < RECORDS; count++) {
-    await writer.write(filled(RECORD, mark));
-    await writer.flushAligned({ tail: true });
+    await writable.write(filled(RECORD, mark));
+    await writable.flushAligned({ tail: true });
   }
-  await writer.close();
+  await writable.close();
 }
 
 export const clientPromises: Readonly<Record<string, ClientCheck>> = {
   "another client sees a file that is closed": async (one, other) => {
     for (const atomic of [false, true]) {
       const name = `seen-${atomic}`;
-      const file = await DmaFile.create(`${one}/${name}`, { atomic });
-      await file.writable.write(pattern(300_001));
-      await file.writable.close();
+      const { writable } = await DmaFile.create(`${one}/${name}`, { atomic });
+      await writeAndClose(writable, pattern(300_001));
       await pause(MEMORY_MS);
       await assertFile(`${other}/${name}`, pattern(300_001));
     }

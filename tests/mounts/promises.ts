@@ -1,7 +1,7 @@
 // Checks of the promises that depend on the file system. Each has a separate directory.
 
 import { assert, assertEquals } from "@std/assert";
-import { type DmaCreateOptions, DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import {
   assertFile,
@@ -34,14 +34,6 @@ export async function writeAndClose(
   await writer.close();
 }
 
-async function writeFile(
-  path: string,
-  bytes: Uint8Array<ArrayBuffer>,
-  options: DmaCreateOptions = {},
-): Promise<void> {
-  await writeAndClose((await DmaFile.create(path, options)).writable, bytes);
-}
-
 /** NFS and servers with libfuse keep a removed file that is open under a hidden name, until shortly after it is closed. */
 async function assertEmptySoon(directory: string): Promise<void> {
   await eventually(async () => (await namesIn(directory)).length === 0);
@@ -57,44 +49,33 @@ async function removeOpen(directory: string): Promise<DmaFile> {
 /** All promises that depend on the file system. */
 export const promises: Readonly<Record<string, (directory: string) => Promise<void>>> = {
   "a file of odd length is whole, and no longer": async (directory) => {
-    for (const length of [0, 1, 5000, LENGTH]) {
-      const path = `${directory}/${length}`;
-      await writeFile(path, pattern(length));
-      await assertFile(path, pattern(length), "By Deno.readFile");
-      assertEquals(await allOf((await DmaFile.open(path)).readable), pattern(length));
+    const path = `${directory}/file`;
+    // Each but the first is emptied first.
+    for (const [start, length] of [LENGTH, 1, 0, 5000].entries()) {
+      await writeAndClose((await DmaFile.create(path)).writable, pattern(length, start));
+      await assertFile(path, pattern(length, start), "By Deno.readFile");
+      assertEquals(await allOf((await DmaFile.open(path)).readable), pattern(length, start));
     }
   },
 
-  "a file that is there is emptied first": async (directory) => {
+  "an atomic file takes its place at the end, and is there a second later": async (directory) => {
     const path = `${directory}/file`;
-    await Deno.writeFile(path, pattern(200_000));
-    await writeFile(path, pattern(5000, 7));
-    await assertFile(path, pattern(5000, 7));
-  },
-
-  "an atomic file is there a second later, and was not before": async (directory) => {
-    const path = `${directory}/file`;
-    const file = await DmaFile.create(path, { atomic: true });
-    await writeAll(file.writable, pattern(70_001));
-    await assertNoFile(path);
-    await file.writable.close();
-    await pause(MEMORY_MS);
-    await assertFile(path, pattern(70_001));
-    assertEquals(await namesIn(directory), ["file"]);
-  },
-
-  "an atomic file takes the place of another": async (directory) => {
-    const path = `${directory}/file`;
-    await Deno.writeFile(path, pattern(1000));
-    await writeFile(path, pattern(5001, 3), { atomic: true });
-    await assertFile(path, pattern(5001, 3));
-    assertEquals(await namesIn(directory), ["file"]);
+    let before: Uint8Array | undefined;
+    for (const [start, length] of [70_001, 5001].entries()) {
+      const { writable } = await DmaFile.create(path, { atomic: true });
+      await writeAll(writable, pattern(length, start));
+      assertEquals(await Deno.readFile(path).catch(() => undefined), before);
+      await writable.close();
+      await pause(MEMORY_MS);
+      await assertFile(path, before = pattern(length, start));
+      assertEquals(await namesIn(directory), ["file"]);
+    }
   },
 
   "an aborted atomic file leaves nothing": async (directory) => {
-    const file = await DmaFile.create(`${directory}/file`, { atomic: true });
-    await writeAll(file.writable, pattern(70_001));
-    await file.writable.abort();
+    const { writable } = await DmaFile.create(`${directory}/file`, { atomic: true });
+    await writeAll(writable, pattern(70_001));
+    await writable.abort();
     await assertEmptySoon(directory);
   },
 
@@ -133,32 +114,28 @@ export const promises: Readonly<Record<string, (directory: string) => Promise<vo
   },
 
   "sync({ tail: true }) leaves the exact length each time": async (directory) => {
-    const path = `${directory}/file`;
-    const file = await DmaFile.create(path);
+    const file = await DmaFile.create(`${directory}/file`);
     const writer = new DmaStreamWriter(file, { preallocate: false });
     for (let end = 3333; end < 20_000; end += 3333) {
       await writer.write(pattern(3333, end - 3333));
       assertEquals(await writer.sync({ tail: true }), end);
-      await assertFile(path, pattern(end));
+      await assertFile(file.path, pattern(end));
     }
     await writer.close();
   },
 
   "abort leaves what is flushed": async (directory) => {
-    const path = `${directory}/file`;
-    const file = await DmaFile.create(path);
-    const writer = file.writable;
-    await writeAll(writer, pattern(LENGTH));
-    await writer.abort("enough");
-    assert(writer.currentFlushedPos > 0);
-    await assertFile(path, pattern(writer.currentFlushedPos));
+    const { path, writable } = await DmaFile.create(`${directory}/file`);
+    await writeAll(writable, pattern(LENGTH));
+    await writable.abort("enough");
+    assert(writable.currentFlushedPos > 0);
+    await assertFile(path, pattern(writable.currentFlushedPos));
   },
 
   "a size hint leaves nothing behind": async (directory) => {
-    const path = `${directory}/file`;
-    const file = await DmaFile.create(path);
+    const file = await DmaFile.create(`${directory}/file`);
     await writeAndClose(new DmaStreamWriter(file, { sizeHint: 1 << 20 }), pattern(5000));
-    await assertFile(path, pattern(5000));
+    await assertFile(file.path, pattern(5000));
   },
 
   "preallocate() reserves, or rejects": async (directory) => {
@@ -179,15 +156,14 @@ export const promises: Readonly<Record<string, (directory: string) => Promise<vo
   },
 
   "truncate() and writeAt() change what they say": async (directory) => {
-    const path = `${directory}/file`;
-    await using file = await DmaFile.create(path);
+    await using file = await DmaFile.create(`${directory}/file`);
     await file.truncate(9001);
     assertEquals(await file.size(), 9001);
     const buffer = file.allocBuffer(4096);
     buffer.bytes.set(pattern(4096));
     await file.writeAt(buffer, 4096);
     await file.truncate(5000);
-    await assertFile(path, joined(new Uint8Array(4096), pattern(904)));
+    await assertFile(file.path, joined(new Uint8Array(4096), pattern(904)));
   },
 
   "a file that is renamed while it is open stays the same one": async (directory) => {
