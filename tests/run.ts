@@ -6,8 +6,7 @@
 //   deno task test --images tests/foo_test.ts        the same with them
 
 import { fileURLToPath } from "node:url";
-import { say } from "./setup/command.ts";
-import { makeWorkDirectory, mountFileSystems, takeDown } from "./setup/file_systems.ts";
+import { mountFileSystems, runMain } from "./setup/file_systems.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { fetchEmulatedDeno, fetchOldestDeno } from "./setup/other_deno.ts";
 import { installPackages } from "./setup/packages.ts";
@@ -33,21 +32,6 @@ function parseArguments(args: readonly string[]): Wanted {
     architectures: rest.some((arg) => /architectures_test\.ts$/.test(arg)),
     pass: { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"] },
   };
-}
-
-/** Aborts at the first signal that would end the process, so that the clean-up runs before. */
-function stopOnSignals(): { signal: AbortSignal; exitCode: () => number | undefined } {
-  const controller = new AbortController();
-  let exitCode: number | undefined;
-  for (const [name, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
-    Deno.addSignalListener(name, () => {
-      if (controller.signal.aborted) return;
-      exitCode = 128 + number;
-      say(`${name}: stopping`);
-      controller.abort(new DOMException(`Stopped by ${name}`, "AbortError"));
-    });
-  }
-  return { signal: controller.signal, exitCode: () => exitCode };
 }
 
 async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal): Promise<void> {
@@ -82,18 +66,17 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
 
 if (import.meta.main) {
   const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-  const { signal, exitCode } = stopOnSignals();
-  const workDirectory = await makeWorkDirectory();
-  try {
-    await runAll(tally, workDirectory, signal);
-  } catch (error) {
-    // An incomplete run must not look like a success.
-    tally.failed ||= 1;
-    if (!signal.aborted) console.error(error);
-  } finally {
-    await takeDown(workDirectory);
-  }
+  const exitCode = await runMain(async (directory, signal) => {
+    try {
+      await runAll(tally, directory, signal);
+    } catch (error) {
+      // An incomplete run must not look like a success.
+      tally.failed ||= 1;
+      throw error;
+    }
+    return tally.failed === 0 && tally.passed > 0;
+  });
   const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : "";
   console.log(`${tally.passed} passed, ${tally.failed} failed${skipped}`);
-  Deno.exit(exitCode() ?? (tally.failed > 0 || tally.passed === 0 ? 1 : 0));
+  Deno.exit(exitCode);
 }

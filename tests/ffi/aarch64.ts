@@ -6,7 +6,8 @@
 
 import { fileURLToPath } from "node:url";
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
-import { runAndShow, runMain, runOrThrow, say } from "../setup/command.ts";
+import { runAndShow, runOrThrow, say } from "../setup/command.ts";
+import { runMain } from "../setup/file_systems.ts";
 import { offlineImports } from "../setup/import_map.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
 import { fetchEmulatedDeno } from "../setup/other_deno.ts";
@@ -140,8 +141,8 @@ function isGood(output: string): boolean {
   return failed.length === 0 && output.includes(`${MARK} end 0`);
 }
 
-async function main(directory: string): Promise<boolean> {
-  const signal = AbortSignal.timeout(MINUTES * 60_000);
+async function main(directory: string, stop: AbortSignal): Promise<boolean> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(MINUTES * 60_000)]);
   if (Deno.build.arch === "aarch64") {
     throw new Error("This machine is one for aarch64: deno task test does all of it");
   }
@@ -156,4 +157,4 @@ async function main(directory: string): Promise<boolean> {
   return isGood(await boot(packages, directory, signal));
 }
 
-if (import.meta.main) await runMain(main);
+if (import.meta.main) Deno.exit(await runMain(main));

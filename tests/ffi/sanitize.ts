@@ -5,7 +5,8 @@
 
 import { fileURLToPath } from "node:url";
 import { allTargets, buildSelfTest, parts } from "./architectures/targets.ts";
-import { run, runMain, runOrThrow } from "../setup/command.ts";
+import { run, runOrThrow } from "../setup/command.ts";
+import { runMain } from "../setup/file_systems.ts";
 import { headers, installMissing } from "../setup/packages.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -83,4 +84,4 @@ async function main(directory: string): Promise<boolean> {
   return failed === 0;
 }
 
-if (import.meta.main) await runMain(main);
+if (import.meta.main) Deno.exit(await runMain(main));

@@ -6,7 +6,7 @@
 //   deno task test:mounts /mnt/mine     a directory of your own, on whatever file system
 
 import { runOrThrow, say } from "../setup/command.ts";
-import { installDebianPackages } from "../setup/packages.ts";
+import { installEach } from "../setup/packages.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import type { Server } from "./servers.ts";
 import { tryNamed } from "./try_servers.ts";
@@ -109,9 +109,12 @@ const servers: readonly Server[] = [
 ];
 
 /** Installs the packages of the chosen file systems. Resolves to the folder of the Python programs. */
-async function install(chosen: readonly Server[], directory: string): Promise<string> {
-  const signal = new AbortController().signal;
-  await installDebianPackages(chosen.flatMap(({ debian = [] }) => debian), signal);
+async function install(
+  chosen: readonly Server[],
+  directory: string,
+  signal: AbortSignal,
+): Promise<string> {
+  await installEach(chosen.flatMap(({ debian = [] }) => debian), signal);
   const python = chosen.flatMap(({ python = [] }) => python);
   const bin = `${directory}/venv/bin`;
   if (python.length === 0) return bin;

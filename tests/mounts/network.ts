@@ -9,9 +9,9 @@
 import { fileURLToPath } from "node:url";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
 import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
-import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
+import { runMain } from "../setup/file_systems.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
-import { installDebianPackages } from "../setup/packages.ts";
+import { installEach } from "../setup/packages.ts";
 import { eventually } from "../support/descriptors.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
@@ -167,7 +167,7 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   const wantsCeph = args.length === 0 ||
     args.some((arg) => onHost.name.toLowerCase().includes(arg.toLowerCase()));
   const needed = ["cpio", "qemu-system-x86", "gcc", "libc6-dev", "xz-utils"];
-  await installDebianPackages([...needed, ...wantsCeph ? cephPackages : []], signal);
+  await installEach([...needed, ...wantsCeph ? cephPackages : []], signal);
   say("Fetching Debian's kernel and servers");
   const layer = await makeLayer(directory, kernelPackages, signal);
   const { image, modules } = await findKernel(directory, layer);
@@ -201,20 +201,11 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  const ended = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => ended.abort(new Error(`Ended by ${signal}`)));
-  }
-  const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(MINUTES * 60_000)]);
-  const directory = await makeWorkDirectory();
-  let good = false;
-  try {
-    good = await main(directory, signal);
-  } catch (error) {
-    console.error(error);
-  } finally {
-    await run("ip", ["addr", "del", `${onHost.address}/32`, "dev", "lo"]);
-    await takeDown(directory);
-  }
-  Deno.exit(good ? 0 : 1);
+  const exitCode = await runMain(async (directory, stop) => {
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(MINUTES * 60_000)]);
+    return await main(directory, signal).finally(() => {
+      return run("ip", ["addr", "del", `${onHost.address}/32`, "dev", "lo"]);
+    });
+  });
+  Deno.exit(exitCode);
 }

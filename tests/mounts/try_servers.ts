@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { run } from "../setup/command.ts";
-import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
+import { runMain } from "../setup/file_systems.ts";
 import { standInArguments } from "../setup/import_map.ts";
 import { isMounted } from "../setup/mounts.ts";
 import type { Outcome, Request } from "./server_promises.ts";
@@ -76,25 +76,24 @@ async function tryServer(
  */
 export async function tryNamed(
   all: readonly Server[],
-  install: (chosen: readonly Server[], directory: string) => Promise<string>,
+  install: (chosen: readonly Server[], directory: string, signal: AbortSignal) => Promise<string>,
 ): Promise<never> {
   const names = Deno.args;
   const chosen = all.filter(({ name }) =>
     names.length === 0 || names.some((word) => name.toLowerCase().includes(word.toLowerCase()))
   );
-  const directory = await makeWorkDirectory();
-  let good = true;
-  try {
-    const bin = await install(chosen, directory);
+  const exitCode = await runMain(async (directory, signal) => {
+    let good = true;
+    const bin = await install(chosen, directory, signal);
     console.log("| File system | Engine | What holds |\n| - | - | - |");
     for (const path of names.filter((name) => name.startsWith("/"))) {
       good = await check(path, { path }) && good;
     }
     for (const [index, server] of chosen.entries()) {
+      signal.throwIfAborted();
       good = await tryServer(server, `${directory}/${index}`, bin) && good;
     }
-  } finally {
-    await takeDown(directory);
-  }
-  Deno.exit(good ? 0 : 1);
+    return good;
+  });
+  Deno.exit(exitCode);
 }

@@ -157,15 +157,3 @@ export async function cachedBytes(path: string): Promise<number | undefined> {
   const { success, output } = await run("fincore", ["-nbro", "RES", path]);
   return success ? Number(output) : undefined;
 }
-
-/** Runs a program of the tests in a directory of its own, and ends this process by whether all went well. */
-export async function runMain(main: (directory: string) => Promise<boolean>): Promise<never> {
-  const directory = await Deno.makeTempDir({ prefix: "dma-main-" });
-  let good = false;
-  try {
-    good = await main(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-  Deno.exit(good ? 0 : 1);
-}

@@ -63,6 +63,34 @@ export async function makeWorkDirectory(): Promise<string> {
 }
 
 /**
+ * Runs a program of the tests in a {@linkcode makeWorkDirectory}, which is taken down afterwards. The first signal that would
+ * end the process aborts the signal of `main` instead. Resolves to the exit code: 0 if `main` resolves to true.
+ */
+export async function runMain(
+  main: (directory: string, signal: AbortSignal) => Promise<boolean>,
+): Promise<number> {
+  const stop = new AbortController();
+  let exitCode = 1;
+  for (const [name, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
+    Deno.addSignalListener(name, () => {
+      if (stop.signal.aborted) return;
+      exitCode = 128 + number;
+      say(`${name}: stopping`);
+      stop.abort(new DOMException(`Stopped by ${name}`, "AbortError"));
+    });
+  }
+  const directory = await makeWorkDirectory();
+  let isGood = false;
+  try {
+    isGood = await main(directory, stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted) console.error(error);
+  }
+  await takeDown(directory);
+  return isGood && !stop.signal.aborted ? 0 : exitCode;
+}
+
+/**
  * Mounts all file systems that this machine supports below `directory`.
  *
  * @returns The mounted directories, and the number of file systems that could not be mounted.

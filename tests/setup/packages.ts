@@ -83,10 +83,7 @@ export async function installMissing(packages: Packages, signal: AbortSignal): P
 }
 
 /** Installs packages, each separately. */
-export async function installDebianPackages(
-  packages: readonly string[],
-  signal: AbortSignal,
-): Promise<void> {
+export async function installEach(packages: string[], signal: AbortSignal): Promise<void> {
   await aptInstall(packages.map((each) => [each]), signal);
 }
 
