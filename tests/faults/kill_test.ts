@@ -10,7 +10,7 @@ import { type Account, assertKept, type Life, Writing } from "./killed.ts";
 import { engines, folderTest } from "./machine.ts";
 import { isLog, kinds, pathOf } from "./programs/write_on.ts";
 
-const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 64);
+const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 56);
 const firstSeed = Number(Deno.env.get("DMA_KILL_SEED") ?? Math.floor(Math.random() * 1e6));
 
 /** The signals that end the processes. The module handles none of them. */
