@@ -1,7 +1,7 @@
 // The checks of `deno task check`, which do not run the code.
 
 import { fileURLToPath } from "node:url";
-import { exists } from "./setup/command.ts";
+import { exists, say } from "./setup/command.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { documented } from "./setup/passes.ts";
 
@@ -15,8 +15,7 @@ const folders = ["tests", "examples", "bench", "demo", "ffi"];
 
 /** Runs one check, and shows its output. */
 async function check(args: readonly string[]): Promise<boolean> {
-  const shown = args.filter((arg) => !arg.startsWith("--import-map="));
-  console.log(`# deno ${shown.join(" ")}`);
+  say(`deno ${args.filter((arg) => !arg.startsWith("--import-map=")).join(" ")}`);
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: root,
@@ -45,20 +44,16 @@ async function allImports(): Promise<ReadonlyMap<string, readonly string[]>> {
   return imports;
 }
 
-/** The circles of imports, each as a list of paths. Of circles that share a module only one is found. */
-async function circles(): Promise<string[][]> {
-  const imports = await allImports();
-  const done = new Set<string>();
-  const found: string[][] = [];
-  const visit = (path: string, way: readonly string[]): void => {
-    const at = way.indexOf(path);
-    if (at >= 0) found.push([...way.slice(at), path]);
-    if (at >= 0 || done.has(path)) return;
-    for (const imported of imports.get(path) ?? []) visit(imported, [...way, path]);
-    done.add(path);
-  };
-  for (const path of imports.keys()) visit(path, []);
-  return found;
+/** The modules in circles of imports, and those that lead to one: what is left without modules that import none of the rest. */
+async function circles(): Promise<string[]> {
+  const left = new Map(await allImports());
+  for (let before = -1; before !== left.size;) {
+    before = left.size;
+    for (const [path, imports] of left) {
+      if (!imports.some((imported) => left.has(imported))) left.delete(path);
+    }
+  }
+  return [...left.keys()];
 }
 
 async function main(): Promise<boolean> {
@@ -75,9 +70,9 @@ async function main(): Promise<boolean> {
   for (const [name, ...args] of checks) {
     if (!await check(args)) failed.push(name);
   }
-  console.log("# import circles, types included");
+  say("import circles, types included");
   const found = await circles();
-  for (const circle of found) console.log(circle.join(" -> "));
+  for (const path of found) console.log(path);
   if (found.length > 0) failed.push("import circles");
   console.log(failed.length === 0 ? "All checks passed" : `Failed: ${failed.join(", ")}`);
   return failed.length === 0;

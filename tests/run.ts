@@ -60,7 +60,7 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
   };
   const oldest = pass ? undefined : await fetchOldestDeno(workDirectory, signal);
   if (!pass && oldest === undefined) tally.skipped++;
-  const passes = pass ? [pass] : allPasses(root, workDirectory, oldest);
+  const passes = pass ? [pass] : await allPasses(root, workDirectory, oldest);
   await runPasses(passes, { root, env, importArguments, signal }, tally);
 }
 

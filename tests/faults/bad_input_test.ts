@@ -11,7 +11,8 @@ import {
   DmaStreamWriter,
   ioStats,
 } from "../../mod.ts";
-import { namesIn } from "../support/bytes.ts";
+import { filled, namesIn } from "../support/bytes.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 
 /** Bytes whose memory was transferred. */
 function detached(): Uint8Array {
@@ -222,28 +223,19 @@ function isRight({ kind, allowed }: Case, value: unknown): boolean {
   return kind === "options" && (typeof value === "object" && value !== null || value === undefined);
 }
 
-async function withSubjects(fn: (subjects: Subjects) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  const path = `${directory}/file`;
-  await Deno.writeFile(path, new Uint8Array(10_000).fill(1));
-  await Deno.writeFile(`${directory}/other`, new Uint8Array(10_000).fill(2));
-  const subjects = {
-    path,
-    file: await DmaFile.open(path),
-    other: await DmaFile.open(`${directory}/other`, { write: true }),
-    writer: new DmaStreamWriter(await DmaFile.create(`${directory}/written`)),
-    reader: new DmaStreamReader(await DmaFile.open(path)),
-  };
-  try {
-    await fn(subjects);
-    assertEquals(await namesIn(directory), ["file", "other", "written"]);
-  } finally {
-    await subjects.file.close();
-    await subjects.other.close();
-    await subjects.writer.abort().catch(() => {});
-    await subjects.reader.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+/** Registers a test with new subjects. */
+function subjectsTest(name: string, fn: (subjects: Subjects) => Promise<void>): void {
+  testInOneDirectory(name, async (directory) => {
+    const path = directory.file("file");
+    await Deno.writeFile(path, filled(10_000, 1));
+    await Deno.writeFile(directory.file("other"), filled(10_000, 2));
+    await using file = await DmaFile.open(path);
+    await using other = await DmaFile.open(directory.file("other"), { write: true });
+    await using writer = new DmaStreamWriter(await DmaFile.create(directory.file("written")));
+    await using reader = new DmaStreamReader(await DmaFile.open(path));
+    await fn({ path, file, other, writer, reader });
+    assertEquals(await namesIn(directory.path), ["file", "other", "written"]);
+  });
 }
 
 /** What a wrong argument must leave as it is. */
@@ -254,25 +246,42 @@ function stateOf({ writer, reader }: Subjects) {
 }
 
 for (const each of cases) {
-  Deno.test(`${each.name} refuses every wrong ${each.argument} by name and changes nothing`, () =>
-    withSubjects(async (subjects) => {
-      const { writer, other } = subjects;
-      for (const value of wrong[each.kind].filter((value) => !isRight(each, value))) {
-        const before = stateOf(subjects);
-        const error = await failureOf(each, subjects, value);
-        const outOfRange = each.kind === "integer" && typeof value === "number";
-        assertInstanceOf(error, outOfRange ? RangeError : TypeError);
-        assert(error.message.includes(each.argument), error.message);
-        assert(!/^[a-z]|\.$/.test(error.message), error.message);
-        assertEquals(stateOf(subjects), before);
-        // Everything goes on.
-        await writer.write(new Uint8Array(1));
-        assertEquals(writer.currentPos, before.written + 1);
-      }
-      assertEquals(await other.readAt(0, 20_000), new Uint8Array(10_000).fill(2));
-      await writer.close();
-      assertEquals(writer.currentFlushedPos, writer.currentPos);
-    }));
+  const name = `${each.name} refuses every wrong ${each.argument} by name and changes nothing`;
+  subjectsTest(name, async (subjects) => {
+    const { writer, other } = subjects;
+    for (const value of wrong[each.kind].filter((value) => !isRight(each, value))) {
+      const before = stateOf(subjects);
+      const error = await failureOf(each, subjects, value);
+      const outOfRange = each.kind === "integer" && typeof value === "number";
+      assertInstanceOf(error, outOfRange ? RangeError : TypeError);
+      assert(error.message.includes(each.argument), error.message);
+      assert(!/^[a-z]|\.$/.test(error.message), error.message);
+      assertEquals(stateOf(subjects), before);
+      // Everything goes on.
+      await writer.write(new Uint8Array(1));
+      assertEquals(writer.currentPos, before.written + 1);
+    }
+    assertEquals(await other.readAt(0, 20_000), filled(10_000, 2));
+    await writer.close();
+    assertEquals(writer.currentFlushedPos, writer.currentPos);
+  });
+}
+
+for (const each of cases.filter(({ kind }) => kind === "options")) {
+  const name = `${each.name} names an option that it does not have, and the nearest one`;
+  subjectsTest(name, async (subjects) => {
+    const own = cases.filter(({ name }) => name.startsWith(`${each.name}, option `));
+    for (const { argument } of own) {
+      const lower = argument.toLowerCase();
+      const misspelt = lower === argument ? `${argument}x` : lower;
+      const { name, message } = await failureOf(each, subjects, { [misspelt]: undefined });
+      const expected = `Unknown option "${misspelt}": did you mean "${argument}"?`;
+      assertEquals({ name, message }, { name: "TypeError", message: expected });
+    }
+    const error = await failureOf(each, subjects, { highWaterMark: 1 });
+    assertInstanceOf(error, TypeError);
+    assert(error.message.includes('Unknown option "highWaterMark": '), error.message);
+  });
 }
 
 Deno.test("DmaFile and DmaBuffer cannot be constructed by hand", () => {
@@ -283,20 +292,3 @@ Deno.test("DmaFile and DmaBuffer cannot be constructed by hand", () => {
     }
   }
 });
-
-for (const each of cases.filter(({ kind }) => kind === "options")) {
-  Deno.test(`${each.name} names an option that it does not have, and the nearest one`, () =>
-    withSubjects(async (subjects) => {
-      const own = cases.filter(({ name }) => name.startsWith(`${each.name}, option `));
-      for (const { argument } of own) {
-        const lower = argument.toLowerCase();
-        const misspelt = lower === argument ? `${argument}x` : lower;
-        const { name, message } = await failureOf(each, subjects, { [misspelt]: undefined });
-        const expected = `Unknown option "${misspelt}": did you mean "${argument}"?`;
-        assertEquals({ name, message }, { name: "TypeError", message: expected });
-      }
-      const error = await failureOf(each, subjects, { highWaterMark: 1 });
-      assertInstanceOf(error, TypeError);
-      assert(error.message.includes('Unknown option "highWaterMark": '), error.message);
-    }));
-}

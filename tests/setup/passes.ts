@@ -1,7 +1,8 @@
 // The runs of `deno test` that make up the test suite.
 
 import { Errno } from "../../src/engine/linux.ts";
-import { exists } from "./command.ts";
+import { tool } from "../faults/tools.ts";
+import { exists, say } from "./command.ts";
 
 /** One run of `deno test` over the suite, or over a part of it. */
 export interface Pass {
@@ -13,10 +14,8 @@ export interface Pass {
   /** The working directory; default the root of the project. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** A program `tests/tools/<name>.c` that starts Deno under a restriction, and its arguments. */
-  readonly wrapper?: readonly [tool: string, ...args: string[]];
-  /** Variables with a similar effect, if that program cannot be compiled. */
-  readonly insteadOfWrapper?: Readonly<Record<string, string>>;
+  /** A command that starts Deno under a restriction. */
+  readonly wrapper?: readonly string[];
 }
 
 /** Tests of features that can differ in an older Deno: the public classes, permissions and the command line. */
@@ -39,11 +38,17 @@ const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "read
  * The passes of a whole run: each folder of tests with io_uring and without it, the oldest Deno, and the documentation.
  * `oldest` is the path of the oldest Deno that the module accepts.
  */
-export function allPasses(
+export async function allPasses(
   root: string,
   workDirectory: string,
   oldest: string | undefined,
-): Pass[] {
+): Promise<Pass[]> {
+  // io_uring is refused as by container runtimes, so that the module's own choice of the engine is tested too. Without a
+  // compiler the engine is chosen instead. An empty DMA_ENGINE counts as unset.
+  const refused = await tool("secc").then(
+    (secc) => ({ wrapper: [secc, `${Errno.EPERM}`], engine: "" }),
+    (error) => (say(`${error}`), { wrapper: [], engine: "threads" }),
+  );
   const others = [...Deno.readDirSync(`${root}/tests`)]
     .filter(({ name, isDirectory }) => isDirectory && !LONGEST_FIRST.includes(name))
     .map(({ name }) => name).filter((name) => hasTests(`${root}/tests/${name}`));
@@ -60,11 +65,9 @@ export function allPasses(
     ...folders.map((folder): Pass => ({
       name: `${folder} without io_uring`,
       args: [folder],
-      // io_uring is refused as by container runtimes, so that the module's own choice of the engine is tested too.
-      wrapper: ["secc", `${Errno.EPERM}`],
-      insteadOfWrapper: { DMA_ENGINE: "threads" },
-      // DMA_TEST_AGAIN leaves out the tests that do not depend on the engine. An empty DMA_ENGINE counts as unset.
-      env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
+      wrapper: refused.wrapper,
+      // DMA_TEST_AGAIN leaves out the tests that do not depend on the engine.
+      env: { DMA_ENGINE: refused.engine, DMA_TEST_AGAIN: "1" },
     })),
     {
       name: "documentation",

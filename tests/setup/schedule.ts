@@ -1,6 +1,5 @@
 // Runs passes, two at once if the machine has two processors, and counts their tests.
 
-import { tool as compile } from "../faults/tools.ts";
 import { say, searchPath } from "./command.ts";
 import type { Pass } from "./passes.ts";
 
@@ -52,27 +51,16 @@ type Show = (output: Uint8Array) => unknown;
 /** Runs one pass. Resolves to the counts of Deno's last summary. Without a summary the pass counts as one failure. */
 async function runPass(pass: Pass, surroundings: Surroundings, show: Show): Promise<Tally> {
   const { root, importArguments, signal } = surroundings;
-  let wrapper: string[] = [];
-  let instead: Readonly<Record<string, string>> = {};
-  if (pass.wrapper) {
-    const [tool, ...args] = pass.wrapper;
-    try {
-      wrapper = [await compile(tool), ...args];
-    } catch (error) {
-      say(`${error}`);
-      instead = pass.insteadOfWrapper ?? {};
-    }
-  }
   // `deno task check` checks the types. Here one wrong type would prevent all tests of the pass.
   const test = ["test", "-A", "--no-check", ...importArguments, ...pass.args];
-  const command = [...wrapper, pass.deno ?? Deno.execPath(), ...test];
+  const command = [...pass.wrapper ?? [], pass.deno ?? Deno.execPath(), ...test];
   const tell = (line: string) => show(new TextEncoder().encode(`# ${line}\n`));
   tell(`Pass ${pass.name}`);
   const child = new Deno.Command("timeout", {
     // A test that blocks the event loop does not react to SIGTERM. In the foreground, what signals this group reaches it.
     args: ["--foreground", "--kill-after=5s", `${LONGEST_MINUTES}m`, ...command],
     cwd: pass.cwd ?? root,
-    env: { ...colour(), PATH: searchPath, ...surroundings.env, ...pass.env, ...instead },
+    env: { ...colour(), PATH: searchPath, ...surroundings.env, ...pass.env },
     signal,
     stdin: "null",
     stdout: "piped",
