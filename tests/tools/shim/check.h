@@ -58,8 +58,12 @@ int check(int holds, const char *text, const char *file, int line);
 int equal(double actual, double expected, const char *text, const char *file, int line);
 // Whether the kernel finds memory there. Asking it does no harm where it does not.
 int mapped(double address);
-// A function of the system's liburing. Ends the test as one that cannot be done here if there is none.
-void *of_liburing(const char *name);
+// Functions of the system's liburing. Ends the test as one that cannot be done here if there is none.
+void load_liburing(void);
+extern int (*ring_init)(unsigned entries, struct io_uring *ring, unsigned flags);
+extern int (*ring_submit)(struct io_uring *ring);
+extern int (*ring_watch)(struct io_uring *ring, int eventfd);
+extern void (*ring_exit)(struct io_uring *ring);
 // Ends the whole test: what follows would mean nothing.
 _Noreturn void give_up(const char *what);
 // Ends the whole test as one that cannot be done here.

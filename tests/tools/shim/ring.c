@@ -178,9 +178,6 @@ void test_reap(void) {
 
 #define ENTRIES 8
 
-static int (*init)(unsigned entries, struct io_uring *ring, unsigned flags);
-static int (*submit)(struct io_uring *ring);
-static void (*finish)(struct io_uring *ring);
 static struct io_uring ring;
 static int pipes[2];
 
@@ -188,7 +185,7 @@ static int pipes[2];
 static void submit_poll(void) {
   int32_t out[2];
   EQUAL(shim.prepare(&ring, IORING_OP_POLL_ADD, 0, pipes[0], 0, 0, 0, POLLIN, 0, 7), 0);
-  EQUAL(submit(&ring), 1);
+  EQUAL(ring_submit(&ring), 1);
   EQUAL(shim.reap(&ring, out, 1), 0);
 }
 
@@ -215,9 +212,8 @@ static void check_wait(void) {
 // With deferred task work the kernel signals that there is work, and again when the work posts its completion. On x86_64
 // the second signal, within the request for it, is muted.
 static void check_mute(void) {
-  int (*watch)(struct io_uring *, int) = of_liburing("io_uring_register_eventfd");
   int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  EQUAL(watch(&ring, fd), 0);
+  EQUAL(ring_watch(&ring, fd), 0);
   uint64_t signals = 0;
   for (int round = 0; round < 3; round++) {
     submit_poll();
@@ -234,18 +230,16 @@ static void check_mute(void) {
 }
 
 void test_ring(void) {
-  init = of_liburing("io_uring_queue_init");
-  submit = of_liburing("io_uring_submit");
-  finish = of_liburing("io_uring_queue_exit");
-  int result = init(ENTRIES, &ring, 0);
+  load_liburing();
+  int result = ring_init(ENTRIES, &ring, 0);
   if (result == -EPERM || result == -ENOSYS) skip("io_uring is forbidden here");
   if (!EQUAL(result, 0)) return;
   if (pipe2(pipes, O_CLOEXEC)) give_up("pipe2");
   check_wait();
-  finish(&ring);
+  ring_exit(&ring);
   // Kernels before 6.1 have no such ring.
   const unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
-  if (init(ENTRIES, &ring, flags) == -EINVAL) return;
+  if (ring_init(ENTRIES, &ring, flags) == -EINVAL) return;
   check_mute();
-  finish(&ring);
+  ring_exit(&ring);
 }

@@ -52,12 +52,18 @@ int mapped(double address) {
   return result == 1;
 }
 
-void *of_liburing(const char *name) {
+int (*ring_init)(unsigned entries, struct io_uring *ring, unsigned flags);
+int (*ring_submit)(struct io_uring *ring);
+int (*ring_watch)(struct io_uring *ring, int eventfd);
+void (*ring_exit)(struct io_uring *ring);
+
+void load_liburing(void) {
   void *liburing = dlopen("liburing.so.2", RTLD_NOW);
   if (!liburing) skip("liburing is not there");
-  void *function = dlsym(liburing, name);
-  if (!function) give_up(name);
-  return function;
+  ring_init = dlsym(liburing, "io_uring_queue_init");
+  ring_submit = dlsym(liburing, "io_uring_submit");
+  ring_watch = dlsym(liburing, "io_uring_register_eventfd");
+  ring_exit = dlsym(liburing, "io_uring_queue_exit");
 }
 
 static const struct {
@@ -70,37 +76,30 @@ static const struct {
 
 static void load(const char *path) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-#define LOAD(name) \
-  if (!library || !(shim.name = dlsym(library, "dma_" #name))) give_up(dlerror())
-  LOAD(abi);
-  LOAD(map);
-  LOAD(unmap);
-  LOAD(prepare);
-  LOAD(reap);
-  LOAD(call);
-  LOAD(call_on_thread);
-  LOAD(on_thread_exit);
+  // In the order of struct shim.
+  static const char *const names[] = {"dma_abi",  "dma_map",  "dma_unmap",          "dma_prepare",
+                                      "dma_reap", "dma_call", "dma_call_on_thread", "dma_on_thread_exit"};
+  void *functions[sizeof names / sizeof *names];
+  FOR_EACH(at, names) {
+    if (!library || !(functions[at] = dlsym(library, names[at]))) give_up(dlerror());
+  }
+  _Static_assert(sizeof functions == sizeof shim, "one name for each function");
+  memcpy(&shim, functions, sizeof shim);
   // It must stay mapped, because other threads may be running its functions (ffi/shim.ts).
   dlclose(library);
 }
 
 // The numbers of this processor's headers that TypeScript has written down, as JSON.
 static void print_constants(void) {
-#define SHOW(name) printf("\"%s\": %lld,\n", #name, (long long)(name))
+#define FLAG(name) {#name, name}
+  static const struct {
+    const char *name;
+    long long value;
+  } flags[] = {FLAG(O_RDONLY),    FLAG(O_WRONLY),   FLAG(O_RDWR), FLAG(O_CREAT),    FLAG(O_EXCL),
+               FLAG(O_APPEND),    FLAG(O_NONBLOCK), FLAG(O_PATH), FLAG(O_NOFOLLOW), FLAG(O_DIRECT),
+               FLAG(O_DIRECTORY), FLAG(O_TMPFILE),  FLAG(O_CLOEXEC)};
   printf("{\n");
-  SHOW(O_RDONLY);
-  SHOW(O_WRONLY);
-  SHOW(O_RDWR);
-  SHOW(O_CREAT);
-  SHOW(O_EXCL);
-  SHOW(O_APPEND);
-  SHOW(O_NONBLOCK);
-  SHOW(O_CLOEXEC);
-  SHOW(O_PATH);
-  SHOW(O_NOFOLLOW);
-  SHOW(O_DIRECT);
-  SHOW(O_DIRECTORY);
-  SHOW(O_TMPFILE);
+  FOR_EACH(at, flags) printf("\"%s\": %lld,\n", flags[at].name, flags[at].value);
   printf("\"errors\": {");
 #if defined(__GLIBC__)
   for (int number = 1; number < 134; number++) {

@@ -171,15 +171,12 @@ static void opening_and_closing(void) {
   close(fd);
 }
 
-static int (*init)(unsigned entries, struct io_uring *ring, unsigned flags);
-static int (*submit)(struct io_uring *ring);
-
 static const unsigned ring_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 
 static struct io_uring *make_ring(void) {
   double memory = list(8192);
   struct io_uring *ring = (struct io_uring *)(uintptr_t)memory;
-  if (!EQUAL(init(8, ring, ring_flags), 0)) give_up("ring");
+  if (!EQUAL(ring_init(8, ring, ring_flags), 0)) give_up("ring");
   resources->ring = memory;
   return ring;
 }
@@ -192,7 +189,7 @@ static void with_a_ring(void) {
   EQUAL(shim.prepare(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 2), 0);
   int next = dup(pipes[1]);
   close(next);
-  EQUAL(submit(ring), 2);
+  EQUAL(ring_submit(ring), 2);
   for (int tries = 0; tries < 2000 && !is_open(next); tries++) usleep(1000);
   CHECK(is_open(next));
   pthread_t sender = start(send_later, NULL);
@@ -211,7 +208,7 @@ static void with_a_stuck_ring(void) {
   struct io_uring *ring = make_ring();
   double memory = list(4096);
   EQUAL(shim.prepare(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 1), 0);
-  EQUAL(submit(ring), 1);
+  EQUAL(ring_submit(ring), 1);
   on_thread_exit();
   CHECK(is_open(ring->ring_fd) && mapped(memory));
   // What was in flight may come now, and has its memory.
@@ -240,12 +237,10 @@ void test_thread_end(void) {
 }
 
 void test_ring_end(void) {
-  init = of_liburing("io_uring_queue_init");
-  submit = of_liburing("io_uring_submit");
-  void (*finish)(struct io_uring *) = of_liburing("io_uring_queue_exit");
+  load_liburing();
   struct io_uring ring;
-  if (init(8, &ring, ring_flags) < 0) skip("there is no such ring here");
-  finish(&ring);
+  if (ring_init(8, &ring, ring_flags) < 0) skip("there is no such ring here");
+  ring_exit(&ring);
   on_a_thread(with_a_ring);
   on_a_thread(with_a_stuck_ring);
 }
