@@ -94,13 +94,13 @@ export function diskTest(
 ): void {
   for (const type of fileSystems) {
     const all = ["root", "loop", `mkfs.${type}`, ...needs];
-    folderTest(`${name} [${type}]`, all, async (directory) => {
+    folderTest(`${name} [${type}]`, async (directory) => {
       const image = `${directory}/image`;
       await makeSparse(image, kinds[type].least);
       await using disk = await Disk.open(type, image, `${directory}/${type}`, { isNew: true });
       await fn(disk);
       await assertIdle();
-    });
+    }, all);
   }
 }
 
@@ -113,7 +113,7 @@ export function faultyDiskTest(
   type: FileSystem,
   fn: (disk: Disk, memory: FaultFileSystem, directory: string) => Promise<void>,
 ): void {
-  folderTest(name, ["root", "gcc", "loop", "fuse", `mkfs.${type}`], async (directory) => {
+  folderTest(name, async (directory) => {
     await Deno.mkdir(`${directory}/backing`);
     await makeSparse(`${directory}/backing/disk`, DISK_BYTES);
     await using memory = await FaultFileSystem.open(directory, ["cached", "disk"]);
@@ -122,5 +122,5 @@ export function faultyDiskTest(
     // Without faults, so that it can be unmounted.
     await using _ = { [Symbol.asyncDispose]: async () => void await memory.command("clear") };
     await fn(disk, memory, directory);
-  });
+  }, ["root", "gcc", "loop", "fuse", `mkfs.${type}`]);
 }

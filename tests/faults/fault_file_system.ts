@@ -70,8 +70,8 @@ export function serverTest(
   fn: (server: FaultFileSystem) => Promise<void>,
   flags: readonly string[] = [],
 ): void {
-  folderTest(name, ["root", "gcc", "fuse"], async (directory) => {
+  folderTest(name, async (directory) => {
     await using server = await FaultFileSystem.open(directory, flags);
     await fn(server);
-  });
+  }, ["root", "gcc", "fuse"]);
 }

@@ -7,7 +7,7 @@ import { Random } from "../simulator/random.ts";
 import { namesIn } from "../support/bytes.ts";
 import { serverTest } from "./fault_file_system.ts";
 import { type Account, assertKept, type Life, Writing } from "./killed.ts";
-import { engines, folderTest } from "./machine.ts";
+import { engines, engineTest } from "./machine.ts";
 import { isLog, kinds, pathOf } from "./programs/write_on.ts";
 
 const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 56);
@@ -40,23 +40,21 @@ async function resumeAt({ kind, folder, promised, position = 0 }: Account): Prom
 }
 
 for (const kind of kinds) {
-  for (const engine of engines) {
-    const share = Math.max(1, Math.round(rounds / (kinds.length * engines.length)));
-    const name = `a signal takes nothing that was promised, ${share} times`;
-    folderTest(`${name} [${kind}, ${engine}]`, [], async (dir) => {
-      let position = 0;
-      for (let round = 0; round < share; round++) {
-        // A log is one file, which each process continues.
-        const folder = `${dir}/${isLog(kind) ? "log" : round}`;
-        await Deno.mkdir(folder, { recursive: true });
-        const life = { kind, folder, seed: firstSeed + round, position, engine };
-        const account = await writeAndKill(life, round, signals[round % signals.length]!);
-        await assertKept(account);
-        if (isLog(kind)) position = await resumeAt(account);
-        else await Deno.remove(folder, { recursive: true });
-      }
-    });
-  }
+  const share = Math.max(1, Math.round(rounds / (kinds.length * engines.length)));
+  const name = `a signal takes nothing that was promised, ${share} times [${kind}]`;
+  engineTest(name, async (dir, engine) => {
+    let position = 0;
+    for (let round = 0; round < share; round++) {
+      // A log is one file, which each process continues.
+      const folder = `${dir}/${isLog(kind) ? "log" : round}`;
+      await Deno.mkdir(folder, { recursive: true });
+      const life = { kind, folder, seed: firstSeed + round, position, engine };
+      const account = await writeAndKill(life, round, signals[round % signals.length]!);
+      await assertKept(account);
+      if (isLog(kind)) position = await resumeAt(account);
+      else await Deno.remove(folder, { recursive: true });
+    }
+  });
 }
 
 const KILLS = 6;

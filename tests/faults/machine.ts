@@ -37,14 +37,25 @@ const told = new Set<string>();
 /** Registers a test with a {@linkcode workDirectory}, as ignored if the machine lacks a requirement. */
 export function folderTest(
   name: string,
-  needs: readonly string[],
   fn: (folder: string) => Promise<void>,
+  needs: readonly string[] = [],
 ): void {
   const lacking = missing(needs);
   const line = `Skipped for want of ${lacking.join(", ")}: tests of what needs it`;
   if (lacking.length > 0 && !told.has(line)) say(line);
   told.add(line);
   Deno.test({ name, ignore: lacking.length > 0, fn: () => inWorkDirectory(fn) });
+}
+
+/** Registers a {@linkcode folderTest} for each of the {@linkcode engines}. */
+export function engineTest(
+  name: string,
+  fn: (folder: string, engine: (typeof engines)[number]) => Promise<void>,
+  needs?: readonly string[],
+): void {
+  for (const engine of engines) {
+    folderTest(`${name} [${engine}]`, (folder) => fn(folder, engine), needs);
+  }
 }
 
 /**

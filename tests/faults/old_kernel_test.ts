@@ -17,7 +17,7 @@ import { library } from "./tools.ts";
 
 /** These tests do not concern the threads engine, so a run on that engine alone omits them. */
 function ringTest(name: string, fn: (folder: string) => Promise<void>): void {
-  if (engines.includes("io_uring")) folderTest(name, ["gcc", "io_uring"], fn);
+  if (engines.includes("io_uring")) folderTest(name, fn, ["gcc", "io_uring"]);
 }
 
 /** The operations that the module asks of a ring, as `engineInfo().missing` names them. */

@@ -3,40 +3,38 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
-import { engines, folderTest } from "./machine.ts";
+import { engineTest } from "./machine.ts";
 import { resultOf } from "./programs.ts";
 
 const SECRET = new Uint8Array(5000).fill(1);
 
-for (const engine of engines) {
-  folderTest(`names that are swapped lead nowhere outside [${engine}]`, [], async (directory) => {
-    const [inside, outside] = [`${directory}/inside`, `${directory}/outside`];
-    await Deno.mkdir(`${inside}/folder`, { recursive: true });
-    await Deno.mkdir(outside);
-    await Deno.writeFile(`${outside}/secret`, SECRET);
-    await Deno.writeFile(`${inside}/link`, new Uint8Array(5000).fill(7));
-    for (const name of ["link", "file"]) {
-      await Deno.symlink(`${outside}/secret`, `${inside}/${name}.other`);
-    }
-    await Deno.symlink(outside, `${inside}/folder.other`);
-    const { mtime } = await Deno.stat(outside);
-    const found = await resultOf("swapped", [inside], {
-      env: { DMA_ENGINE: engine },
-      flags: [
-        "--allow-ffi",
-        "--allow-env",
-        `--allow-read=${inside}`,
-        `--allow-write=${inside}`,
-      ],
-    });
-    for (const [name, { done, refused }] of Object.entries(found)) {
-      const seen = `${name}: ${done} done, ${JSON.stringify(refused)} refused`;
-      // The control: some swaps were met, and some came too early or too late.
-      assert(done > 0 && refused["NotCapable"]! > 0, seen);
-    }
-    assertEquals(await namesIn(outside), ["secret"]);
-    assertEquals(await Deno.readFile(`${outside}/secret`), SECRET);
-    // Not even for a moment.
-    assertEquals((await Deno.stat(outside)).mtime, mtime);
+engineTest("names that are swapped lead nowhere outside", async (directory, engine) => {
+  const [inside, outside] = [`${directory}/inside`, `${directory}/outside`];
+  await Deno.mkdir(`${inside}/folder`, { recursive: true });
+  await Deno.mkdir(outside);
+  await Deno.writeFile(`${outside}/secret`, SECRET);
+  await Deno.writeFile(`${inside}/link`, new Uint8Array(5000).fill(7));
+  for (const name of ["link", "file"]) {
+    await Deno.symlink(`${outside}/secret`, `${inside}/${name}.other`);
+  }
+  await Deno.symlink(outside, `${inside}/folder.other`);
+  const { mtime } = await Deno.stat(outside);
+  const found = await resultOf("swapped", [inside], {
+    env: { DMA_ENGINE: engine },
+    flags: [
+      "--allow-ffi",
+      "--allow-env",
+      `--allow-read=${inside}`,
+      `--allow-write=${inside}`,
+    ],
   });
-}
+  for (const [name, { done, refused }] of Object.entries(found)) {
+    const seen = `${name}: ${done} done, ${JSON.stringify(refused)} refused`;
+    // The control: some swaps were met, and some came too early or too late.
+    assert(done > 0 && refused["NotCapable"]! > 0, seen);
+  }
+  assertEquals(await namesIn(outside), ["secret"]);
+  assertEquals(await Deno.readFile(`${outside}/secret`), SECRET);
+  // Not even for a moment.
+  assertEquals((await Deno.stat(outside)).mtime, mtime);
+});

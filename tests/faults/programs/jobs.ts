@@ -11,7 +11,6 @@ import {
 } from "../../../mod.ts";
 import { within } from "../../setup/command.ts";
 import { descriptorsIn, eventually, openTargets } from "../../support/descriptors.ts";
-import { takeStock } from "../../support/leaks.ts";
 import { allOf } from "../../support/patterned.ts";
 import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong } from "../content.ts";
@@ -56,7 +55,8 @@ export async function allWork(folder: string, reads = "3") {
   );
   await readOften(`${folder}/file`, Number(reads));
   const { inFlight, poolBuffers } = ioStats();
-  const { pinned } = takeStock();
+  const status = await Deno.readTextFile("/proc/self/status");
+  const pinned = Number(/^VmPin:\s*(\d+)/m.exec(status)?.[1]);
   return { wrong, used: inFlight + poolBuffers, pinned, info: engineInfo(), ...told() };
 }
 
@@ -122,47 +122,30 @@ function limit(resource: number, most: number): void {
 
 /** Opens files until there are no free descriptors, twice. `spare` descriptors may be opened in addition. */
 async function descriptors(folder: string, spare: string) {
+  // Deno needs some descriptors for signals, and panics without them.
+  Deno.addSignalListener("SIGUSR2", () => {});
   limit(RLIMIT_NOFILE, openTargets().length + 1 + Number(spare));
   const openAll = async () => {
     await using files = new AsyncDisposableStack();
-    for (let opened = 0; opened < 200; opened++) {
+    for (let opened = 0;; opened++) {
       try {
         files.use(await DmaFile.create(`${folder}/${opened}`));
       } catch (error) {
-        return { opened, failure: error as DmaError };
+        const { code, op, path } = error as DmaError;
+        return { opened, failure: { code, op, path } };
       }
     }
-    return { opened: 200 };
   };
-  const { opened, failure } = await openAll();
+  const first = await openAll();
   // All descriptors are released, so as many can be opened again.
-  const { opened: again } = await openAll();
-  const { code, op, path } = failure ?? {};
-  return { opened, again, failed: failure !== undefined, failure: { code, op, path } };
+  return { ...first, again: (await openAll()).opened };
 }
 
-/** Writes and reads files when the system starts no further thread, neither for Deno nor for io_uring. */
+/** All work when the system starts no further thread, neither for Deno nor for io_uring. */
 async function noMoreThreads(folder: string) {
-  const length = 300_000;
-  const write = async (index: number) => {
-    const writer = new DmaStreamWriter(await DmaFile.create(`${folder}/${index}`));
-    await writer.write(content(0, length, index));
-    await writer.close();
-  };
-  const read = async (index: number) => {
-    await using file = await DmaFile.open(`${folder}/${index}`);
-    const wrong = firstWrong(await file.readAt(0, length), length, index);
-    if (wrong >= 0) throw new Error(`Byte ${wrong} of ${index} is wrong`);
-  };
-  await write(0);
+  await (await DmaFile.temp({ dir: folder })).close();
   limit(RLIMIT_NPROC, 1);
-  const twenty = Array.from({ length: 20 }, (_, index) => index);
-  for (let round = 0; round < 3; round++) {
-    await Promise.all(twenty.map(write));
-    await Promise.all(twenty.map(read));
-  }
-  const { inFlight } = ioStats();
-  return { engine: engineInfo().engine, open: descriptorsIn(folder), inFlight };
+  return await allWork(folder);
 }
 
 /**
