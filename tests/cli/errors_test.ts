@@ -1,7 +1,7 @@
 // An error is one line, which ends with a remedy if one is known. Nothing else is touched.
 
-import { assertEquals, assertMatch } from "@std/assert";
-import { quoted, remedyFor } from "../../cli/remedies.ts";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Circumstance, quoted, remedyFor } from "../../cli/remedies.ts";
 import { ioError } from "../../src/errors.ts";
 import { run, runOrThrow } from "../setup/command.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
@@ -130,18 +130,14 @@ testDma("dma without a permission names the flags and their place", async (dir) 
     }
     await succeeds(["write", ...args], undefined, { flags: wanted });
   };
-  await assertNamed(
-    [`${dir}/out`],
-    ...["--allow-ffi", `--allow-read=${dir}/out`, `--allow-write=${dir}/out`],
-  );
+  const flags = (at = "") => ["--allow-ffi", `--allow-read${at}`, `--allow-write${at}`];
+  await assertNamed([`${dir}/out`], ...flags(`=${dir}/out`));
   // An atomic file needs those for its directory.
-  const folder = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
-  await assertNamed(["--atomic", `${dir}/out`], ...folder);
+  await assertNamed(["--atomic", `${dir}/out`], ...flags(`=${dir}`));
   // For Deno a comma separates two paths.
-  await assertNamed([`${dir}/a,b`], "--allow-ffi", "--allow-read", "--allow-write");
-  const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
+  await assertNamed([`${dir}/a,b`], ...flags());
   const all = "; give --allow-all before the name of the program\n";
-  assertRefused(await dma(["read", "/proc/version"], undefined, { flags }), 1, all);
+  assertRefused(await dma(["read", "/proc/version"], undefined, { flags: flags() }), 1, all);
 });
 
 testDma("dma reports a limit on the size of files", async (dir) => {
@@ -168,24 +164,28 @@ testDma("remedyFor() knows errors that need a special machine", async (parent) =
   await Deno.writeTextFile(dest, "");
   const [EPERM, EACCES, ETXTBSY, ENOSPC, EROFS] = [1, 13, 26, 28, 30] as const;
   const not = "the permissions of the file system forbid it, not Deno's: ls -l";
-  const remedies: [errno: number, dest: string, remedy: string | undefined][] = [
-    [EACCES, dest, `${not}d ${folder} ${file}`],
-    [EACCES, missing, `${not}d ${folder}`],
-    [EPERM, dest, `lsattr -d ${folder} ${file} shows what is immutable or append-only`],
-    [ENOSPC, dest, `make room, or write elsewhere: df -h ${folder}`],
-    [EROFS, dest, `its file system is mounted read-only: findmnt -T ${folder}`],
-    [ETXTBSY, dest, "it is a program that is running: --atomic replaces it"],
-    [9999, dest, undefined],
-  ];
-  for (const [errno, dest, remedy] of remedies) {
-    assertEquals(remedyFor(ioError(errno, "open", dest), { dest, sourceOpen: true }), remedy);
-  }
-  const ofSource = ioError(EACCES, "read", "in");
   const at = { dest, source: "in", sourceOpen: true };
-  assertEquals(remedyFor(ofSource, at), `${not} in`);
-  for (const other of [new Error("anything"), "no error at all"]) {
-    assertEquals(remedyFor(other, at), undefined);
-  }
+  const remedies: [error: unknown, at: Circumstance, remedy: string | undefined][] = [
+    [ioError(EACCES, "open", dest), at, `${not}d ${folder} ${file}`],
+    [ioError(EACCES, "open", missing), { ...at, dest: missing }, `${not}d ${folder}`],
+    [ioError(EACCES, "read", "in"), at, `${not} in`],
+    [
+      ioError(EPERM, "open", dest),
+      at,
+      `lsattr -d ${folder} ${file} shows what is immutable or append-only`,
+    ],
+    [ioError(ENOSPC, "open", dest), at, `make room, or write elsewhere: df -h ${folder}`],
+    [
+      ioError(EROFS, "open", dest),
+      at,
+      `its file system is mounted read-only: findmnt -T ${folder}`,
+    ],
+    [ioError(ETXTBSY, "open", dest), at, "it is a program that is running: --atomic replaces it"],
+    [ioError(9999, "open", dest), at, undefined],
+    [new Error("anything"), at, undefined],
+    ["no error at all", at, undefined],
+  ];
+  for (const [error, at, remedy] of remedies) assertEquals(remedyFor(error, at), remedy);
 });
 
 // ---- names ------------------------------------------------------------------------------------------------------
@@ -212,9 +212,9 @@ testDma("dma spells out invisible characters of names wherever it prints them", 
     [["write", `--${DECEIVING}`], SPELT.split("\\n")[0]!],
   ];
   for (const [args, says] of runs) {
-    const { stdout, stderr } = await dma(args);
-    assertHarmless(stdout + stderr);
-    if (says) assertEquals((stdout + stderr).includes(says), true, stdout + stderr);
+    const { stdout, output } = await dma(args);
+    assertHarmless(output);
+    if (says) assertStringIncludes(output, says);
     else assertMatch(JSON.stringify(JSON.parse(stdout)), /"path":"[^"]*a\u202eb/);
   }
   assertEquals(await namesIn(dir), [DECEIVING]);

@@ -5,7 +5,7 @@ import { pause } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { type Example, testExample } from "./examples/example.ts";
-import { Server } from "./examples/server.ts";
+import { Server, statusOf } from "./examples/server.ts";
 
 const MIB = 1024 ** 2;
 const SIZE = 60 * MIB + 12_345;
@@ -73,8 +73,10 @@ function testTransfer(sentence: string, fn: (example: Example) => Promise<void>)
   });
 }
 
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+/** What an example prints of a file that is whole. */
+async function sumOf(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `${digest.toHex()}  shared/${name}\n`;
 }
 
 testTransfer("resumes a download after each SIGKILL", async (example) => {
@@ -98,8 +100,7 @@ testTransfer("resumes a download after each SIGKILL", async (example) => {
   }
   assertGreater(misleading, 0, "No kill left more than what was durable: append would be right");
   source.until = SIZE;
-  const { stdout } = await example.succeeds(args);
-  assertEquals(stdout, `${await sha256(bytes)}  shared/data\n`);
+  assertEquals((await example.succeeds(args)).stdout, await sumOf(bytes, "data"));
   await assertFile(example.file("shared/data"), bytes);
   assertEquals(await namesIn(example.file("shared")), ["data"]);
   assertEquals(source.starts.indexOf(0), source.starts.lastIndexOf(0), "It began anew");
@@ -134,10 +135,8 @@ testTransfer("resumes an upload after its client, or the server, went away", asy
   /** Begins an upload by hand: so many bytes of the body. */
   const begin = async (server: Server, sent: number): Promise<Disposable> => {
     const connection = await server.connect();
-    const lengths = `Upload-Length: ${SIZE}\r\nContent-Length: ${SIZE}`;
-    await connection.send(
-      `PATCH /data HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\n${lengths}\r\n\r\n`,
-    );
+    const headers = `Upload-Offset: 0\r\nUpload-Length: ${SIZE}\r\nContent-Length: ${SIZE}`;
+    await connection.send(`PATCH /data HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`);
     await connection.send(bytes.subarray(0, sent));
     return connection;
   };
@@ -156,15 +155,12 @@ testTransfer("resumes an upload after its client, or the server, went away", asy
       ["/.data.part", "700000", String(SIZE), 400],
       ["/a%2fb", "0", "1", 400],
     ];
-    for (const [path, offset, length, status] of refused) {
+    for (const [path, offset, length, expected] of refused) {
       const headers = { "upload-offset": offset, "upload-length": length };
       const init = { method: "PATCH", headers, body: pattern(1) };
-      const response = await fetch(server.url(path), init);
-      await response.body?.cancel();
-      assertEquals(response.status, status, `${path} ${offset}`);
+      assertEquals(await statusOf(server.url(path), init), expected, `${path} ${offset}`);
     }
-    const missing = await fetch(server.url("/none"));
-    assertEquals([missing.status, await missing.text()], [404, "Not found\n"]);
+    assertEquals(await statusOf(server.url("/none")), 404);
     // An upload that starts anew replaces the one before it.
     using _connection = await begin(server, 20 * MIB);
     await eventually(async () => await offset(server) > 700_000);
@@ -173,8 +169,8 @@ testTransfer("resumes an upload after its client, or the server, went away", asy
   }
   await using server = await Server.start(example, ["serve"]);
   assertGreater(await offset(server), 700_000);
-  const { stdout } = await example.succeeds(["upload", "shared/large.img", server.url("/data")]);
-  assertEquals(stdout, `${await sha256(bytes)}  shared/large.img\n`);
+  const upload = ["upload", "shared/large.img", server.url("/data")];
+  assertEquals((await example.succeeds(upload)).stdout, await sumOf(bytes, "large.img"));
   await assertFile(example.file("shared/data"), bytes);
   assertEquals(await namesIn(example.file("shared")), ["data", "large.img"]);
 });

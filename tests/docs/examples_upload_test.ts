@@ -1,11 +1,11 @@
 // The example upload servers, with curl, with fetch, and with misbehaving clients.
 
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
-import { hasProgram, run, within } from "../setup/command.ts";
+import { hasProgram, run } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testExample } from "./examples/example.ts";
-import { Server } from "./examples/server.ts";
+import { Server, statusOf } from "./examples/server.ts";
 
 /** The differences between the two servers. */
 const servers = [
@@ -14,15 +14,6 @@ const servers = [
 ] as const;
 
 const LIMIT = 5_000_000;
-
-async function statusOf(
-  url: string,
-  init: RequestInit & { client?: Deno.HttpClient } = {},
-): Promise<number> {
-  const response = await within(60, url, fetch(url, init));
-  await response.body?.cancel();
-  return response.status;
-}
 
 const put = (url: string, body: BodyInit = "") => statusOf(url, { method: "PUT", body });
 

@@ -35,20 +35,18 @@ function leads(page: string, link: string): boolean {
 }
 
 testOnce("Every link leads to a file, and to a heading of it", () => {
-  const links = pages.flatMap((page) =>
-    [...prose(page).matchAll(/\]\(((?!https?:)[^)\s]+)\)/g)].map(([, link]) =>
-      [page, link!] as const
-    )
-  );
-  assert(links.length > 50);
-  assertEquals(links.filter(([page, link]) => !leads(page, link)), []);
+  for (const page of pages) {
+    const links = [...prose(page).matchAll(/\]\(((?!https?:)[^)\s]+)\)/g)];
+    assertEquals(links.map(([, link]) => link!).filter((link) => !leads(page, link)), [], page);
+  }
 });
 
 testOnce("Every test that SECURITY.md names is there", () => {
-  const security = Deno.readTextFileSync(`${root}SECURITY.md`);
-  const named = [...security.matchAll(/`([\w/]+_test\.ts)`/g)].map(([, path]) => path!);
-  assert(named.length > 20);
-  assertEquals(named.filter((path) => !exists(`${root}tests/${path}`)), []);
+  const named = [...prose("SECURITY.md").matchAll(/`([\w/]+_test\.ts)`/g)];
+  assertEquals(
+    named.map(([, path]) => path!).filter((path) => !exists(`${root}tests/${path}`)),
+    [],
+  );
 });
 
 /** The output of a command of Deno. */
@@ -59,12 +57,10 @@ function output(...args: string[]): Promise<string> {
 
 /** All direct and indirect imports of a module from outside of this project. */
 async function foreignImports(entry: string): Promise<string[]> {
-  const { modules, redirects }: {
-    modules: { specifier: string }[];
-    redirects: Record<string, string>;
-  } = JSON.parse(await output("info", "--json", entry));
-  const specifiers = [...modules.map(({ specifier }) => specifier), ...Object.keys(redirects)];
-  return specifiers.filter((specifier) => !specifier.startsWith(pathToFileURL(root).href)).sort();
+  const { modules, redirects } = JSON.parse(await output("info", "--json", entry));
+  const specifiers = modules.map(({ specifier }: { specifier: string }) => specifier);
+  return specifiers.concat(Object.keys(redirects))
+    .filter((specifier: string) => !specifier.startsWith(pathToFileURL(root).href)).sort();
 }
 
 testOnce("Only the command line depends on packages, in one exact version", async () => {
@@ -76,12 +72,11 @@ testOnce("Only the command line depends on packages, in one exact version", asyn
 });
 
 testOnce("The guide's commands print the reference, of all names and of one class", async () => {
-  const guide = Deno.readTextFileSync(`${root}docs/README.md`);
-  const commands = [...guide.matchAll(/`deno (doc [^`]+)`/g)].map(([, command]) => command!);
-  const printed = await Promise.all(commands.map((command) => output(...command.split(" "))));
-  const [all = [], one, node] = printed.map((text) =>
-    [...text.matchAll(/^(?:class|function) (\w+)/gm)].map(([, name]) => name!).sort()
-  );
+  const commands = [...prose("docs/README.md").matchAll(/`deno (doc [^`]+)`/g)];
+  const [all = [], one, node] = await Promise.all(commands.map(async ([, command]) => {
+    const printed = await output(...command!.split(" "));
+    return [...printed.matchAll(/^(?:class|function) (\w+)/gm)].map(([, name]) => name!).sort();
+  }));
   assert(all.includes("DmaFile") && all.includes("engineInfo"), all.join());
   assertEquals([one, node], [["DmaStreamWriter"], ["toNodeReadable", "toNodeWritable"]]);
 });

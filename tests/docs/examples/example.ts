@@ -7,16 +7,9 @@ import { testInOneDirectory } from "../../support/dirs.ts";
 
 const root = new URL("../../../", import.meta.url);
 
-interface Command {
-  /** The file that it runs. */
-  readonly source: string;
-  readonly text: string;
-  readonly flags: string[];
-  /** What follows the name of the file. */
-  readonly args: string[];
-}
+type Command = Record<"source" | "text", string> & Record<"flags" | "args", string[]>;
 
-/** The command in the head comment of `examples/<name>.ts`. */
+/** The source of `examples/<name>.ts`, and the command in its head comment: `deno run <flags> examples/<name>.ts <args>`. */
 export function commandOf(name: string): Command {
   const source = Deno.readTextFileSync(new URL(`examples/${name}.ts`, root));
   const text = /^ \* (deno run .*)$/m.exec(source)?.[1];

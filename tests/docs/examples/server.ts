@@ -9,7 +9,7 @@ export class Server implements AsyncDisposable {
   said = "";
   /** The port that it listens on; undefined where it ended before it did. */
   port: number | undefined;
-  readonly #listening = Promise.withResolvers<void>();
+  readonly #listening = Promise.withResolvers<number | undefined>();
   readonly #read: Promise<unknown>;
 
   private constructor(readonly child: Deno.ChildProcess) {
@@ -23,19 +23,17 @@ export class Server implements AsyncDisposable {
     flags?: readonly string[],
   ): Promise<Server> {
     const server = new Server(example.spawn(["--port", "0", ...args], flags));
-    await server.#listening.promise;
+    server.port = await server.#listening.promise;
     return server;
   }
 
   async #listen(): Promise<void> {
     for await (const text of this.child.stderr.pipeThrough(new TextDecoderStream())) {
       this.said += text;
-      const port = /Listening on http:\/\/127\.0\.0\.1:(\d+)\//.exec(this.said)?.[1];
-      if (port === undefined) continue;
-      this.port = Number(port);
-      this.#listening.resolve();
+      const [, port] = /Listening on http:\/\/127\.0\.0\.1:(\d+)\//.exec(this.said) ?? [];
+      if (port) this.#listening.resolve(Number(port));
     }
-    this.#listening.resolve();
+    this.#listening.resolve(undefined);
   }
 
   /** The most memory that was ever resident, in bytes. */
@@ -93,4 +91,14 @@ export class Connection implements Disposable {
   [Symbol.dispose](): void {
     this.tcp.close();
   }
+}
+
+/** The status of a response. */
+export async function statusOf(
+  url: string,
+  init: RequestInit & { client?: Deno.HttpClient } = {},
+): Promise<number> {
+  const response = await within(60, url, fetch(url, init));
+  await response.body?.cancel();
+  return response.status;
 }
