@@ -66,23 +66,20 @@ testByUrl("Imported by URL, it needs exactly the flags of the README", async ({ 
   assertEquals(await namesIn(user.data), ["file"]);
 });
 
-testByUrl(
-  "No other permission, program or cache folder is needed",
-  async ({ user, flags, dir }) => {
-    const home = dir.file("home");
-    await Deno.mkdir(home);
-    const denied = ["--deny-net", "--deny-env", "--deny-run", "--deny-sys"];
-    // No file can be created in /proc, not even by root.
-    for (
-      const folders of [{}, { HOME: home }, { HOME: "/proc/home", XDG_CACHE_HOME: "/proc/cache" }]
-    ) {
-      for (const given of [[...flags, ...denied], ["-A"]]) {
-        await assertWrote(user, await write(user, given, { PATH: "", ...folders }));
-      }
+testByUrl("No other permission or folder is needed", async ({ user, flags, dir }) => {
+  const home = dir.file("home");
+  await Deno.mkdir(home);
+  const denied = ["--deny-net", "--deny-env", "--deny-run", "--deny-sys"];
+  // No file can be created in /proc, not even by root.
+  for (
+    const folders of [{}, { HOME: home }, { HOME: "/proc/home", XDG_CACHE_HOME: "/proc/cache" }]
+  ) {
+    for (const given of [[...flags, ...denied], ["-A"]]) {
+      await assertWrote(user, await write(user, given, { PATH: "", ...folders }));
     }
-    assertEquals(await namesIn(home), []);
-  },
-);
+  }
+  assertEquals(await namesIn(home), []);
+});
 
 testByUrl("Two versions work side by side in one process", async ({ user, flags, server }) => {
   await user.program(
