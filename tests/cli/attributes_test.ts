@@ -38,36 +38,31 @@ async function whileCopying(args: string[], look: () => void): Promise<void> {
   await copied;
 }
 
-/** The mode of the source, and of an existing file. */
-const copyings: {
-  mode: number;
-  existing?: number;
-  umask?: string;
-  preserve?: boolean;
-  length?: number;
-}[] = [
-  ...[0o600, 0o640, 0o755, 0o666, 0o400, 0o4755].map((mode) => ({ mode })),
-  { mode: 0o755, umask: "077" },
-  { mode: 0o755, existing: 0o644 },
-  { mode: 0o755, existing: 0o600 },
-  ...[0o600, 0o666, 0o4755].map((mode) => ({ mode, preserve: true })),
-  { mode: 0o600, preserve: true, existing: 0o644 },
-  { mode: 0o666, preserve: true, length: 0 },
+/** Modes of the source, the arguments of cp, the umask, and the mode of an existing file. */
+const copyings: [modes: number[], args: string[], umask: string, existing?: number][] = [
+  [[0o600, 0o640, 0o755, 0o666, 0o400, 0o4755], [], "022"],
+  [[0o755], [], "077"],
+  [[0o755], [], "022", 0o644],
+  [[0o755], [], "022", 0o600],
+  [[0o600, 0o666, 0o4755], ["-p"], "022"],
+  [[0o600], ["-p"], "022", 0o644],
 ];
 
 testDma("dma copy gives the attributes that cp gives, and cp -p with --preserve", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];
-  for (const copying of copyings) {
-    const { mode, umask = "022", existing, preserve = false, length = 5000 } = copying;
-    await make(source, mode, { owner: isRoot, length });
-    const left = async (...command: string[]) => {
-      await Deno.remove(target).catch(() => {});
-      if (existing !== undefined) await make(target, existing);
-      await under(umask, ...command, ...preserve ? ["-p"] : [], source, target);
-      return await attributes(target, preserve);
-    };
-    const byCp = await left("cp");
-    assertEquals(await left(...DMA, "copy", "--quiet"), byCp, JSON.stringify(copying));
+  for (const [modes, args, umask, existing] of copyings) {
+    for (const mode of modes) {
+      // An empty file too.
+      await make(source, mode, { owner: isRoot, length: mode === 0o666 ? 0 : 5000 });
+      const left = async (...command: string[]) => {
+        await Deno.remove(target).catch(() => {});
+        if (existing !== undefined) await make(target, existing);
+        await under(umask, ...command, ...args, source, target);
+        return await attributes(target, args.includes("-p"));
+      };
+      const byCp = await left("cp");
+      assertEquals(await left(...DMA, "copy", "--quiet"), byCp, `${mode.toString(8)} ${args}`);
+    }
   }
 });
 

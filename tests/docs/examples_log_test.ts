@@ -6,7 +6,7 @@ import { pause } from "../setup/command.ts";
 import { joined } from "../support/bytes.ts";
 import "../support/engine.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { type Example, testExample } from "./examples/example.ts";
+import { type Example, testExample } from "./example.ts";
 
 const ROUNDS = 5;
 

@@ -4,8 +4,7 @@ import { assertEquals, assertGreater } from "@std/assert";
 import { pause } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { type Example, testExample } from "./examples/example.ts";
-import { Server, statusOf } from "./examples/server.ts";
+import { type Example, Server, statusOf, testExample } from "./example.ts";
 
 const MIB = 1024 ** 2;
 const SIZE = 60 * MIB + 12_345;

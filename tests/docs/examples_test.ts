@@ -6,7 +6,7 @@ import { cachedBytes, runOrThrow } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import "../support/engine.ts";
 import { testOnce } from "../support/once.ts";
-import { commandOf, ended, type Example, testExample } from "./examples/example.ts";
+import { commandOf, ended, type Example, testExample } from "./example.ts";
 
 const folder = new URL("../../examples/", import.meta.url);
 
