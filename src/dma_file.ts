@@ -390,8 +390,8 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param buffer the buffer to fill
    * @param position the first byte, a multiple of the offset alignment
-   * @returns the number of bytes read: less than the buffer's length at the end of the file. The rest of the buffer is
-   * undefined
+   * @returns the number of bytes read: less than the buffer's length at the end of the file. The content of the
+   * rest is unspecified
    * @throws {RangeError} the position is not aligned
    * @example Read a file block by block into one buffer
    * ```ts
