@@ -1,12 +1,6 @@
 // The diagnosis of `doctor`: on this machine, and its findings on machines that are not available.
 
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertMatch,
-  assertStringIncludes,
-} from "@std/assert";
+import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import type { DirectProbe } from "../../cli/direct_probe.ts";
 import { type Facts, findings, verdict } from "../../cli/findings.ts";
 import { findMount } from "../../cli/system_facts.ts";

@@ -120,7 +120,7 @@ testByUrl("Cached once, module and command line work offline", async ({ user, se
   await assertWritten(user, "copy");
 });
 
-testByUrl("Bundled into one file it needs no other", async ({ user, flags, server, dir }) => {
+testByUrl("Bundled into one file it needs no other", async ({ user, server, dir }) => {
   const bundle = `${user.data}/bundle.js`;
   const allowImport = `--allow-import=${server.host}`;
   const args = ["bundle", "--quiet", allowImport, "--output", bundle, "main.ts"];
