@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type CommandResult, type Ended, endOf, pause, run } from "../setup/command.ts";
+import { type Ended, endOf, pause, run } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
@@ -12,7 +12,6 @@ export const CLI: string = fileURLToPath(new URL("../../cli.ts", import.meta.url
 export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check", CLI];
 
 export interface Surroundings {
-  env?: Record<string, string>;
   flags?: readonly string[];
   cwd?: string;
 }
@@ -24,14 +23,14 @@ export class Running implements AsyncDisposable {
   #ended: Promise<Ended> | undefined;
 
   constructor(args: readonly string[], surroundings: Surroundings = {}) {
-    const { env = {}, flags = ["-A"], cwd = "." } = surroundings;
+    const { flags = ["-A"], cwd = "." } = surroundings;
     this.#child = new Deno.Command(Deno.execPath(), {
       cwd,
       args: ["run", "--no-prompt", "--no-check", ...flags, CLI, ...args],
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
-      env: { NO_COLOR: "1", ...env },
+      env: { NO_COLOR: "1" },
     }).spawn();
     this.#stdin = this.#child.stdin.getWriter();
   }
@@ -139,7 +138,7 @@ export function assertRefused(ran: Ended, code: number, says: string | RegExp): 
 }
 
 /** Runs a bash command in `dir`, in which `dma` is the command line with `flags`, also for further shells. */
-export function shell(dir: string, command: string, flags = "-A"): Promise<CommandResult> {
+export function shell(dir: string, command: string, flags = "-A"): Promise<Ended> {
   const script = `dma() { "$deno" run --no-check --no-prompt $flags "$cli" "$@"; }
     export -f dma; cd "$dir"
     ${command}`;

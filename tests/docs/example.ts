@@ -109,12 +109,6 @@ export class Server implements AsyncDisposable {
     this.#listening.resolve(undefined);
   }
 
-  /** The most memory that was ever resident, in bytes. */
-  mostResident(): number {
-    const status = Deno.readTextFileSync(`/proc/${this.child.pid}/status`);
-    return Number(/VmHWM:\s+(\d+)/.exec(status)![1]) * 1024;
-  }
-
   url(path: string): string {
     return `http://127.0.0.1:${this.port}${path}`;
   }

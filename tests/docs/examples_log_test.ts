@@ -1,6 +1,6 @@
 // The example of a write-ahead log, killed at random moments: all acknowledged records must be there afterwards.
 
-import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { WriteAheadLog } from "../../examples/write_ahead_log.ts";
 import { pause } from "../setup/command.ts";
 import { joined } from "../support/bytes.ts";
@@ -51,14 +51,6 @@ testExample("write_ahead_log", "has every acknowledged record after SIGKILL", as
   // Otherwise the recovery would have nothing to do.
   assertGreater(tails, 0, "No process was killed with a tail of zeros behind its records");
   assertEquals(Math.min(...numbersIn((await example.succeeds(["append", "10"])).stdout)), count);
-});
-
-testExample("write_ahead_log", "shares syncs", async (example) => {
-  const { stdout, stderr } = await example.succeeds();
-  const numbers = numbersIn(stdout).sort((a, b) => a - b);
-  assertEquals(numbers, Array.from({ length: 10_000 }, (_, id) => id));
-  const operations = Number(/^10000 records, (\d+) writes and syncs$/m.exec(stderr)?.[1]);
-  assert(operations >= 10_000 / 64 && operations < 1000, stderr);
 });
 
 /** Opens a log, appends these records at once, and closes it. Resolves to the records that it had. */

@@ -32,7 +32,10 @@ for (const { name, base, folder } of servers) {
     const args = ["--silent", "--fail", "-T", "large", server.url(base)];
     assert((await run("curl", args, options)).success, server.said);
     assertEquals((await Deno.stat(example.file(`${folder}/large`))).size, size);
-    assertLess(server.mostResident(), 400 * 1024 ** 2);
+    const [, most] = /VmHWM:\s+(\d+) kB/.exec(
+      await Deno.readTextFile(`/proc/${server.child.pid}/status`),
+    )!;
+    assertLess(Number(most), 400 * 1024);
   }, !hasProgram("curl"));
 
   testExample(name, "stores, replaces and returns over HTTP/1 and HTTP/2", async (example) => {
@@ -67,13 +70,11 @@ for (const { name, base, folder } of servers) {
     assertEquals(await request("data", `Content-Length: ${LIMIT + 1}`), 413);
     assertEquals(await request("data", "Transfer-Encoding: chunked"), 411);
     assertEquals(await stream(url, new Uint8Array(LIMIT), new Uint8Array(LIMIT)), 413);
-    const outside = ["../", "%2e%2e/", "%2e%2e%2f", "..%2F", "a/../../"].map((up) =>
-      `${up}outside`
-    );
-    for (const path of [...outside, "a/b", "a%2fb", "a%00b", "a%0Ab", ".hidden", "..", ""]) {
+    const up = ["../x", "%2e%2e/x", "%2e%2e%2fx", "..%2Fx", "a/../../x"];
+    for (const path of [...up, "a/b", "a%2fb", "a%00b", "a%0Ab", ".hidden", "..", ""]) {
       const status = await request(path, "Content-Length: 0");
       // A URL parser turns these dots into an ordinary name.
-      if (status === 201) await Deno.remove(example.file(`${folder}/outside`));
+      if (status === 201) await Deno.remove(example.file(`${folder}/x`));
       else assert(status === 400 || status === 404, `${path}: ${status}`);
     }
     assertEquals(await namesIn(example.folder), before);
