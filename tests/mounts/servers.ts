@@ -79,7 +79,9 @@ export class Script implements AsyncDisposable {
       try {
         const started = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
         found.push(...started.split(" ").filter(Boolean).map(Number));
-        if (Deno.readTextFileSync(`/proc/${pid}/comm`) !== "bash\n") running.push(pid);
+        // mount(8) may still run when the file system is there.
+        const name = Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
+        if (name !== "bash" && name !== "mount") running.push(pid);
       } catch {
         // It has ended.
       }
