@@ -1,10 +1,10 @@
 // Runs random user programs on a simulated kernel, and checks the module's contract at every operation.
 //
 //   deno task simulate --minutes 1            new programs for so long
-// deno task simulate --seed 5 --trace       one program, with every event
+//   deno task simulate --seed 5 --trace       one program, with every event
 //   deno task simulate --seed 5 --steps 0,3   only these steps of it
 //   deno task simulate --real DIRECTORY       programs whose operations the real kernel performs there too
-// deno task simulate --controls             modules with a mistake, each of which must be found in that time
+//   deno task simulate --controls             modules with a mistake, each of which must be found in that time
 //   deno task simulate --controls "short write"    only those with these words in their names
 
 import { parseArgs } from "node:util";
@@ -43,14 +43,11 @@ function numberOf(name: string, text: string): number {
 /** Runs one program here. Returns whether it kept every promise. */
 async function runOne(
   seed: number,
-  steps: string | undefined,
-  real: string | undefined,
-  traces: boolean,
+  { steps, real, trace }: ReturnType<typeof read>["values"],
 ): Promise<boolean> {
   const wanted = steps?.split(",").map((step) => numberOf("steps", step));
   const runner = await Runner.load([], real);
-  const trace = traces ? (line: string) => console.log(line) : undefined;
-  const result = await runner.run(seed, wanted, trace);
+  const result = await runner.run(seed, wanted, trace ? console.log : undefined);
   console.log(describeTally(result));
   if (result.failure) console.log(result.failure);
   return !result.failure;
@@ -62,9 +59,7 @@ async function runMany(minutes: number, real: string | undefined): Promise<boole
   console.log(`Seeds from ${first} on, for ${minutes} minutes`);
   const milliseconds = minutes * 60_000;
   const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds, real });
-  for (const failure of failures) {
-    console.log(`\n${failure.message}\n  ${commandOf(failure, real)}`);
-  }
+  for (const each of failures) console.log(`\n${each.message}\n  ${commandOf(each, real)}`);
   const perMinute = Math.round(tally.operations / minutes).toLocaleString("en");
   console.log(`${describeTally(tally)}; ${perMinute} operations a minute`);
   console.log(failures.length === 0 ? "Every promise was kept" : `${failures.length} failed`);
@@ -91,11 +86,11 @@ async function runControls(minutes: number, words: readonly string[]): Promise<b
 
 if (import.meta.main) {
   const { values, positionals } = read();
-  const { minutes, seed, steps, real, trace } = values;
+  const { minutes, seed, real } = values;
   const kept = values.controls
     ? await runControls(numberOf("minutes", minutes), positionals)
     : seed === undefined
     ? await runMany(numberOf("minutes", minutes), real)
-    : await runOne(numberOf("seed", seed), steps, real, trace);
+    : await runOne(numberOf("seed", seed), values);
   Deno.exit(kept ? 0 : 1);
 }

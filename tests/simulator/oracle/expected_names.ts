@@ -1,6 +1,6 @@
 // The possible files at each name, now and after a power cut.
 
-import type { Listing, Place } from "../kernel/directory_tree.ts";
+import type { DirectoryTree, Listing, Place } from "../kernel/directory_tree.ts";
 import { Violation } from "./promises.ts";
 
 /** The file at a name: an inode, undefined for none, or "new" for a file that is being created. */
@@ -22,8 +22,8 @@ export function isTemporary(place: Place): boolean {
 export class ExpectedNames {
   readonly #places = new Map<Place, Expectation>();
 
-  constructor(listing: Listing) {
-    for (const [place, inode] of listing) this.#at(place, inode);
+  constructor(readonly tree: DirectoryTree) {
+    for (const [place, inode] of tree.listing()) this.#at(place, inode);
   }
 
   /** The expectation of a name. At the first call `occupant` is there, and durable. */
@@ -52,11 +52,11 @@ export class ExpectedNames {
     return {
       /** The number of calls that have begun to change the name, with this one. */
       begun: expectation.begun,
-      /** Ends the change. `result` is the file at the name now; without it the file is not known. */
-      settled: (...result: [Occupant?]) => {
+      /** Ends the change. The file at the name is then known, unless the call has failed. */
+      settled: (isKnown = true) => {
         expectation.pending--;
-        if (result.length === 0) return;
-        const [now] = result;
+        if (!isKnown) return;
+        const now = this.tree.listing().get(place);
         expectation.durable.add(now);
         if (expectation.pending === 0) expectation.now = new Set([now]);
         else expectation.now.add(now);
@@ -64,9 +64,9 @@ export class ExpectedNames {
     };
   }
 
-  /** Records that another process has set the name to `occupant`. */
-  changed(place: Place, occupant: Occupant): void {
-    this.begin(place, occupant).settled(occupant);
+  /** Records that another process has changed the name. */
+  changed(place: Place): void {
+    this.begin(place).settled();
   }
 
   /** Makes the current file at the name durable. */

@@ -43,7 +43,7 @@ export class Oracle implements FlightObserver {
 
   constructor(readonly world: SimulatedKernel, readonly random: Random) {
     world.observer = this;
-    this.names = new ExpectedNames(world.tree.listing());
+    this.names = new ExpectedNames(world.tree);
     for (const inode of world.tree.listing().values()) this.track(world.tree.files.get(inode)!);
   }
 

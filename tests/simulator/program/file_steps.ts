@@ -116,7 +116,7 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
       if (there) there.emptying--;
     },
     done: (file) => {
-      naming.settled(world.tree.listing().get(place));
+      naming.settled();
       const handle = slot.handle = new Handle(session, file, read, write, append);
       const isFound = handle.tracked === there;
       // Another call may have created the file, and must make its name durable.
@@ -128,7 +128,7 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
         throw new Violation("file", "createNew opened a file that was there");
       }
     },
-    failed: () => naming.settled(),
+    failed: () => naming.settled(false),
   });
 }
 

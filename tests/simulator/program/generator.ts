@@ -12,13 +12,13 @@ const OPENING = weights.filter(([, name]) =>
 /** The names that a program uses: with few names the calls collide. */
 function limitsOf(random: Random): (action: Action) => Action {
   const directories = random.between(1, 2);
-  const names = random.pick([1, 2, 3].map((count) => NAMES.slice(0, count)));
+  const names = random.pick([1, 2, 3]);
   return (action) => {
     if (!("path" in action)) return action;
     const { directory, name } = action.path;
     const limited = {
       directory: directory % directories,
-      name: names[NAMES.indexOf(name) % names.length]!,
+      name: NAMES[NAMES.indexOf(name) % names]!,
     };
     return { ...action, path: { ...action.path, ...limited } };
   };

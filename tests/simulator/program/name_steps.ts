@@ -17,20 +17,17 @@ function change(
   changes: ReadonlyMap<Place, Occupant>,
   call: () => Call<void>,
 ): Over {
-  const { oracle: { names }, world } = handle.session;
+  const { names } = handle.session.oracle;
   const isTaken = [...changes.keys()].some((place) => names.begunAt(place) === undefined);
   if (handle.closing || handle.renaming || isTaken) return;
-  const begun = [...changes].map(([place, occupant]) =>
-    [place, names.begin(place, occupant)] as const
-  );
+  const begun = [...changes].map(([place, occupant]) => names.begin(place, occupant));
   handle.renaming = true;
   return handle.call({
     ...call(),
     errnos: [Errno.ENOENT],
     over: () => {
       handle.renaming = false;
-      const listing = world.tree.listing();
-      for (const [place, change] of begun) change.settled(listing.get(place));
+      for (const change of begun) change.settled();
     },
   });
 }
@@ -44,12 +41,13 @@ export function publish(handle: Handle): (succeeded: boolean) => void {
   handle.renaming = true;
   return (succeeded) => {
     handle.renaming = false;
-    const now = world.tree.listing().get(place);
-    naming.settled(now);
+    naming.settled();
     if (!succeeded) return;
     oracle.hidden.delete(handle);
     handle.target = undefined;
-    if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
+    if (world.tree.listing().get(place) !== inode) {
+      throw new Violation("atomic", `${place} is not the file that was closed`);
+    }
     tracked.namer = handle.file;
     handle.promiseName(place, naming.begun);
   };

@@ -32,7 +32,7 @@ function act(session: Session, action: Other): void {
       tree.edit([{ ...tree.resolve(to)!, node: view }, { ...from, node: undefined }]);
       session.movedByOthers = true;
       tracked.namer = undefined;
-      oracle.names.changed(tree.placeOf(to), view.inode);
+      oracle.names.changed(tree.placeOf(to));
       break;
     }
     case "remove":
@@ -47,7 +47,7 @@ function act(session: Session, action: Other): void {
       made.touches.addPastWriters(0, amount);
     }
   }
-  oracle.names.changed(place, tree.fileAt(path)?.inode);
+  oracle.names.changed(place);
 }
 
 /**
