@@ -73,17 +73,13 @@ async function shrink(
   fails: (steps: readonly number[]) => Promise<boolean>,
 ): Promise<readonly number[]> {
   let left = steps;
-  let size = Math.ceil(left.length / 2);
-  for (;;) {
-    let isSmaller = false;
+  for (let size = Math.ceil(left.length / 2);; size = Math.max(1, size >> 1)) {
+    const before = left.length;
     for (let at = 0; at < left.length;) {
       const fewer = [...left.slice(0, at), ...left.slice(at + size)];
-      if (await fails(fewer)) {
-        left = fewer;
-        isSmaller = true;
-      } else at += size;
+      if (await fails(fewer)) left = fewer;
+      else at += size;
     }
-    if (size === 1 && !isSmaller) return left;
-    size = Math.max(1, Math.floor(size / 2));
+    if (size === 1 && left.length === before) return left;
   }
 }
