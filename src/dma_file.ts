@@ -1214,8 +1214,10 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const sink = this.#sink;
-    const { closed, closeAnnounced } = sink.writer;
-    if (closeAnnounced || closed || sink.errorReported) return await sink.writer.ended;
+    const { closed, closeAnnounced, ended, failure } = sink.writer;
+    // A pipe that runs may report the failure then.
+    if (failure) await ended;
+    if (closeAnnounced || closed || sink.errorReported) return await ended;
     await this.close();
   }
 
