@@ -15,7 +15,6 @@ import { hold } from "../support/interpose.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import { closeWith, create, narrow } from "./create.ts";
 
-const KIB = 1024;
 const MIB = 1 << 20;
 
 // ---- many streams ---------------------------------------------------------------------------------------------------
@@ -29,7 +28,7 @@ type Use = (dir: TestDirectory, index: number, look: () => void) => Promise<void
 const streams: Record<string, Use> = {
   writers: async (dir, index, look) => {
     const { writable } = await DmaFile.create(dir.file(`${index}`));
-    for (const chunk of chunksOf(bytes, 64 * KIB)) {
+    for (const chunk of chunksOf(bytes, 65_536)) {
       await writable.write(chunk);
       look();
     }
