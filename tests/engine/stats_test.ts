@@ -89,23 +89,6 @@ testDirectAndCached("ioStats() shows what is in flight and what memory is used",
   assertEquals(ioStats(), expected);
 });
 
-testDirectAndCached("Each Worker has an engine and counters of its own", async (dir) => {
-  await Deno.writeFile(dir.file("file"), pattern(5000));
-  const program = `
-    import { DmaFile, engineInfo, ioStats } from "${new URL("../../mod.ts", import.meta.url)}";
-    const before = [engineInfo().engine, ioStats().reads];
-    const file = await DmaFile.open(${JSON.stringify(dir.file("file"))});
-    await file.readAt(0, 10);
-    await file.close();
-    postMessage([...before, ioStats().reads]);`;
-  const url = `data:text/javascript,${encodeURIComponent(program)}`;
-  const { reads } = ioStats();
-  const worker = new Worker(url, { type: "module" });
-  const found = await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
-  worker.terminate();
-  assertEquals([found, ioStats().reads], [[null, 0, 1], reads]);
-});
-
 // ---- engineInfo() ----------------------------------------------------------------------------------------------
 
 testInOneDirectory("engineInfo() returns the engine in use and the reason", async (dir) => {
