@@ -23,7 +23,7 @@ async function readOften(path: string, times: number): Promise<void> {
   const { readable } = await DmaFile.open(path);
   assertEquals(await allOf(readable), bytes);
   for (let time = 1; time < times; time++) {
-    await (await DmaFile.open(path)).readable.pipeTo(new WritableStream());
+    for await (const _ of (await DmaFile.open(path)).readable);
   }
   await using file = await DmaFile.open(path);
   for (let at = 0; at < 450 * 20_001; at += 20_001) {
@@ -55,7 +55,8 @@ export async function allWork(folder: string, reads = "3") {
   );
   await readOften(`${folder}/file`, Number(reads));
   const { inFlight, poolBuffers } = ioStats();
-  const status = await Deno.readTextFile("/proc/self/status");
+  // A program with limited permissions may not read it.
+  const status = await Deno.readTextFile("/proc/self/status").catch(() => "");
   const pinned = Number(/^VmPin:\s*(\d+)/m.exec(status)?.[1]);
   return { wrong, used: inFlight + poolBuffers, pinned, info: engineInfo(), ...told() };
 }
