@@ -1,6 +1,6 @@
-// Isolates and copies of the module. Only isolates that end with the process may pass their own memory to an operation: the
-// memory of an isolate that is terminated first would be freed and reused while the kernel has it. Objects stay in their
-// isolate, and descriptors in their process.
+// Isolates. Only those that end with the process may pass their own memory to an operation: the memory of an isolate that is
+// terminated first would be freed and reused while the kernel has it. Objects stay in their isolate, and descriptors in
+// their process.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
@@ -69,8 +69,6 @@ testInOneDirectory("Memory is copied where the isolate may end first", async (di
   }
   assertEquals(copied, [true, true, false, false]);
 });
-
-// ---- objects of another isolate, or another copy ---------------------------------------------------------------------
 
 testInOneDirectory("Files and buffers are not cloned", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));

@@ -27,8 +27,6 @@ function viewReader(file: DmaFile, readAhead = 0): ReadableStreamBYOBReader {
   return stream.getReader({ mode: "byob" });
 }
 
-// ---- whose memory it is ----------------------------------------------------------------------------------------
-
 testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => {
   const pool: [from: number, to: number][] = [];
   const acquire = engine.acquire.bind(engine);
@@ -62,8 +60,6 @@ testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => 
     assert(!inside, `${bytes.length} bytes at ${at} are the pool's`);
   }
 });
-
-// ---- DmaBuffer -------------------------------------------------------------------------------------------------
 
 testDirectAndCached("A DmaBuffer whose memory was taken away is refused", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
@@ -104,8 +100,6 @@ testInOneDirectory("The kernel has a DmaBuffer for itself, and gives it back", a
   await assertRejects(() => file.writeAt(buffer, 0), Error, "os error 28");
   assertEquals(buffer.bytes.slice(), pattern(65_536));
 });
-
-// ---- the caller's own memory -----------------------------------------------------------------------------------
 
 const shrink = (memory: ArrayBuffer) => memory.resize(6 * MIB);
 const resizable = () => new ArrayBuffer(8 * MIB, { maxByteLength: 8 * MIB });

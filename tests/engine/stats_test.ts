@@ -40,8 +40,6 @@ async function said(code: string, env: Record<string, string> = {}): Promise<any
   return ended.output.split("\n").map((line) => JSON.parse(line));
 }
 
-// ---- ioStats() -------------------------------------------------------------------------------------------------
-
 /** What is no count of operations or of their bytes. */
 const OTHERS = /^(submissions|wakeups|queueFull|inFlight|pool.*)$/;
 
@@ -89,8 +87,6 @@ testDirectAndCached("ioStats() shows what is in flight and what memory is used",
   assertEquals(ioStats(), expected);
 });
 
-// ---- engineInfo() ----------------------------------------------------------------------------------------------
-
 testInOneDirectory("engineInfo() returns the engine in use and the reason", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const info = engineInfo();
@@ -114,8 +110,6 @@ Deno.test("Nothing is chosen and counted before the first file is opened", async
   assertEquals(Object.values(stats).filter((value) => value !== 0), []);
   assert(after === "io_uring" || after === "threads", `${after}`);
 });
-
-// ---- configure() -----------------------------------------------------------------------------------------------
 
 Deno.test("configure() and DMA_ENGINE choose the engine and its size", async () => {
   const choose = async (options: EngineOptions, fromEnvironment: string) =>

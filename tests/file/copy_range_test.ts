@@ -166,8 +166,6 @@ testBetweenDirectories("copyRangeTo() copies", async (from, to) => {
   }
 });
 
-// ---- errors -------------------------------------------------------------------------------------------------------
-
 testCopy("refuses what cannot be, without an effect", async (from, dir) => {
   await using to = await DmaFile.create(dir.file("to"));
   await using readOnly = await DmaFile.open(to.path);
@@ -194,8 +192,6 @@ testCopy("rejects with the kernel's error, and discards an atomic target", async
   await assertRejects(() => to.writable.close(), Error, "No space left");
   await assertNoFile(dir.file("to"));
 });
-
-// ---- beside other work --------------------------------------------------------------------------------------------
 
 testCopy("of parts of one block at once keeps them all", async (from, dir) => {
   await using to = await DmaFile.create(dir.file("to"));

@@ -20,8 +20,6 @@ import { fail, interpose } from "../support/interpose.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
 
-// ---- access -----------------------------------------------------------------------------------------------------
-
 testInOneDirectory("A file is read and written only as it was opened", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(5000));
@@ -54,8 +52,6 @@ testInEachDirectory("A descriptor has the flags that matter, not O_NONBLOCK", as
     assertEquals((flags & O_APPEND) !== 0, "append" in options);
   }
 });
-
-// ---- what becomes of the file -------------------------------------------------------------------------------------
 
 testInEachDirectory("A file is emptied by create and by truncate only", async (dir) => {
   const path = dir.file("target");
@@ -144,8 +140,6 @@ testInEachDirectory("In a sticky directory a file is opened twice to create it",
   assert((await Deno.lstat(path)).isFifo);
 });
 
-// ---- Direct I/O ---------------------------------------------------------------------------------------------------
-
 const noAlignment = { memory: 4096, offset: 4096 };
 
 testInEachDirectory('direct "off" goes through the page cache, "require" past it', async (dir) => {
@@ -222,8 +216,6 @@ testInEachDirectory("Positions and buffers are rounded to the alignment", async 
     assertEquals(await file.size(), 3 * offset + buffer.length);
   }
 });
-
-// ---- errors, and what is shown ------------------------------------------------------------------------------------
 
 testInEachDirectory("DmaFile.open fails with the error that Deno.open gives", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(10));
