@@ -10,7 +10,7 @@ import {
   ioStats,
 } from "../../../mod.ts";
 import { within } from "../../setup/command.ts";
-import { descriptorsIn, eventually, openTargets } from "../../support/descriptors.ts";
+import { eventually, openTargets } from "../../support/descriptors.ts";
 import { allOf } from "../../support/patterned.ts";
 import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong } from "../content.ts";
