@@ -128,7 +128,7 @@ export function testBetweenDirectories(
 
 /** Throws if a descriptor of this process leads to the directory, or into it, when a test has ended. */
 async function assertLetGo(path: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 60_000;
   while (descriptorTargets(path).length > 0) {
     assert(performance.now() < deadline, `Descriptors are left: ${descriptorTargets(path)}`);
     // A dropped file is closed when it is collected.
