@@ -7,22 +7,17 @@ import { assertFile, filled } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 
-const imports = `import { DmaFile } from "${new URL("../../mod.ts", import.meta.url)}";`;
+const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
+
+const imports = `import { DmaFile } from "${urlOf("mod.ts")}";`;
 
 /** The globals of the programs: the directory of their files, and the number of open files and rings. */
 const prelude = (directory: string) => `
+  import { pause } from "${urlOf("tests/setup/command.ts")}";
+  import { openTargets } from "${urlOf("tests/support/descriptors.ts")}";
   const directory = ${JSON.stringify(directory)};
-  const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-  const held = () => {
-    let count = 0;
-    for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
-      try {
-        const target = Deno.readLinkSync("/proc/self/fd/" + name);
-        if (target.includes("io_uring") || target.startsWith(directory)) count++;
-      } catch { /* The listing itself. */ }
-    }
-    return count;
-  };
+  const isHeld = (target) => target.includes("io_uring") || target.startsWith(directory);
+  const held = () => openTargets().filter(isHeld).length;
 `;
 
 /** Registers a test of a program that looks like one under `deno run --watch`, and must print `expected`. */
