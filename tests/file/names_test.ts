@@ -24,7 +24,7 @@ const EMFILE = 24;
 
 /** Begins operations in `one`, and changes to `two` at once. Both have files of the same names. */
 const everyName = `
-  const { DmaFile, DmaStreamWriter } = dma;
+  const { DmaFile } = dma;
   const away = () => Deno.chdir("../two");
   const made = DmaFile.create("made");
   const replaced = DmaFile.create("old", { atomic: true });
