@@ -6,14 +6,15 @@ import { workDirectory } from "./machine.ts";
 
 const sources = fileURLToPath(new URL("../tools/", import.meta.url));
 
-let built: Promise<string> | undefined;
+/** Where the programs are; removed at the end of the test file. */
+let folder: Promise<string> | undefined;
 const programs = new Map<string, Promise<string>>();
 
 /** The path of a compiled program of tests/tools. Compiled once a test file. */
 export function tool(name: string, flags: readonly string[] = []): Promise<string> {
-  const key = [name, ...flags].join(" ");
-  let program = programs.get(key);
-  if (!program) programs.set(key, program = compile(name, flags));
+  const key = [name, ...flags].join("");
+  const program = programs.get(key) ?? compile(name, key, flags);
+  programs.set(key, program);
   return program;
 }
 
@@ -22,17 +23,13 @@ export function library(name: string, ...macros: string[]): Promise<string> {
   return tool(name, ["-shared", "-fPIC", ...macros.map((macro) => `-D${macro}`)]);
 }
 
-async function compile(name: string, more: readonly string[]): Promise<string> {
-  built ??= workDirectory();
-  const directory = await built;
-  addEventListener("unload", () => {
-    try {
-      Deno.removeSync(directory, { recursive: true });
-    } catch {
-      // Another listener was first.
-    }
-  });
-  const path = `${directory}/${[name, ...more].join("")}`;
+async function compile(name: string, target: string, more: readonly string[]): Promise<string> {
+  if (!folder) {
+    folder = workDirectory();
+    const directory = await folder;
+    addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
+  }
+  const path = `${await folder}/${target}`;
   const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", ...more];
   const { success, output } = await run("gcc", [...flags, "-o", path, `${sources}${name}.c`]);
   if (!success) throw new Error(`Cannot compile ${name}.c: ${output}`);

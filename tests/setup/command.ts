@@ -115,13 +115,10 @@ export async function runAndShow(
     stderr: "inherit",
     signal,
   }).spawn();
-  const decoder = new TextDecoder();
-  let output = "";
-  for await (const chunk of child.stdout) {
-    await Deno.stdout.write(chunk);
-    output += decoder.decode(chunk, { stream: true });
-  }
-  await child.status;
+  const [shown, kept] = child.stdout.tee();
+  const showing = shown.pipeTo(Deno.stdout.writable, { preventClose: true });
+  const output = await new Response(kept).text();
+  await Promise.all([showing, child.status]);
   return output.replaceAll("\r", "");
 }
 

@@ -19,11 +19,11 @@ export async function fetchEmulatedDeno(
 }
 
 /** Fetches the oldest Deno that the module accepts. Resolves to its path below `directory`, or undefined. */
-export async function fetchOldestDeno(
+export function fetchOldestDeno(
   directory: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  return await fetchDeno(Deno.build.arch, OLDEST_DENO, `${directory}/oldest`, signal);
+  return fetchDeno(Deno.build.arch, OLDEST_DENO, `${directory}/oldest`, signal);
 }
 
 /** Unpacks the program of one of Deno's npm packages into `folder`. Resolves to its path, or undefined. */

@@ -6,8 +6,8 @@ import { eventually, openTargets } from "./descriptors.ts";
 
 export interface Holdings {
   readonly descriptors: number;
-  /** The targets of the descriptors, and the number of descriptors for each. */
-  readonly targets: ReadonlyMap<string, number>;
+  /** The targets of the descriptors. */
+  readonly targets: readonly string[];
   readonly mappings: number;
   /** Bytes of physical memory (VmRSS). */
   readonly resident: number;
@@ -16,8 +16,6 @@ export interface Holdings {
 }
 
 /** The growth of each count that is not reported as a leak. */
-export type LeakTolerance = Partial<Omit<Holdings, "targets">>;
-
 const DEFAULT_TOLERANCE = {
   descriptors: 0,
   // V8 maps and unmaps memory at any time.
@@ -29,35 +27,31 @@ const DEFAULT_TOLERANCE = {
 
 /** Counts the resources. Compare only after a first round of the same work, because many are made once and kept. */
 export function takeStock(): Holdings {
-  // The numbers of sockets and pipes would make all targets different.
-  const names = openTargets().map((target) => target.replace(/:\[\d+\]$/, ""));
-  const byName = Object.groupBy(names, (name) => name);
+  const targets = openTargets().sort();
   const status = Deno.readTextFileSync("/proc/self/status");
   return {
-    descriptors: names.length,
-    targets: new Map(Object.entries(byName).map(([name, all]) => [name, all!.length])),
+    descriptors: targets.length,
+    targets,
     mappings: Deno.readTextFileSync("/proc/self/maps").trimEnd().split("\n").length,
     resident: kibibytes(status, "VmRSS") * 1024,
     pinned: kibibytes(status, "VmPin") * 1024,
   };
 }
 
-/** Throws if a count of `after` exceeds that of `before` by more than the tolerance. The error names the leaks. */
+/** Throws if a count of `after` exceeds that of `before` by more than the tolerance. */
 export function assertNoLeak(
   before: Holdings,
   after: Holdings,
-  tolerance: LeakTolerance = {},
+  tolerance: Partial<typeof DEFAULT_TOLERANCE> = {},
 ): void {
   const allowed = { ...DEFAULT_TOLERANCE, ...tolerance };
-  const leaks = Object.entries(allowed).flatMap(([name, most]) => {
-    const [was, is] = [before, after].map((all) => all[name as keyof LeakTolerance]);
-    return is! - was! > most ? [`${name}: ${was}, then ${is}; ${most} more are allowed`] : [];
-  });
+  const names = Object.keys(allowed) as (keyof typeof allowed)[];
+  const leaks = names.filter((name) => after[name] - before[name] > allowed[name])
+    .map((name) =>
+      `${name}: ${before[name]}, then ${after[name]}; ${allowed[name]} more are allowed`
+    );
   if (leaks.length === 0) return;
-  const added = [...after.targets].filter(([target, count]) =>
-    count > (before.targets.get(target) ?? 0)
-  );
-  throw new Error(`Leaked:\n${leaks.join("\n")}\nmore descriptors of: ${added}`);
+  throw new Error(`Leaked:\n${leaks.join("\n")}\nopen: ${after.targets.join(", ")}`);
 }
 
 /**
