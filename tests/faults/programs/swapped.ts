@@ -69,7 +69,7 @@ function intercept(before: () => void): void {
   }
 }
 
-/** Tells how often a case succeeded with a swap, and how often it was refused with which error. */
+/** Tells how often each case was done with a swap, and how often it was refused with which error. */
 export async function swapped(directory: string) {
   inside = directory;
   let [swapsAt, swapsBack, calls, isSwapped] = [0, false, 0, false];
@@ -81,26 +81,21 @@ export async function swapped(directory: string) {
     }
     calls++;
   });
-  const found: Record<string, { done: number; refused: Record<string, number> }> = {};
+  const found: Record<string, Record<string, number>> = {};
   for (const [name, [target, work]] of Object.entries(cases)) {
-    const { refused } = found[name] = { done: 0, refused: {} as Record<string, number> };
+    const outcomes: Record<string, number> = found[name] = {};
     swapped = target;
     // Each swap lasts for one call, or until the end.
     for (swapsBack of [true, false]) {
       for (swapsAt = 0, calls = 1; swapsAt < calls; swapsAt++) {
         calls = 0;
-        try {
-          await work();
-          found[name].done++;
-        } catch (error) {
-          const { name: kind, message } = error as Error;
-          if (message === "Bytes from outside") throw error;
-          refused[kind] = (refused[kind] ?? 0) + 1;
-        }
-        const seen = calls;
+        const outcome = await work().then(() => "done", (error) => {
+          if (error.message === "Bytes from outside") throw error;
+          return error.name;
+        });
+        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
         if (isSwapped) exchange(target);
         isSwapped = false;
-        calls = seen;
       }
     }
   }
