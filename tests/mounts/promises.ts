@@ -39,17 +39,19 @@ async function assertEmptySoon(directory: string): Promise<void> {
   await eventually(async () => (await namesIn(directory)).length === 0);
 }
 
-async function removeOpen(directory: string): Promise<DmaFile> {
-  await Deno.writeFile(`${directory}/file`, pattern(50_001));
-  const file = await DmaFile.open(`${directory}/file`, { write: true });
+async function removeOpen(path: string): Promise<DmaFile> {
+  await Deno.writeFile(path, pattern(50_001));
+  const file = await DmaFile.open(path, { write: true });
   await file.remove();
   return file;
 }
 
+/** Gets an empty directory, and the path of a file in it. */
+type Check = (path: string, directory: string) => Promise<void>;
+
 /** All promises that depend on the file system. */
-export const promises: Readonly<Record<string, (directory: string) => Promise<void>>> = {
-  "a file of odd length is whole, and no longer": async (directory) => {
-    const path = `${directory}/file`;
+export const promises: Readonly<Record<string, Check>> = {
+  "a file of odd length is whole, and no longer": async (path) => {
     // Each but the first is emptied first.
     for (const [start, length] of [LENGTH, 1, 0, 5000].entries()) {
       await writeAndClose((await DmaFile.create(path)).writable, pattern(length, start));
@@ -58,8 +60,7 @@ export const promises: Readonly<Record<string, (directory: string) => Promise<vo
     }
   },
 
-  "an atomic file takes its place at the end, and is there a second later": async (directory) => {
-    const path = `${directory}/file`;
+  "an atomic file appears when it is closed, and stays": async (path, directory) => {
     let before: Uint8Array | undefined;
     for (const [start, length] of [70_001, 5001].entries()) {
       const { writable } = await DmaFile.create(path, { atomic: true });
@@ -72,15 +73,14 @@ export const promises: Readonly<Record<string, (directory: string) => Promise<vo
     }
   },
 
-  "an aborted atomic file leaves nothing": async (directory) => {
-    const { writable } = await DmaFile.create(`${directory}/file`, { atomic: true });
+  "an aborted atomic file leaves nothing": async (path, directory) => {
+    const { writable } = await DmaFile.create(path, { atomic: true });
     await writeAll(writable, pattern(70_001));
     await writable.abort();
     await assertEmptySoon(directory);
   },
 
-  "a reader gets no byte past the end": async (directory) => {
-    const path = `${directory}/file`;
+  "a reader gets no byte past the end": async (path) => {
     await Deno.writeFile(path, pattern(5000));
     await using file = await DmaFile.open(path);
     assertEquals(await file.readAt(4000, 1 << 20), pattern(1000, 4000));
@@ -92,8 +92,7 @@ export const promises: Readonly<Record<string, (directory: string) => Promise<vo
     assertEquals(read, [pattern(10, 4990), pattern(10)]);
   },
 
-  "writers append at the odd end": async (directory) => {
-    const path = `${directory}/file`;
+  "writers append at the odd end": async (path) => {
     await Deno.writeFile(path, pattern(777));
     for (const start of [777, 100_778]) {
       const file = await DmaFile.open(path, { write: true });
@@ -105,100 +104,102 @@ export const promises: Readonly<Record<string, (directory: string) => Promise<vo
     await assertFile(path, pattern(201_780));
   },
 
-  "a writer inside a file leaves what is around it": async (directory) => {
-    const path = `${directory}/file`;
+  "a writer inside a file leaves what is around it": async (path) => {
     await Deno.writeFile(path, pattern(300_001));
     const file = await DmaFile.open(path, { write: true });
     await writeAndClose(new DmaStreamWriter(file, { position: 1001 }), pattern(100_000, 5));
     await assertFile(path, overlaid(pattern(300_001), pattern(100_000, 5), 1001));
   },
 
-  "sync({ tail: true }) leaves the exact length each time": async (directory) => {
-    const file = await DmaFile.create(`${directory}/file`);
+  "sync({ tail: true }) leaves the exact length each time": async (path) => {
+    const file = await DmaFile.create(path);
     const writer = new DmaStreamWriter(file, { preallocate: false });
     for (let end = 3333; end < 20_000; end += 3333) {
       await writer.write(pattern(3333, end - 3333));
       assertEquals(await writer.sync({ tail: true }), end);
-      await assertFile(file.path, pattern(end));
+      await assertFile(path, pattern(end));
     }
     await writer.close();
   },
 
-  "abort leaves what is flushed": async (directory) => {
-    const { path, writable } = await DmaFile.create(`${directory}/file`);
+  "abort leaves what is flushed": async (path) => {
+    const { writable } = await DmaFile.create(path);
     await writeAll(writable, pattern(LENGTH));
     await writable.abort("enough");
     assert(writable.currentFlushedPos > 0);
     await assertFile(path, pattern(writable.currentFlushedPos));
   },
 
-  "a size hint leaves nothing behind": async (directory) => {
-    const file = await DmaFile.create(`${directory}/file`);
+  "a size hint leaves nothing behind": async (path) => {
+    const file = await DmaFile.create(path);
     await writeAndClose(new DmaStreamWriter(file, { sizeHint: 1 << 20 }), pattern(5000));
-    await assertFile(file.path, pattern(5000));
+    await assertFile(path, pattern(5000));
   },
 
-  "preallocate() reserves, or rejects": async (directory) => {
-    await using file = await DmaFile.create(`${directory}/file`);
+  "preallocate() reserves, or rejects": async (path) => {
+    await using file = await DmaFile.create(path);
     const failure = await file.preallocate(100_001).then(() => undefined, ({ code }) => code);
     assert(failure === undefined || failure === "EOPNOTSUPP", failure);
     assertEquals(await file.size(), failure ? 0 : 100_001);
   },
 
-  "copyRangeTo() copies odd ranges": async (directory) => {
-    await Deno.writeFile(`${directory}/from`, pattern(400_001));
-    await using from = await DmaFile.open(`${directory}/from`);
-    await using to = await DmaFile.create(`${directory}/to`);
+  "copyRangeTo() copies odd ranges": async (path) => {
+    await Deno.writeFile(path, pattern(400_001));
+    await using from = await DmaFile.open(path);
+    await using to = await DmaFile.create(`${path}-copy`);
     assertEquals(await from.copyRangeTo(to, 1, 399_999, 0), 399_999);
     assertEquals(await from.copyRangeTo(to, 399_000, 5000, 399_999), 1001);
     await to.sync();
-    await assertFile(`${directory}/to`, joined(pattern(399_999, 1), pattern(1001, 399_000)));
+    await assertFile(to.path, joined(pattern(399_999, 1), pattern(1001, 399_000)));
   },
 
-  "truncate() and writeAt() change what they say": async (directory) => {
-    await using file = await DmaFile.create(`${directory}/file`);
+  "truncate() and writeAt() change what they say": async (path) => {
+    await using file = await DmaFile.create(path);
     await file.truncate(9001);
     assertEquals(await file.size(), 9001);
     const buffer = file.allocBuffer(4096);
     buffer.bytes.set(pattern(4096));
     await file.writeAt(buffer, 4096);
     await file.truncate(5000);
-    await assertFile(file.path, joined(new Uint8Array(4096), pattern(904)));
+    await assertFile(path, joined(new Uint8Array(4096), pattern(904)));
   },
 
-  "a file that is renamed while it is open stays the same one": async (directory) => {
+  "a file that is renamed while it is open stays the same one": async (path, directory) => {
     const renamed = `${directory}/other/renamed`;
     await Deno.mkdir(`${directory}/other`);
     for (const [length, atomic] of [[70_001, false], [100_001, true]] as const) {
-      const file = await DmaFile.create(`${directory}/file`, { atomic });
+      const file = await DmaFile.create(path, { atomic });
       await writeAll(file.writable, pattern(length));
       await file.rename(renamed);
       await file.writable.close();
-      await assertNoFile(`${directory}/file`);
+      await assertNoFile(path);
       await assertFile(renamed, pattern(length));
     }
     await using file = await DmaFile.open(renamed);
-    await file.rename(`${directory}/file`);
+    await file.rename(path);
     await file.remove();
     assertEquals(await namesIn(`${directory}/other`), []);
   },
 
-  "a file that is removed while it is open is read, and leaves nothing": async (directory) => {
-    const file = await removeOpen(directory);
+  "a file that is removed while it is open is read, and leaves nothing": async (
+    path,
+    directory,
+  ) => {
+    const file = await removeOpen(path);
     assertEquals(await file.readAt(1, 50_000), pattern(50_000, 1));
     await file.close();
     await assertEmptySoon(directory);
   },
 
-  "a file that is removed while it is open has no name at once": async (directory) => {
-    const file = await removeOpen(directory);
-    await assertNoFile(`${directory}/file`);
+  "a file that is removed while it is open has no name at once": async (path) => {
+    const file = await removeOpen(path);
+    await assertNoFile(path);
     await file.close();
   },
 
-  "a held lock is told": async (directory) => {
-    await using one = await DmaFile.create(`${directory}/file`);
-    await using other = await DmaFile.open(`${directory}/file`, { write: true });
+  "a held lock is told": async (path) => {
+    await using one = await DmaFile.create(path);
+    await using other = await DmaFile.open(path, { write: true });
     assertEquals(await one.tryLock(true), true);
     assertEquals(await other.tryLock(true), false);
     assertEquals(await other.tryLock(), false);

@@ -203,7 +203,10 @@ export async function checkAll(request: Request): Promise<Outcome> {
     }
   };
   if (!isSlow) {
-    await Promise.all(Object.entries(promises).map(([name, fn]) => check(name, fn)));
+    const checks = Object.entries(promises).map(([name, fn]) =>
+      check(name, (directory) => fn(`${directory}/file`, directory))
+    );
+    await Promise.all(checks);
     for (const [name, fn] of second ? Object.entries(clientPromises) : []) {
       const other = (directory: string) => `${second}${directory.slice(path.length)}`;
       await check(name, (directory) => fn(directory, other(directory)));

@@ -49,8 +49,10 @@ export async function allWork(folder: string, reads = "3") {
   const wrong: string[] = [];
   await Promise.all(
     Object.entries(promises).map(async ([name, check], index) => {
-      await Deno.mkdir(`${folder}/${index}`);
-      await check(`${folder}/${index}`).catch((error) => wrong.push(`${name}: ${error}`));
+      const directory = `${folder}/${index}`;
+      await Deno.mkdir(directory);
+      const failed = (error: unknown) => void wrong.push(`${name}: ${error}`);
+      await check(`${directory}/file`, directory).catch(failed);
     }),
   );
   await readOften(`${folder}/file`, Number(reads));
