@@ -1,4 +1,4 @@
-// Small file systems that a test may break: on loop devices, over a file or over a disk of tests/tools/faultfs.c.
+// Small file systems that a test may break, on loop devices over a disk of tests/tools/faultfs.c.
 
 import { statfsSync } from "node:fs";
 import { runOrThrow } from "../setup/command.ts";
@@ -18,20 +18,16 @@ export class Disk implements AsyncDisposable {
     readonly backing: string,
     /** Where it is mounted. */
     readonly path: string,
-    readonly options: readonly string[],
   ) {}
 
-  /**
-   * Mounts the file system in `backing`, or a new one, on the new directory `path`. If it is `direct`, it bypasses the page
-   * cache of `backing`, so that errors and flushes reach it.
-   */
+  /** Mounts the file system in `backing`, or a new one, on the new directory `path`. */
   static async open(
     type: FileSystem,
     backing: string,
     path: string,
-    { isNew = false, direct = false } = {},
+    isNew = false,
   ): Promise<Disk> {
-    const disk = new Disk(type, backing, path, direct ? ["--direct-io=on"] : []);
+    const disk = new Disk(type, backing, path);
     await Deno.mkdir(path);
     await disk.mount(isNew);
     await Deno.chmod(path, 0o1777);
@@ -39,7 +35,9 @@ export class Disk implements AsyncDisposable {
   }
 
   async mount(isNew = false): Promise<void> {
-    await mountImage(this.type, this.backing, this.path, { isNew, options: this.options });
+    // Past the page cache of `backing`, so that errors and flushes reach it.
+    const options = ["--direct-io=on"];
+    await mountImage(this.type, this.backing, this.path, { isNew, options });
   }
 
   async unmount(): Promise<void> {
@@ -78,49 +76,29 @@ export class Disk implements AsyncDisposable {
   }
 }
 
-async function makeSparse(path: string, length: number): Promise<void> {
-  await Deno.writeFile(path, new Uint8Array());
-  await Deno.truncate(path, length);
-}
-
-/**
- * Registers a test once for each type, on the smallest fresh file system over a sparse file. Afterwards nothing of this module
- * may be in use.
- */
-export function diskTest(
-  name: string,
-  fn: (disk: Disk) => Promise<void>,
-  needs: readonly string[] = [],
-): void {
-  for (const type of fileSystems) {
-    const all = ["root", "loop", `mkfs.${type}`, ...needs];
-    folderTest(`${name} [${type}]`, async (directory) => {
-      const image = `${directory}/image`;
-      await makeSparse(image, kinds[type].least);
-      await using disk = await Disk.open(type, image, `${directory}/${type}`, { isNew: true });
-      await fn(disk);
-      await assertIdle();
-    }, all);
-  }
-}
-
 /** The bytes of a disk in memory, of which only written ones take space. */
 const DISK_BYTES = 320 << 20;
 
-/** Registers a test on a disk that fails and loses its cache by command, with the directory beside it. */
-export function faultyDiskTest(
+/**
+ * Registers a test once for each type, on a fresh file system. Its disk fails and loses its cache by commands to `memory`.
+ * Afterwards nothing of this module may be in use.
+ */
+export function diskTest(
   name: string,
-  type: FileSystem,
   fn: (disk: Disk, memory: FaultFileSystem, directory: string) => Promise<void>,
+  { types = fileSystems, needs = [] }: { types?: readonly FileSystem[]; needs?: string[] } = {},
 ): void {
-  folderTest(name, async (directory) => {
-    await Deno.mkdir(`${directory}/backing`);
-    await makeSparse(`${directory}/backing/disk`, DISK_BYTES);
-    await using memory = await FaultFileSystem.open(directory, ["cached", "disk"]);
-    const options = { isNew: true, direct: true };
-    await using disk = await Disk.open(type, `${memory.path}/disk`, `${directory}/mount`, options);
-    // Without faults, so that it can be unmounted.
-    await using _ = { [Symbol.asyncDispose]: async () => void await memory.command("clear") };
-    await fn(disk, memory, directory);
-  }, ["root", "gcc", "loop", "fuse", `mkfs.${type}`]);
+  for (const type of types) {
+    folderTest(`${name} [${type}]`, async (directory) => {
+      await Deno.mkdir(`${directory}/backing`);
+      await Deno.writeFile(`${directory}/backing/disk`, new Uint8Array());
+      await Deno.truncate(`${directory}/backing/disk`, DISK_BYTES);
+      await using memory = await FaultFileSystem.open(directory, ["cached", "disk"]);
+      await using disk = await Disk.open(type, `${memory.path}/disk`, `${directory}/mount`, true);
+      // Without faults, so that it can be unmounted.
+      await using _ = { [Symbol.asyncDispose]: async () => void await memory.command("clear") };
+      await fn(disk, memory, directory);
+      await assertIdle();
+    }, ["root", "gcc", "loop", "fuse", `mkfs.${type}`, ...needs]);
+  }
 }

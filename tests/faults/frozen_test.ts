@@ -18,7 +18,7 @@ diskTest("calls wait for a frozen file system, and the event loop does not", asy
     stop: `fsfreeze --freeze ${disk.path}`,
     resume: `fsfreeze --unfreeze ${disk.path}`,
   });
-}, ["fsfreeze"]);
+}, { needs: ["fsfreeze"] });
 
 for (const engine of engines) {
   serverTest(`a program ends in time while its server stands still [${engine}]`, async (server) => {

@@ -5,7 +5,7 @@
 import { assertRejects } from "@std/assert";
 import { pause } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
-import { Disk, faultyDiskTest, fileSystems } from "./disks.ts";
+import { Disk, diskTest, fileSystems } from "./disks.ts";
 import type { FaultFileSystem } from "./fault_file_system.ts";
 import { type Account, assertKept, type Life, Writing } from "./killed.ts";
 import { engines } from "./machine.ts";
@@ -67,12 +67,11 @@ function cutTest(
   const turn = fileSystems.indexOf(type) + kinds.indexOf(kind);
   const engine = engines[turn % engines.length]!;
   const seed = firstSeed + kinds.indexOf(kind);
-  const full = `${name} [${kind}, ${engine}, ${type}]`;
-  faultyDiskTest(full, type, async (disk, memory, directory) => {
+  diskTest(`${name} [${kind}, ${engine}]`, async (disk, memory, directory) => {
     for (const fault of faults) await memory.fault(fault);
     const all = await cutPower(disk, memory, directory, { kind, folder: disk.path, seed, engine });
     await judge(() => assertAllKept(disk, all));
-  });
+  }, { types: [type] });
 }
 
 /** Operations take longer, so that more of them are in flight. */
