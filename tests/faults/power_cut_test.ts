@@ -14,20 +14,19 @@ import { type Kind, kinds } from "./programs/write_on.ts";
 const cuts = Number(Deno.env.get("DMA_CUTS") ?? 5);
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
 
-interface Cut extends Account {
-  readonly image: string;
-}
-
-/** Lets a process write, and cuts the power meanwhile. The disk is unmounted afterwards. */
+/**
+ * Lets a process write, and cuts the power meanwhile. The disk is unmounted afterwards. The folder of each account is the image
+ * of the disk after the cut.
+ */
 async function cutPower(
   disk: Disk,
   memory: FaultFileSystem,
   directory: string,
   life: Life,
-): Promise<Cut[]> {
+): Promise<Account[]> {
   const random = new Random(life.seed);
   const writing = new Writing(life);
-  const all: Cut[] = [];
+  const all: Account[] = [];
   for (let index = 0; index < (life.kind === "end" ? 1 : cuts); index++) {
     if (index < 2) await writing.reach(index === 0 ? "closed" : "synced");
     else await pause(20 + random.below(200));
@@ -38,7 +37,7 @@ async function cutPower(
     const unit = random.chance(0.5) && disk.type !== "btrfs" ? 512 : 4096;
     await memory.command(`snap ${image} ${life.seed + index} ${percent} ${unit}`);
     const description = `Seed ${firstSeed}, cut ${index}, ${percent} percent of ${unit} bytes kept`;
-    all.push({ ...life, promised, loss: "power cut", image, description });
+    all.push({ ...life, folder: image, promised, loss: "power cut", description });
     if (index < 2) writing.goOn();
   }
   await writing.end("SIGKILL");
@@ -48,9 +47,9 @@ async function cutPower(
 }
 
 /** Mounts each disk after its cut. The original disk must not be mounted, because all have one identifier. */
-async function assertAllKept(disk: Disk, all: readonly Cut[]): Promise<void> {
+async function assertAllKept(disk: Disk, all: readonly Account[]): Promise<void> {
   for (const cut of all) {
-    await using mounted = await Disk.open(disk.type, cut.image, `${cut.image}.mount`);
+    await using mounted = await Disk.open(disk.type, cut.folder, `${cut.folder}.mount`);
     await assertKept({ ...cut, folder: mounted.path });
   }
 }
