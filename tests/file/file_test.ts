@@ -31,7 +31,7 @@ const zeros = (length: number) => new Uint8Array(length);
 const bytesOnDisk = async (file: DmaFile) => (await file.stat()).blocks! * 512;
 
 for (const [name, check] of Object.entries(promises)) {
-  testInEachDirectory(`On every file system ${name}`, (dir) => check(dir.path));
+  testInEachDirectory(`On every file system ${name}`, (dir) => check(dir.file("file"), dir.path));
 }
 
 testFile("size and stat are those of Deno.stat, whoever changes the file", 12_345, async (file) => {
