@@ -32,9 +32,7 @@ function mountTest(
 
 for (const server of servers) {
   const { options = [[]], fullCodes, breaks = [] } = server;
-  mountTest("keeps every promise", server, options, async ({ path, script }) => {
-    // The kernel's own have no process, but mount(8) may still be ending.
-    const processes = server.programs ? script.processes : [];
+  mountTest("keeps every promise", server, options, async ({ path, script: { processes } }) => {
     const { broken } = await checkAll({ path, processes, small: path, fullCodes });
     const known = (promise: string) => breaks.some((part) => promise.includes(part));
     assertEquals(Object.entries(broken).filter(([promise]) => !known(promise)), []);
