@@ -21,8 +21,6 @@ export interface ProgramOptions {
   flags?: readonly string[];
   /** The folder of the module to test; default this checkout. */
   module?: string;
-  /** Seconds after which the program is killed, because no test may hang. @default {60} */
-  seconds?: number;
 }
 
 /** Starts `tests/faults/programs/<name>.ts`. */
@@ -45,7 +43,7 @@ export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildPro
 export async function runProgram(name: string, options: ProgramOptions = {}): Promise<Ended> {
   const child = spawn(name, options);
   child.stdin.close().catch(() => {});
-  return await endOf(child, options.seconds);
+  return await endOf(child);
 }
 
 type Jobs = typeof jobs;

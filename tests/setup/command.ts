@@ -93,9 +93,9 @@ export async function runOrThrow(
   return output.trim();
 }
 
-/** Waits for the end of a process with pipes, which must come within a minute, or as many seconds. */
-export async function endOf(child: Deno.ChildProcess, seconds = 60): Promise<Ended> {
-  const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
+/** Waits for the end of a process with pipes. It is killed after a while, because no test may hang. */
+export async function endOf(child: Deno.ChildProcess): Promise<Ended> {
+  const deadline = setTimeout(() => child.kill("SIGKILL"), 200_000);
   const output = await child.output();
   clearTimeout(deadline);
   return decoded(output);
