@@ -11,14 +11,10 @@ import { assertContent, assertFailsForGood, finish, MiB, writeContent } from "./
 /** More bytes than any disk here has. */
 const TOO_MUCH = 512 * MiB;
 
-/** Registers a test with disks that have only so many free megabytes. */
-function roomTest(
-  name: string,
-  megabytes: number,
-  fn: (path: string, disk: Disk) => Promise<void>,
-): void {
+/** Registers a test with disks that have only 24 MiB of room. */
+function roomTest(name: string, fn: (path: string, disk: Disk) => Promise<void>): void {
   diskTest(name, async (disk) => {
-    const filler = String(disk.free - megabytes * MiB);
+    const filler = String(disk.free - 24 * MiB);
     await runOrThrow("fallocate", ["-l", filler, disk.file("filler")]);
     await runOrThrow("sync", ["-f", disk.path]);
     await fn(disk.file("file"), disk);
@@ -27,7 +23,7 @@ function roomTest(
 
 for (const preallocate of [true, false]) {
   const how = `preallocate ${preallocate ? "on" : "off"}`;
-  roomTest(`a disk that fills up fails a writer for good, ${how}`, 24, async (path) => {
+  roomTest(`a disk that fills up fails a writer for good, ${how}`, async (path) => {
     const writer = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
     const full = { code: "ENOSPC", op: "write", path };
     await assertFailsForGood(writer, () => finish(writer, TOO_MUCH), full);
@@ -40,7 +36,7 @@ for (const preallocate of [true, false]) {
   });
 }
 
-roomTest("a size hint larger than the disk fails nothing", 24, async (path, disk) => {
+roomTest("a size hint larger than the disk fails nothing", async (path, disk) => {
   const { failed } = ioStats();
   const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
   await writeContent(writer, 3 * MiB + 1);

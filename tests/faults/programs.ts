@@ -21,6 +21,8 @@ export interface ProgramOptions {
   flags?: readonly string[];
   /** The folder of the module to test; default this checkout. */
   module?: string;
+  /** Seconds after which the program is killed. @default {200} */
+  seconds?: number;
 }
 
 /** Starts `tests/faults/programs/<name>.ts`. */
@@ -43,7 +45,7 @@ export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildPro
 export async function runProgram(name: string, options: ProgramOptions = {}): Promise<Ended> {
   const child = spawn(name, options);
   child.stdin.close().catch(() => {});
-  return await endOf(child);
+  return await endOf(child, options.seconds);
 }
 
 type Jobs = typeof jobs;

@@ -93,9 +93,9 @@ export async function runOrThrow(
   return output.trim();
 }
 
-/** Waits for the end of a process with pipes. It is killed after a while, because no test may hang. */
-export async function endOf(child: Deno.ChildProcess): Promise<Ended> {
-  const deadline = setTimeout(() => child.kill("SIGKILL"), 200_000);
+/** Waits for the end of a process with pipes. It is killed after so many seconds, because no test may hang. */
+export async function endOf(child: Deno.ChildProcess, seconds = 200): Promise<Ended> {
+  const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
   const output = await child.output();
   clearTimeout(deadline);
   return decoded(output);

@@ -6,21 +6,20 @@ import type { Completion, Operation, OperationName } from "../../src/engine/oper
 import { eventually } from "./descriptors.ts";
 import { engine, replaceMethod } from "./engine.ts";
 
+type Named<Name extends OperationName> = Extract<Operation, { op: Name }>;
+
 export interface Interposed extends Disposable {
   readonly count: number;
 }
 
 /** An operation on its way to the engine. */
 export interface Submitted<Name extends OperationName> {
-  readonly operation: Extract<Operation, { op: Name }>;
+  readonly operation: Named<Name>;
   readonly completion: Completion;
   /** The number of intercepted operations before this one. */
   readonly index: number;
   /** Submits it to the engine, with other fields or another completion if given. */
-  readonly pass: (
-    change?: Partial<Extract<Operation, { op: Name }>>,
-    completion?: Completion,
-  ) => void;
+  readonly pass: (change?: Partial<Named<Name>>, completion?: Completion) => void;
   /** Completes it with `result` a little later, as the kernel would. */
   readonly end: (result: number) => void;
 }
@@ -55,7 +54,7 @@ export function interpose<Name extends OperationName>(
 export function fail<Name extends OperationName>(
   name: Name,
   errno: number,
-  only: (operation: Extract<Operation, { op: Name }>) => boolean = () => true,
+  only: (operation: Named<Name>) => boolean = () => true,
 ): Interposed {
   return interpose(name, ({ operation, completion, pass, end }) => {
     if (!only(operation)) pass();
@@ -67,7 +66,7 @@ export function fail<Name extends OperationName>(
 /** Calls `change` when an operation of that name has ended. It may change the memory, and return another result. */
 export function alter<Name extends OperationName>(
   name: Name,
-  change: (operation: Extract<Operation, { op: Name }>) => number | void,
+  change: (operation: Named<Name>) => number | void,
 ): Interposed {
   return interpose(name, ({ operation, completion, pass }) => {
     const complete = (result: number) => completion.complete(change(operation) ?? result);
@@ -96,7 +95,7 @@ export interface Held extends Disposable {
 export function hold<Name extends OperationName>(
   name: Name,
   { only = () => true, results = false }: {
-    only?: (operation: Extract<Operation, { op: Name }>) => boolean;
+    only?: (operation: Named<Name>) => boolean;
     results?: boolean;
   } = {},
 ): Held {
