@@ -62,7 +62,15 @@ export class Running implements AsyncDisposable {
 
   /** Gives it input. Resolves when it has accepted the bytes, and waits for more. */
   async send(input: string | Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.#stdin.write(typeof input === "string" ? new TextEncoder().encode(input) : input);
+    const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
+    const read = async () => {
+      const io = await Deno.readTextFile(`/proc/${this.#child.pid}/io`);
+      return Number(/^rchar: (\d+)/m.exec(io)?.[1]);
+    };
+    const before = await read();
+    await this.#stdin.write(bytes);
+    // It can also sleep because the disk is slow and all buffers are full.
+    await eventually(async () => await read() >= before + bytes.length, "The input was not read");
     await this.waits();
   }
 
