@@ -14,14 +14,12 @@ const BRIEF = ["bench", "--seconds", "1", "--size", "1M"];
 
 /** The output for rounds with these ratios. */
 function lines(ratios: number[], fromDisk: number | null = null): string[] {
-  const measured = (rate: number): Measured => ({
-    rate: { median: rate * MIB, min: rate * MIB * 0.9, max: rate * MIB * 1.1 },
-    cpuPerGiB: 1,
-    fromDisk,
-  });
+  const measured = (median: number): Measured => {
+    return { rate: { median, min: median, max: median }, cpuPerGiB: 1, fromDisk };
+  };
   const ratio = spread(ratios);
   const ahead = ratios.filter((one) => one > 1).length;
-  const both = { dma: measured(500 * ratio.median), deno: measured(500), ratio, ahead };
+  const both = { dma: measured(MIB * ratio.median), deno: measured(MIB), ratio, ahead };
   return benchLines({
     directory: "/mnt",
     mount: null,
