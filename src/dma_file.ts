@@ -1165,6 +1165,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * file is discarded.
    *
    * @param reason the value with which every later call rejects
+   * @throws the failure of the cut, after which the file may be longer
    * @example Discard a file
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";

@@ -41,6 +41,8 @@ syncs before it cuts
   writer/ending.ts: () => cutToContent(file),\n    sync, → sync, () => cutToContent(file),
 does not cut when it is aborted
   writer/ending.ts: [confirm, cut] → [confirm]
+hides that a cut has failed
+  writer/writer.ts: if (this.failure?.cutError) throw this.failure.cutError; →
 takes a short write for a whole one
   file/transfer.ts: if (reached >= this.#range.length) this → if (reached >= 0) this
 goes on after a short write inside a block

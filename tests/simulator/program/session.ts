@@ -114,6 +114,8 @@ export class Handle {
 export class OpenWriter {
   /** The file that a pipe into it reads. The writer fails with that file's error. */
   source: Handle | undefined;
+  /** Its first failure, or the reason of the abort that has ended it. */
+  endedBy: unknown;
 
   constructor(
     readonly slot: Slot,

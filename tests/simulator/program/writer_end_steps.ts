@@ -104,11 +104,14 @@ export function finishClose(writer: OpenWriter, closing: Closing): void {
   handle.session.oracle.cutThrice();
 }
 
-/** A writer has failed or was aborted, perhaps during its close. An atomic file is not published. */
-export function giveUp(writer: OpenWriter, closing?: Closing): void {
+/**
+ * A writer has failed or was aborted, perhaps during its close. An atomic file is not published. With `isCut` the file
+ * was cut for sure.
+ */
+export function giveUp(writer: OpenWriter, closing?: Closing, isCut = false): void {
   const { oracle, handle } = writer;
   closing?.publication?.(false);
-  oracle.gaveUp(handle.session.cutsAreSure);
+  oracle.gaveUp(isCut || handle.session.cutsAreSure);
   handle.target = undefined;
   handle.session.oracle.hidden.delete(handle);
   leave(writer, oracle.facts.closeFile);
@@ -144,13 +147,11 @@ async function abort(writer: OpenWriter, how: "abort" | "abort lock"): Promise<v
   await writer.call({
     name: how,
     promise: (lock ?? stream).abort(reason),
-    over: () => {
-      lock?.releaseLock();
-      // A close that had begun reports its own result.
-      if (!wasEnding) giveUp(writer);
-    },
+    over: () => lock?.releaseLock(),
+    // A close that had begun reports its own result.
+    done: () => !wasEnding && giveUp(writer, undefined, writer.endedBy === reason),
     // An abort may report a failed cut, which is not the writer's first failure.
-    failed: () => {},
+    failed: () => !wasEnding && giveUp(writer),
   });
 }
 

@@ -49,8 +49,6 @@ function openWriter(
   const stream = place === "default"
     ? file.writable
     : new session.module.DmaStreamWriter(file, { ...options, ...start });
-  // Another program's failures are none of this one's.
-  stream.closed.catch(() => {});
   const oracle = new WriterOracle(stream, tracked, {
     ...options,
     ...(appends ? { preallocate: false, sizeHint: 0 } : {}),
@@ -65,6 +63,8 @@ function openWriter(
   tracked.begin(oracle);
   if (options.closeFile) handle.fragile = true;
   const writer = slot.writer = new OpenWriter(slot, handle, stream, oracle, memory);
+  // Another program's failures are none of this one's.
+  stream.closed.catch((reason) => writer.endedBy = reason);
   if (!waits) return;
   const promise = stream.flushAligned();
   return writer.call({ name: "open writer", promise, done: () => oracle.opened() });
