@@ -1020,7 +1020,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   write(chunk: ArrayBufferView | ArrayBufferLike): Promise<void> {
     // Like the platform's methods, it rejects without its object, but an async function would be slower.
-    if (!(this instanceof DmaStreamWriter)) return Promise.reject(new TypeError("Not a writer"));
+    if (!(#sink in Object(this))) return Promise.reject(new TypeError("Not a writer"));
     return this.#sink.writeUnlocked(this, chunk);
   }
 

@@ -24,7 +24,7 @@ const loadTimers = () => timers ??= import("node:timers");
 let turn: Promise<void> | undefined;
 let turnBegan = 0;
 /** Whether the turn is overdue: every stream yields until the loop has turned. */
-let isOverdue = false;
+export let isOverdue: boolean = false;
 
 /** Calls `work` after some milliseconds. Returns a function that prevents it. */
 export function callAfter(milliseconds: number, work: () => void): () => void {

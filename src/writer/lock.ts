@@ -1,6 +1,7 @@
 // The writer that DmaStreamWriter.getWriter returns.
 
 import { chunkBytes } from "../arguments.ts";
+import { isOverdue } from "../engine/event_loop.ts";
 import type { WriterSink } from "./sink.ts";
 
 /** A lock of a writer's stream. It rejects a chunk that is not bytes, so that the stream stays usable. */
@@ -20,13 +21,15 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
   }
 
   override write(chunk: unknown): Promise<void> {
-    // Without its object the platform's method rejects.
-    if (!(this instanceof WriterLock)) return super.write(new Uint8Array());
+    // Like the platform's method, it rejects without its object.
+    if (!(#sink in Object(this))) return Promise.reject(new TypeError("Not a writer"));
     const sink = this.#sink;
-    // The stream's queue costs more than a small chunk. A chunk must not overtake those in the queue.
-    const isTaken = this.#holds && super.desiredSize === 1 && sink.takeAtOnce(chunk);
-    if (isTaken) return isTaken;
     try {
+      // The stream's queue costs more than a small chunk. A chunk must not overtake those in the queue, and while streams
+      // must yield, `ready` has to wait too.
+      const isFree = this.#holds && !isOverdue && super.desiredSize === 1;
+      const isTaken = isFree && sink.takeAtOnce(chunk);
+      if (isTaken) return isTaken;
       const bytes = chunkBytes("chunk", chunk);
       // In a stream that is being closed Deno calls a size function that it has dropped, and throws.
       if (sink.isOver && this.#holds) throw sink.writer.refusal;

@@ -2,7 +2,7 @@
 // buffers have room. Otherwise the rest waits here, and the stream's own queue has an item that ends when the rest is
 // accepted.
 
-import { chunkBytes, lengthOfBytes } from "../arguments.ts";
+import { chunkBytes, isUint8Array, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Memory } from "../engine/operation.ts";
 import { forgetFailure, reportAtEnd } from "../file/program_end.ts";
@@ -210,9 +210,7 @@ export class WriterSink {
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */
   takeAtOnce(chunk: unknown): Promise<void> | undefined {
-    // An object that only inherits from Uint8Array has no byte length.
-    const isBytes = ArrayBuffer.isView(chunk) && chunk instanceof Uint8Array;
-    const length = isBytes ? lengthOfBytes(chunk) : 0;
+    const length = isUint8Array(chunk) ? lengthOfBytes(chunk) : 0;
     const isTaken = length > 0 && this.isFree &&
       this.writer.writeWhole(chunk as Uint8Array, length);
     return isTaken ? yieldIfNeeded(length) ?? RESOLVED : undefined;

@@ -73,6 +73,14 @@ const ways: [name: string, most: number, write: (writer: DmaStreamWriter) => Pro
   ["write of single bytes", 1000, async (writer) => {
     for (let at = 0; at < 20_000; at++) await writer.write(content.subarray(at, at + 1));
   }],
+  ["write of single bytes whenever a lock is ready", 1000, async (writer) => {
+    const lock = writer.getWriter();
+    for (let at = 0; at < 20_000; at++) {
+      await lock.ready;
+      lock.write(content.subarray(at, at + 1));
+    }
+    lock.releaseLock();
+  }],
 ];
 
 for (const [name, most, write] of ways) {

@@ -96,6 +96,7 @@ testWriter("Every view of bytes is written as its bytes", {}, async (stream) => 
     bytes.buffer,
     new DataView(bytes.buffer, 8, 16),
     new Float64Array(bytes.buffer, 8, 2),
+    Object.setPrototypeOf(new Float64Array(bytes.buffer, 8, 2), Uint8Array.prototype),
     new BigInt64Array(bytes.buffer),
     bytes.subarray(3, 10),
     shared,

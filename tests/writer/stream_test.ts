@@ -70,7 +70,16 @@ testWriter("Methods that are taken off their objects reject", {}, async (stream)
   for (const method of [...ofStream, lock.abort, lock.close, lock.write]) {
     await assertRejects(() => (method as () => Promise<unknown>)(), TypeError);
   }
-  await lock.close();
+  for (const object of [stream, lock]) {
+    for (const other of [Object.create(object), new Proxy(object, {})]) {
+      await assertRejects(() => other.write(pattern(5)), TypeError);
+    }
+  }
+  // As a lock that the platform's own method has released.
+  await lock.write(pattern(5));
+  WritableStreamDefaultWriter.prototype.releaseLock.call(lock);
+  await assertRejects(() => lock.write(pattern(5)), TypeError);
+  await closeWith(stream, pattern(5));
 });
 
 // ---- backpressure ---------------------------------------------------------------------------------------------
