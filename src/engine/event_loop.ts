@@ -24,7 +24,7 @@ const loadTimers = () => timers ??= import("node:timers");
 let turn: Promise<void> | undefined;
 let turnBegan = 0;
 /** Whether the turn is overdue: every stream yields until the loop has turned. */
-export let isOverdue: boolean = false;
+let isOverdue = false;
 
 /** Calls `work` after some milliseconds. Returns a function that prevents it. */
 export function callAfter(milliseconds: number, work: () => void): () => void {
@@ -69,6 +69,11 @@ export function afterCallers(work: () => void): void {
   let left = MICROTASKS;
   const next = () => --left > 0 ? queueMicrotask(next) : work();
   queueMicrotask(next);
+}
+
+/** Whether streams must yield now. */
+export function mustYield(): boolean {
+  return isOverdue;
 }
 
 let moved = 0;

@@ -1,7 +1,7 @@
 // The writer that DmaStreamWriter.getWriter returns.
 
 import { chunkBytes } from "../arguments.ts";
-import { isOverdue } from "../engine/event_loop.ts";
+import { mustYield } from "../engine/event_loop.ts";
 import type { WriterSink } from "./sink.ts";
 
 /** A lock of a writer's stream. It rejects a chunk that is not bytes, so that the stream stays usable. */
@@ -27,7 +27,7 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     try {
       // The stream's queue costs more than a small chunk. A chunk must not overtake those in the queue, and while streams
       // must yield, `ready` has to wait too.
-      const isFree = this.#holds && !isOverdue && super.desiredSize === 1;
+      const isFree = this.#holds && !mustYield() && super.desiredSize === 1;
       const isTaken = isFree && sink.takeAtOnce(chunk);
       if (isTaken) return isTaken;
       const bytes = chunkBytes("chunk", chunk);
