@@ -11,10 +11,6 @@ interface Event {
   readonly run: () => void;
 }
 
-function isBefore(one: Event, other: Event): boolean {
-  return one.time < other.time || (one.time === other.time && one.order < other.order);
-}
-
 /** Events in the order of their times, in microseconds: at most some dozens. */
 export class Clock {
   /** Sorted in reverse: the last element is the next event. */
@@ -32,9 +28,11 @@ export class Clock {
 
   /** Calls `run` after so many microseconds. */
   after(microseconds: number, run: () => void, heard = true): void {
-    const event = { time: this.now + microseconds, order: this.random.next(), heard, run };
-    const at = this.events.findLastIndex((other) => isBefore(event, other));
-    this.events.splice(at + 1, 0, event);
+    const [time, order] = [this.now + microseconds, this.random.next()];
+    const next = this.events.findLastIndex((each) =>
+      time < each.time || (time === each.time && order < each.order)
+    );
+    this.events.splice(next + 1, 0, { time, order, heard, run });
   }
 
   sleep(microseconds: number): Promise<void> {

@@ -50,16 +50,6 @@ function opening<Args extends object>(
   });
 }
 
-function openTemporary(slot: Slot): Promise<void> {
-  const { session, session: { module } } = slot;
-  return session.call({
-    name: "temp",
-    promise: module.DmaFile.temp({ dir: ROOT }),
-    memory: ASKED,
-    done: (file) => slot.handle = new Handle(session, file),
-  });
-}
-
 function createAtomic(slot: Slot, action: Pick<Opening, "path" | "read" | "direct">): Over {
   const { session, session: { world, oracle, module } } = slot;
   const path = session.path(action.path);
@@ -148,7 +138,15 @@ export const openingSteps = {
     },
   ),
   open: opening(2.4, drawOpening, openNamed),
-  temp: opening(0.3, nothing, openTemporary),
+  temp: opening(0.3, nothing, (slot) => {
+    const { session } = slot;
+    return session.call({
+      name: "temp",
+      promise: session.module.DmaFile.temp({ dir: ROOT }),
+      memory: ASKED,
+      done: (file) => slot.handle = new Handle(session, file),
+    });
+  }),
   "close file": onFile(1.5, (random) => ({ twice: random.chance(0.2) }), closeFile),
   "drop file": onFile(0.3, nothing, dropFile),
 };

@@ -1,8 +1,7 @@
 // Runs one program on a simulated kernel, where its seed determines everything.
 
 import { setImmediate } from "node:timers";
-import type { Mirror } from "../kernel/mirror.ts";
-import { SimulatedKernel } from "../kernel/simulated_kernel.ts";
+import { type KernelOptions, SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import { Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import { forgetAll } from "../program/finalizers.ts";
@@ -43,17 +42,14 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-export interface SimulationOptions {
+export interface SimulationOptions extends Pick<KernelOptions, "mirror" | "trace"> {
   readonly seed: number;
   /** Some steps of the seed's program; undefined for all. */
   readonly steps: readonly number[] | undefined;
   readonly module: ModuleUnderTest;
-  /** With a real file system there are no faults, and no other processes. */
-  readonly mirror: Mirror | undefined;
-  readonly trace: ((line: string) => void) | undefined;
 }
 
-/** Runs the program of a seed. */
+/** Runs the program of a seed. With a real file system there are no faults, and no other processes. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { seed, module, mirror, trace } = options;
   const random = new Random(seed);
