@@ -44,24 +44,15 @@ const kinds: readonly (typeof disk)[] = [
 ];
 
 const features = [
-  /** O_TMPFILE. */
-  "unnamed files",
-  /** fallocate(2). */
-  "allocate",
-  /** FALLOC_FL_PUNCH_HOLE. */
-  "punch",
-  /** copy_file_range(2). */
-  "copy",
-  /** /proc. */
-  "proc",
-  /** linkat(2) with AT_EMPTY_PATH, without a capability: since kernel 6.10. */
-  "link by descriptor",
-  /** RESOLVE_CACHED of openat2(2). */
-  "cached lookup",
-  /** RWF_DONTCACHE. */
-  "uncached writes",
-  /** Whether transfers past the page cache work, if O_DIRECT can be set. */
-  "direct transfers",
+  "unnamed files", // O_TMPFILE
+  "allocate", // fallocate(2)
+  "punch", // FALLOC_FL_PUNCH_HOLE
+  "copy", // copy_file_range(2)
+  "proc", // /proc
+  "link by descriptor", // linkat(2) with AT_EMPTY_PATH, without a capability: since kernel 6.10
+  "cached lookup", // RESOLVE_CACHED of openat2(2)
+  "uncached writes", // RWF_DONTCACHE
+  "direct transfers", // transfers past the page cache, if O_DIRECT can be set
 ] as const;
 
 export type Feature = typeof features[number];
