@@ -22,7 +22,12 @@ const prelude = `
   const create = async (name, options) => (await dma.DmaFile.create(name, options)).writable;
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   const { default: process } = await import("node:process");
-  const configure = "${new URL("../../src/configure.ts", import.meta.url)}";
+  const { engineAtWork } = await import("${new URL("../../src/configure.ts", import.meta.url)}");
+  const interpose = (replace) => {
+    const engine = engineAtWork();
+    const submit = engine.submit.bind(engine);
+    engine.submit = (operation, completion) => replace(operation, completion, submit);
+  };
 `;
 
 interface Program {
@@ -119,14 +124,11 @@ testPrograms(
   // One that is being published leaves no temporary name.
   {
     before: filled(10, 1),
-    code: `const { engineAtWork } = await import(configure);
-    const writer = await create(path, { atomic: true });
-    const engine = engineAtWork();
-    const submit = engine.submit.bind(engine);
-    engine.submit = (operation, completion) => {
+    code: `const writer = await create(path, { atomic: true });
+    interpose((operation, completion, submit) => {
       if (operation.op === "rename") Deno.exit();
       submit(operation, completion);
-    };
+    });
     await writer.close();`,
     after: filled(10, 1),
   },
@@ -136,7 +138,7 @@ testPrograms("A program that handles an error continues", {
   code: `addEventListener("unhandledrejection", (event) => event.preventDefault());
   const writers = [await create(path), await create(path + "2", { atomic: true })];
   for (const writer of writers) await write(writer);
-  Promise.reject(new Error("Nothing"));
+  Promise.reject(Error());
   await pause(20);
   console.log((await Deno.stat(path)).size);
   await write(writers[0]);
@@ -192,8 +194,7 @@ testPrograms(
 testPrograms("A warning names the file that could not be written in time", {
   code: `dma.configure({ exitTimeout: 0 });
   const writer = await create(path);
-  const { engineAtWork } = await import(configure);
-  engineAtWork().submit = () => {};
+  interpose(() => {});
   write(writer, false);
   Deno.exit(3);`,
   exit: 3,
@@ -202,15 +203,12 @@ testPrograms("A warning names the file that could not be written in time", {
 });
 
 // The writer fails at `await fail()`, after all of its chunks were accepted.
-const fails = `const { engineAtWork } = await import(configure);
-  const writer = await create(path);
-  const engine = engineAtWork();
-  const submit = engine.submit.bind(engine);
+const fails = `const writer = await create(path);
   const { promise: failing, resolve } = Promise.withResolvers();
-  engine.submit = (operation, completion) => {
+  interpose((operation, completion, submit) => {
     if (operation.op !== "write") submit(operation, completion);
     else failing.then(() => completion.complete(-28));
-  };
+  });
   const fail = () => (resolve(), pause(1));
   for (let index = 0; index < 20; index++) await writer.write(chunk);`;
 const after = new Uint8Array();
