@@ -203,19 +203,15 @@ testDirectAndCached("A tail is made durable by its own write, once the rest is",
 testWriter("A tail is not durable by itself if the file changed", {}, async (stream) => {
   await stream.write(pattern(100));
   await stream.sync({ tail: true });
-  const unit = stream.file.alignUp(1);
   using syncs = interpose("sync", ({ pass }) => pass());
-  using _ = interpose("write", ({ pass, completion, index }) => {
-    if (index > 0) return pass();
-    // Another write of the program ends first.
-    const complete = async (result: number) => {
-      await stream.file.writeAt(pattern(unit), unit * 8);
-      completion.complete(result);
-    };
-    pass({}, { complete });
-  });
+  using tail = hold("write", { only: ({ position }) => position < 4096, results: true });
   await stream.write(pattern(100, 100));
-  await stream.sync({ tail: true });
+  const synced = stream.sync({ tail: true });
+  await tail.reach();
+  // Another write of the program ends first.
+  await stream.file.writeAt(pattern(4096), 32_768);
+  tail.letGo();
+  await synced;
   assertEquals(syncs.count, 1);
   await stream.close();
 });
