@@ -121,7 +121,7 @@ const possible = emulatedDeno !== undefined && emulator.length > 0 && hasProgram
 const how = possible ? "" : " (none to be had, or no emulator)";
 
 testInOneDirectory(`The promises are kept on a Deno for aarch64${how}`, async (dir) => {
-  const { wrong, used, info } = await resultOf("allWork", [dir.path], {
+  const { wrong, used, info } = await resultOf("allWork", [dir.path, "1"], {
     wrapper: emulator,
     deno: emulatedDeno!,
     // It has a separate cache of compiled code.
