@@ -136,13 +136,12 @@ function checkOptions<Options extends Known>(options: unknown, known: Options): 
     const hint = hintFor(option, Object.keys(known));
     throw new TypeError(`Unknown option ${shown(option)}: ${hint}`);
   }
-  const checked: Record<string, unknown> = {};
-  for (const [name, option] of Object.entries(known)) {
-    // A property of Object.prototype is not an option of the caller.
+  // A property of Object.prototype is not an option of the caller, and its setter is not called.
+  const check = ([name, option]: [string, Option<unknown>]) => {
     const isGiven = Object.hasOwn(given, name) || !(name in Object.prototype);
-    checked[name] = option(name, isGiven ? given[name] : undefined);
-  }
-  return checked as Checked<Options>;
+    return [name, option(name, isGiven ? given[name] : undefined)];
+  };
+  return Object.fromEntries(Object.entries(known).map(check)) as Checked<Options>;
 }
 
 /** Whether the only option, a boolean, is true. */

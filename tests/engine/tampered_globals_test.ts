@@ -18,12 +18,16 @@ const fields =
   registration paths device unnamed temporary limited budget last steps cutError
   cached isTaken item`.split(/\s+/);
 
+/** Options whose setters swallow them. */
+const options = "position append sizeHint preallocate closeFile bufferSize truncate".split(" ");
+
 const tampering = {
   "Properties of Object.prototype": `
-    for (const name of ${JSON.stringify(fields)}) {
-      const property = { value: 1, writable: true, configurable: true };
-      Object.defineProperty(Object.prototype, name, property);
-    }`,
+    const tamper = (names, property) => {
+      for (const name of names) Object.defineProperty(Object.prototype, name, property);
+    };
+    tamper(${JSON.stringify(fields)}, { value: 1, writable: true, configurable: true });
+    tamper(${JSON.stringify(options)}, { get: () => 1, set() {}, configurable: true });`,
   "Replaced global functions and classes": `
     const never = () => 0;
     Object.assign(globalThis, {
