@@ -437,7 +437,7 @@ export class DmaFile implements AsyncDisposable {
     position: number,
     options?: DmaWriteAtOptions,
   ): Promise<number> {
-    return await writeAt(this.#file, data, position, () => isSet(options, "atomic"));
+    return await writeAt(this.#file, data, position, isSet(options, "atomic"));
   }
 
   /**

@@ -143,19 +143,17 @@ function readMemory(file: OpenFile, memory: Memory, position: number): Promise<n
   return file.descriptor.use("read", () => fill(file, memory, position));
 }
 
-/** Writes `data` to a position, all or nothing if `readAtomic` returns true. Resolves to the number of bytes. */
+/** Writes `data` to a position, all or nothing if `atomic` is set. Resolves to the number of bytes. */
 export async function writeAt(
   file: OpenFile,
   data: DmaBuffer | Uint8Array,
   position: number,
-  readAtomic: () => boolean,
+  atomic: boolean,
 ): Promise<number> {
   const bufferLength = lengthOfBuffer(data);
   if (bufferLength === undefined && !isUint8Array(data)) {
     throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
   }
-  // The caller's own code may run here, and detach the data.
-  const flags = readAtomic() ? RWF_ATOMIC : 0;
   const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
   const length = bufferLength ?? lengthOfBytes(bytes!);
   checkRange(position, length);
@@ -163,7 +161,8 @@ export async function writeAt(
   checkAligned("data.length", length, file.alignment);
   file.assertWritable("write");
   file.assertPositioned();
-  if (flags & RWF_ATOMIC) checkAtomic(file, position, length);
+  if (atomic) checkAtomic(file, position, length);
+  const flags = atomic ? RWF_ATOMIC : 0;
   if (!bytes) {
     const write = (memory: Memory) => writeBytes(file, memory.bytes, position, flags, memory);
     await lendMemory(data as DmaBuffer, write);

@@ -210,9 +210,9 @@ export class WriterSink {
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */
   takeAtOnce(chunk: unknown): Promise<void> | undefined {
-    const length = isUint8Array(chunk) ? lengthOfBytes(chunk) : 0;
-    const isTaken = length > 0 && this.isFree &&
-      this.writer.writeWhole(chunk as Uint8Array, length);
+    if (!isUint8Array(chunk) || !this.isFree) return undefined;
+    const length = lengthOfBytes(chunk);
+    const isTaken = length > 0 && this.writer.writeWhole(chunk, length);
     return isTaken ? yieldIfNeeded(length) ?? RESOLVED : undefined;
   }
 
