@@ -9,6 +9,8 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
   readonly #sink: WriterSink;
   /** Whether it holds the stream. */
   #holds = true;
+  /** The number of its chunks in the stream's queue whose promises have not resolved. */
+  #queued = 0;
 
   constructor(stream: WritableStream, sink: WriterSink) {
     super(stream);
@@ -25,15 +27,15 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     if (!(#sink in Object(this))) return Promise.reject(new TypeError("Not a writer"));
     const sink = this.#sink;
     try {
-      // The stream's queue costs more than a small chunk. A chunk must not overtake those in the queue, and while streams
-      // must yield, `ready` has to wait too.
-      const isFree = this.#holds && !mustYield() && super.desiredSize === 1;
-      const isTaken = isFree && sink.takeAtOnce(chunk);
+      // A small chunk costs less than the stream's queue. That is for chunks behind others, and for a `ready` that waits.
+      const skips = this.#holds && this.#queued === 0 && !mustYield() && super.desiredSize === 1;
+      const isTaken = skips && sink.takeAtOnce(chunk);
       if (isTaken) return isTaken;
       const bytes = chunkBytes("chunk", chunk);
       // In a stream that is being closed Deno calls a size function that it has dropped, and throws.
       if (sink.isOver && this.#holds) throw sink.writer.refusal;
-      return sink.report(super.write(bytes));
+      this.#queued++;
+      return sink.report(super.write(bytes), () => void this.#queued--);
     } catch (error) {
       return sink.refuse(error);
     }

@@ -210,9 +210,8 @@ export class WriterSink {
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */
   takeAtOnce(chunk: unknown): Promise<void> | undefined {
-    if (!isUint8Array(chunk) || !this.isFree) return undefined;
-    const length = lengthOfBytes(chunk);
-    const isTaken = length > 0 && this.writer.writeWhole(chunk, length);
+    const length = isUint8Array(chunk) && this.isFree ? lengthOfBytes(chunk) : 0;
+    const isTaken = length > 0 && this.writer.writeWhole(chunk as Uint8Array, length);
     return isTaken ? yieldIfNeeded(length) ?? RESOLVED : undefined;
   }
 
@@ -329,8 +328,8 @@ export class WriterSink {
   }
 
   /** A promise for a user. After a failure it rejects with the failure, which then counts as reported. */
-  report<T>(promise: Promise<T>): Promise<T> {
-    return promise.catch((error) => {
+  report<T>(promise: Promise<T>, fulfilled?: (value: T) => T): Promise<T> {
+    return promise.then(fulfilled, (error) => {
       const { failure } = this.writer;
       return this.rethrow(failure ? failure.reason : error);
     });

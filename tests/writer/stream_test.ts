@@ -36,12 +36,20 @@ testWriter("The writes of a lock resolve in the order of the calls", small, asyn
   const writer = stream.getWriter();
   const resolved: number[] = [];
   const lengths = [10, 20, 9999, 30, 40];
-  await Promise.all(lengths.map((length) => {
+  const write = (length: number) => {
     return writer.write(new Uint8Array(length)).then(() => resolved.push(length));
-  }));
+  };
+  await Promise.all(lengths.map(write));
   assertEquals(resolved, lengths);
+  // The stream has passed a chunk on some microtasks before the promise resolves.
+  for (let microtasks = 0; microtasks < 10; microtasks++) {
+    const before = write(0);
+    for (let each = 0; each < microtasks; each++) await undefined;
+    await Promise.all([before, write(1)]);
+    assertEquals(resolved.splice(-2), [0, 1]);
+  }
   await writer.close();
-  assertEquals(stream.currentFlushedPos, 10_099);
+  assertEquals(stream.currentFlushedPos, 10_109);
 });
 
 testWriter("A locked stream refuses what would go past the lock", {}, async (stream) => {
