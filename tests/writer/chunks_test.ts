@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { runInNewContext } from "node:vm";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
-import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { filled, joined, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
@@ -119,33 +119,26 @@ testWriter("Every view of bytes is written as its bytes", {}, async (stream) => 
 
 // ---- lengths that lie -----------------------------------------------------------------------------------------
 
-testWriter("A getter of Uint8Array.prototype is not trusted", narrow, async (stream, path) => {
+testWriter("A getter of Uint8Array.prototype is not trusted", narrow, async (stream) => {
   // Memory of the pool that has other bytes.
   await stream.write(filled(12_288, 9));
   const bytes = filled(12_288, 1);
-  const { get } = Object.getOwnPropertyDescriptor(
-    Object.getPrototypeOf(Uint8Array.prototype),
-    "length",
-  )!;
   Object.defineProperty(Uint8Array.prototype, "length", {
     configurable: true,
-    get(): number {
-      const length = get!.call(this);
-      return length === 12_288 && this[0] === 1 ? 2 * length : length;
+    get(this: Uint8Array): number {
+      return this.byteLength === 12_288 && this[0] === 1 ? 24_576 : this.byteLength;
     },
   });
   try {
     // The first is taken at once, the others wait.
     await Promise.all([stream.write(bytes), stream.write(bytes), stream.write(bytes)]);
     await getWriter!(stream, bytes);
-    await stream.close();
-    await using file = await DmaFile.create(`${path} 2`);
-    assertEquals(await file.writeAt(bytes, 0), 12_288);
+    await stream.flushAligned();
+    assertEquals(await stream.file.writeAt(bytes, 0), 12_288);
   } finally {
     Reflect.deleteProperty(Uint8Array.prototype, "length");
   }
-  await assertFile(path, joined(filled(12_288, 9), filled(4 * 12_288, 1)));
-  await assertFile(`${path} 2`, bytes);
+  await closeWith(stream, filled(5 * 12_288, 1));
 });
 
 /** A view that says that it is longer, or elsewhere, than it is, and calls whatever is asked of it. */
@@ -233,9 +226,6 @@ testWriter("writeBuffer writes a buffer, and keeps it", small, async (stream) =>
   assertEquals([view.length, buffer.bytes.length, stream.currentPos], [0, 0, 20_480]);
   await assertRejects(() => stream.writeBuffer(buffer), TypeError, "passed to a writer");
   await assertRejects(() => stream.file.writeAt(buffer, 0), TypeError, "passed to a writer");
-  const given = stream.file.allocBuffer(512);
-  structuredClone(given.bytes, { transfer: [given.bytes.buffer as ArrayBuffer] });
-  await assertRejects(() => stream.writeBuffer(given), TypeError, "transferred away");
   await closeWith(stream, pattern(20_480));
   assertEquals(buffer.bytes.length, 0);
   const last = stream.file.allocBuffer(512);

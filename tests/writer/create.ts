@@ -62,8 +62,3 @@ export async function closeWith(
   await writer.close();
   await assertFile(writer.file.path, expected, msg);
 }
-
-/** The bytes of a file from its beginning, without the padding and the reserve that follow them. */
-export function assertStarts(path: string, expected: Uint8Array): void {
-  assertEquals(Deno.readFileSync(path).subarray(0, expected.length), expected);
-}

@@ -36,20 +36,20 @@ function testEarly(
 const idle = () => eventually(() => engine.counters.inFlight === 0);
 
 testEarly("No write is in flight during the sync of a server", 4096, async (writer) => {
-  const inFlight = { write: 0, sync: 0 };
-  let beside = false;
-  const watch = (name: "write" | "sync", other: "write" | "sync") =>
-    interpose(name, ({ completion, pass }) => {
-      inFlight[name]++;
-      beside ||= inFlight[other] > 0;
-      const complete = (result: number) => {
-        inFlight[name]--;
-        completion.complete(result);
-      };
-      pass({}, { complete });
-    });
-  using _writes = watch("write", "sync");
-  using syncs = watch("sync", "write");
+  let [syncing, beside] = [false, false];
+  using _writes = interpose("write", ({ pass }) => {
+    beside ||= syncing;
+    pass();
+  });
+  using syncs = interpose("sync", ({ completion, pass }) => {
+    beside ||= engine.counters.inFlight > 0;
+    syncing = true;
+    const complete = (result: number) => {
+      syncing = false;
+      completion.complete(result);
+    };
+    pass({}, { complete });
+  });
   const flushes: Promise<number>[] = [];
   for (const chunk of chunksOf(pattern(400_000), 3000)) {
     await writer.write(chunk);
