@@ -1,11 +1,9 @@
 // The checks of `deno task check`, which do not run the code.
 
-import { fileURLToPath } from "node:url";
 import { exists, say } from "./setup/command.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { documented } from "./setup/passes.ts";
-
-const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
+import { root } from "./setup/root.ts";
 
 /** The public modules, as in deno.json's exports. */
 const modules = ["mod.ts", "node.ts", "cli.ts"];
@@ -58,12 +56,12 @@ async function circles(): Promise<string[]> {
 
 async function main(): Promise<boolean> {
   const failed: string[] = [];
-  const imports = await importMapArguments(root);
+  const imports = await importMapArguments();
   const checks: [name: string, ...args: string[]][] = [
     ["formatting", "fmt", "--check"],
     ["lint", "lint"],
     ["types", "check", "--quiet", ...imports, ...modules, ...folders.filter(exists)],
-    ["types of examples", "check", "--quiet", "--doc", ...imports, ...documented(root)],
+    ["types of examples", "check", "--quiet", "--doc", ...imports, ...documented()],
     ["documentation", "doc", "--lint", ...modules],
     ["publishing", "publish", "--dry-run", "--allow-dirty"],
   ];

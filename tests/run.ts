@@ -5,15 +5,12 @@
 //   deno task test tests/foo_test.ts --filter name   this for `deno test`, and no images mounted
 //   deno task test --images tests/foo_test.ts        the same with them
 
-import { fileURLToPath } from "node:url";
 import { mountFileSystems, runMain } from "./setup/file_systems.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { fetchEmulatedDeno, fetchOldestDeno } from "./setup/other_deno.ts";
 import { installPackages } from "./setup/packages.ts";
 import { allPasses, type Pass } from "./setup/passes.ts";
 import { runPasses, type Tally } from "./setup/schedule.ts";
-
-const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 /** The parsed arguments of the command line. */
 interface Wanted {
@@ -38,19 +35,11 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
   const { images, architectures, pass } = parseArguments(Deno.args);
   await Deno.mkdir(`${workDirectory}/temp`);
   await Deno.chmod(`${workDirectory}/temp`, 0o1777);
-  const isRoot = Deno.uid() === 0;
-  tally.skipped += await installPackages({
-    images: images && isRoot,
-    architectures: architectures && isRoot,
-    signal,
-  });
-  const importArguments = await importMapArguments(root, signal);
-  let mounted: string[] = [];
-  if (images) {
-    const result = await mountFileSystems(workDirectory, signal);
-    mounted = result.mounted;
-    tally.skipped += result.skipped;
-  }
+  tally.skipped += await installPackages({ images, architectures }, signal);
+  const importArguments = await importMapArguments(signal);
+  const none = { mounted: [], skipped: 0 };
+  const { mounted, skipped } = images ? await mountFileSystems(workDirectory, signal) : none;
+  tally.skipped += skipped;
   const emulated = architectures ? await fetchEmulatedDeno(workDirectory, signal) : undefined;
   const env = {
     ...(emulated === undefined ? {} : { DMA_TEST_EMULATED_DENO: emulated }),
@@ -60,8 +49,8 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
   };
   const oldest = pass ? undefined : await fetchOldestDeno(workDirectory, signal);
   if (!pass && oldest === undefined) tally.skipped++;
-  const passes = pass ? [pass] : await allPasses(root, workDirectory, oldest);
-  await runPasses(passes, { root, env, importArguments, signal }, tally);
+  const passes = pass ? [pass] : await allPasses(workDirectory, oldest);
+  await runPasses(passes, { env, importArguments, signal }, tally);
 }
 
 if (import.meta.main) {

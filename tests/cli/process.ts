@@ -1,12 +1,12 @@
 // Runs the command line as a separate process, like a shell.
 
-import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Ended, endOf, pause, run } from "../setup/command.ts";
+import { type Ended, endOf, pause, run, start } from "../setup/command.ts";
+import { root } from "../setup/root.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
-export const CLI: string = fileURLToPath(new URL("../../cli.ts", import.meta.url));
+export const CLI: string = `${root}/cli.ts`;
 
 /** The command that starts it. */
 export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check", CLI];
@@ -24,14 +24,8 @@ export class Running implements AsyncDisposable {
 
   constructor(args: readonly string[], surroundings: Surroundings = {}) {
     const { flags = ["-A"], cwd = "." } = surroundings;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      cwd,
-      args: ["run", "--no-prompt", "--no-check", ...flags, CLI, ...args],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-      env: { NO_COLOR: "1" },
-    }).spawn();
+    const command = ["run", "--no-prompt", "--no-check", ...flags, CLI, ...args];
+    this.#child = start(Deno.execPath(), command, { cwd, stdin: "piped" });
     this.#stdin = this.#child.stdin.getWriter();
   }
 

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Ended, run, runOrThrow } from "../setup/command.ts";
+import { urlOf } from "../setup/root.ts";
 import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testOnce } from "../support/once.ts";
@@ -119,7 +120,7 @@ testDma("dma write of a pipe adds no zeros, and with --flush-every 0 no tail", a
 
 /** A program that transfers 70,005 bytes and a hole, of a source that then fails. */
 const failing = (path: string) => `
-  import { transfer } from "${new URL("../../cli/transfer.ts", import.meta.url)}";
+  import { transfer } from "${urlOf("cli/transfer.ts")}";
   async function* broken() {
     throw new Error("The source broke");
   }
@@ -180,7 +181,7 @@ testDma("dma bench and doctor leave nothing behind after a signal", async (dir) 
 
 /** A program that is stopped twice, so many milliseconds apart. */
 const stoppedTwice = (milliseconds: number) => `
-  import { Interruption } from "${new URL("../../cli/interruption.ts", import.meta.url)}";
+  import { Interruption } from "${urlOf("cli/interruption.ts")}";
   using interruption = new Interruption();
   for (const time of [0, ${milliseconds}]) {
     performance.now = () => time;

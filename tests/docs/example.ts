@@ -1,17 +1,15 @@
 // Runs an example of the checkout by the command that its head comment names, with these flags and no others.
 
-import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
-import { type Ended, endOf, within } from "../setup/command.ts";
+import { type Ended, endOf, start, within } from "../setup/command.ts";
+import { root } from "../setup/root.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-
-const root = new URL("../../", import.meta.url);
 
 type Command = Record<"source" | "text", string> & Record<"flags" | "args", string[]>;
 
 /** The source of `examples/<name>.ts`, and the command in its head comment: `deno run <flags> examples/<name>.ts <args>`. */
 export function commandOf(name: string): Command {
-  const source = Deno.readTextFileSync(new URL(`examples/${name}.ts`, root));
+  const source = Deno.readTextFileSync(`${root}/examples/${name}.ts`);
   const text = /^ \* (deno run .*)$/m.exec(source)?.[1];
   if (text === undefined) throw new Error(`The head of '${name}.ts' names no command`);
   const words = text.split(" ").slice(2);
@@ -36,15 +34,9 @@ export class Example {
     args: readonly string[] = this.command.args,
     flags: readonly string[] = this.command.flags,
   ): Deno.ChildProcess {
-    const path = fileURLToPath(new URL(`examples/${this.name}.ts`, root));
-    return new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", ...flags, path, ...args],
-      cwd: this.folder,
-      env: { NO_COLOR: "1" },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    const path = `${root}/examples/${this.name}.ts`;
+    const command = ["run", "--no-prompt", ...flags, path, ...args];
+    return start(Deno.execPath(), command, { cwd: this.folder });
   }
 
   async run(args?: readonly string[], flags?: readonly string[]): Promise<Ended> {

@@ -2,20 +2,19 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
-import { cachedBytes, runOrThrow } from "../setup/command.ts";
+import { cachedBytes, run, runOrThrow } from "../setup/command.ts";
+import { root } from "../setup/root.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import "../support/engine.ts";
 import { testOnce } from "../support/once.ts";
 import { commandOf, ended, type Example, testExample } from "./example.ts";
 
-const folder = new URL("../../examples/", import.meta.url);
-
-const examples = [...Deno.readDirSync(folder)]
+const examples = [...Deno.readDirSync(`${root}/examples`)]
   .filter(({ name }) => name.endsWith(".ts"))
   .map(({ name }) => name.replace(/\.ts$/, ""));
 
 testOnce("The table has the commands of the examples, which allow and import little", () => {
-  const table = Deno.readTextFileSync(new URL("README.md", folder));
+  const table = Deno.readTextFileSync(`${root}/examples/README.md`);
   for (const name of examples) {
     const { text, flags, source } = commandOf(name);
     assertStringIncludes(table, `\`${text}\``);
@@ -48,8 +47,7 @@ for (const name of examples.filter((name) => !servers.includes(name))) {
 
 /** Throws unless a gzip file has this content, by another program. */
 async function assertUnpacked(path: string, expected: Uint8Array): Promise<void> {
-  const { stdout } = await new Deno.Command("gunzip", { args: ["-c", path] }).output();
-  assertEquals(stdout, expected, path);
+  assertEquals((await run("gunzip", ["-c", path])).bytes, expected, path);
 }
 
 /** Throws unless a run has failed, and says why. Resolves to the names in its folder. */
@@ -64,8 +62,7 @@ const tarBefore = (...args: string[]) => ["out.gz", "--", "tar", "--create", ...
 
 testExample("backup", "writes what the command prints, or leaves the old file", async (example) => {
   await Deno.writeFile(example.file("in"), pattern(5_000_003));
-  const tar = new Deno.Command("tar", { args: ["--create", "in"], cwd: example.folder });
-  const printed = (await tar.output()).stdout;
+  const printed = await run("tar", ["--create", "in"], { cwd: example.folder });
   // It prints the whole first file before it fails for the second one.
   const failing = tarBefore("in", "missing");
   const says = "No backup was made: 'tar' ended with exit code 2";
@@ -73,7 +70,7 @@ testExample("backup", "writes what the command prints, or leaves the old file", 
   const { stderr } = await example.succeeds(tarBefore("in"));
   assertMatch(stderr, /^out\.gz: .* MiB read, .* written, .* durable\n$/);
   assertEquals(await assertFails(example, failing, says), ["in", "out.gz"]);
-  await assertUnpacked(example.file("out.gz"), printed);
+  await assertUnpacked(example.file("out.gz"), printed.bytes);
 });
 
 testExample("backup", "leaves no file when it is interrupted", async (example) => {

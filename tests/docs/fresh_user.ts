@@ -1,6 +1,7 @@
 // A user with Deno, but without this project: an empty folder, an empty cache, and a given environment.
 
 import { run, type RunOptions } from "../setup/command.ts";
+import { root } from "../setup/root.ts";
 
 export interface UserRan {
   readonly code: number;
@@ -38,7 +39,7 @@ export class FreshUser {
 
   /** Exactly the flags of the README. */
   get flags(): string[] {
-    const readme = Deno.readTextFileSync(new URL("../../README.md", import.meta.url));
+    const readme = Deno.readTextFileSync(`${root}/README.md`);
     const [, flags = ""] = /^deno run (--allow-.*) main\.ts$/m.exec(readme) ?? [];
     return flags.replaceAll("=data", `=${this.data}`).split(" ");
   }
@@ -58,7 +59,7 @@ export class FreshUser {
       cwd: this.folder,
       clearEnv: true,
       ...options,
-      env: { DENO_DIR: this.cache, NO_COLOR: "1", ...options?.env },
+      env: { DENO_DIR: this.cache, ...options?.env },
     });
     return { code, output: stdout.trimEnd(), error: stderr };
   }

@@ -1,22 +1,21 @@
 // What the pages and the package name is there: files and headings, tests, printed references, and few dependencies.
 // Links of published pages lead to published pages, because JSR has no others.
 
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { exists, runOrThrow } from "../setup/command.ts";
 import { documented } from "../setup/passes.ts";
+import { root, urlOf } from "../setup/root.ts";
 import { testOnce } from "../support/once.ts";
 import { isPublished } from "../support/published.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const pages = [...documented(root.slice(0, -1)), `${root}examples/README.md`]
+const pages = [...documented(), `${root}/examples/README.md`]
   .filter((path) => path.endsWith(".md"))
-  .map((path) => path.slice(root.length));
+  .map((path) => path.slice(root.length + 1));
 
 /** A page without its blocks of code. */
 function prose(page: string): string {
-  return Deno.readTextFileSync(root + page).replaceAll(/^```.*?^```$/gms, "");
+  return Deno.readTextFileSync(`${root}/${page}`).replaceAll(/^```.*?^```$/gms, "");
 }
 
 /** The anchors that GitHub and JSR derive from a page's headings. */
@@ -30,7 +29,7 @@ function anchorsOf(page: string): string[] {
 function leads(page: string, link: string): boolean {
   const { pathname, hash } = new URL(link, `file:///${page}`);
   const target = pathname.slice(1);
-  if (!exists(root + target) || isPublished(page) && !isPublished(target)) return false;
+  if (!exists(`${root}/${target}`) || isPublished(page) && !isPublished(target)) return false;
   return hash === "" || !target.endsWith(".md") || anchorsOf(target).includes(hash.slice(1));
 }
 
@@ -44,15 +43,14 @@ testOnce("Every link leads to a file, and to a heading of it", () => {
 testOnce("Every test that SECURITY.md names is there", () => {
   const named = [...prose("SECURITY.md").matchAll(/`([\w/]+_test\.ts)`/g)];
   assertEquals(
-    named.map(([, path]) => path!).filter((path) => !exists(`${root}tests/${path}`)),
+    named.map(([, path]) => path!).filter((path) => !exists(`${root}/tests/${path}`)),
     [],
   );
 });
 
 /** The output of a command of Deno. */
 function output(...args: string[]): Promise<string> {
-  const options = { cwd: root, env: { NO_COLOR: "1" } };
-  return runOrThrow(Deno.execPath(), args, options);
+  return runOrThrow(Deno.execPath(), args, { cwd: root });
 }
 
 /** All direct and indirect imports of a module from outside of this project. */
@@ -60,7 +58,7 @@ async function foreignImports(entry: string): Promise<string[]> {
   const { modules, redirects } = JSON.parse(await output("info", "--json", entry));
   const specifiers = modules.map(({ specifier }: { specifier: string }) => specifier);
   return specifiers.concat(Object.keys(redirects))
-    .filter((specifier: string) => !specifier.startsWith(pathToFileURL(root).href)).sort();
+    .filter((specifier: string) => !specifier.startsWith(urlOf(""))).sort();
 }
 
 testOnce("Only the command line depends on packages, in one exact version", async () => {

@@ -4,13 +4,13 @@
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { runOrThrow } from "../setup/command.ts";
+import { runOrThrow, start } from "../setup/command.ts";
+import { urlOf } from "../setup/root.ts";
 import { pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
-const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
 const tells = `import { useEngine } from ${JSON.stringify(urlOf("src/configure.ts"))};
   console.log("told", useEngine().endsWithProcess);`;
 const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(tells)}`);
@@ -35,12 +35,8 @@ for (const [name, program, command, endsWithProcess] of programs) {
   testInOneDirectory(`The kernel ${may} have the memory of ${name}`, async (dir) => {
     const path = dir.file("program_test.ts");
     await Deno.writeTextFile(path, program);
-    await using child = new Deno.Command(Deno.execPath(), {
-      args: command.replace("$", `-A --no-check ${path}`).split(" "),
-      env: { NO_COLOR: "1" },
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
+    const args = command.replace("$", `-A --no-check ${path}`).split(" ");
+    await using child = start(Deno.execPath(), args, { stderr: "null" });
     let output = "";
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
       output += text;

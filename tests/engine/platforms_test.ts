@@ -1,7 +1,6 @@
 // Where the module does not run: a program that imports it starts, and gets one clear error. Other systems and processors,
 // older versions of Deno, and other runtimes.
 
-import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { OLDEST_DENO } from "../../src/runtime.ts";
 import { namesIn } from "../support/bytes.ts";
@@ -9,9 +8,7 @@ import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { testOnce } from "../support/once.ts";
 import { type Ended, run } from "../setup/command.ts";
-
-const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
-const cli = fileURLToPath(urlOf("cli.ts"));
+import { root, urlOf } from "../setup/root.ts";
 
 /** Linux on another processor, and other systems, one of them with Linux's kernel. */
 const others = ["darwin aarch64", "windows x86_64", "android aarch64", "linux riscv64"];
@@ -76,11 +73,17 @@ for (const platform of others) {
 testInOneDirectory("On another platform the command line prints one line", async (dir) => {
   const platform = "windows x86_64";
   const message = refusal(platform);
-  const flags = ["run", "-A", "--quiet", "--no-check", await disguise(dir, platform), cli];
+  const flags = [
+    "run",
+    "-A",
+    "--quiet",
+    "--no-check",
+    await disguise(dir, platform),
+    `${root}/cli.ts`,
+  ];
   const runCli = async (command: string) => {
     const args = [...flags, ...command.split(" ")];
-    const options = { env: { NO_COLOR: "1" }, cwd: dir.path };
-    const { code, stdout, stderr } = await run(Deno.execPath(), args, options);
+    const { code, stdout, stderr } = await run(Deno.execPath(), args, { cwd: dir.path });
     return { code, stdout, stderr };
   };
   const refused = { code: 1, stdout: "", stderr: `dma: ${message}\n` };
@@ -99,7 +102,7 @@ testInOneDirectory("On another platform the command line prints one line", async
 /** Runs a program without a configuration. */
 function evaluate(program: string): Promise<Ended> {
   const args = ["eval", "--quiet", "--no-config", "--no-lock", program];
-  return run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
+  return run(Deno.execPath(), args);
 }
 
 /** Imports the module in a Deno that reports `version`, and opens a file. */
@@ -120,7 +123,7 @@ testOnce("A Deno that is older than README.md promises gets one clear sentence",
   for (const version of [OLDEST_DENO, "2.10.0", "2.9.6+abc1234", "3.0.0-rc.1", "10.0.0"]) {
     assertEquals((await importIn(version)).output, "opened\n", version);
   }
-  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  const readme = await Deno.readTextFile(`${root}/README.md`);
   assertStringIncludes(readme, `Deno ${OLDEST_DENO.replace(/\.0$/, "")} or newer`);
 });
 

@@ -2,9 +2,9 @@
 // properties of Object.prototype, and the module keeps using Deno's functions and classes.
 
 import { assertEquals } from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { engines } from "../faults/machine.ts";
 import { standInArguments } from "../setup/import_map.ts";
+import { urlOf } from "../setup/root.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
@@ -36,14 +36,11 @@ const tampering = {
     });`,
 };
 
-const jobs = new URL("../faults/programs/jobs.ts", import.meta.url).href;
-const root = fileURLToPath(new URL("../..", import.meta.url));
-
 for (const [name, tamper] of Object.entries(tampering)) {
   for (const engine of engines) {
     testInOneDirectory(`${name} lose nothing [${engine}]`, async (dir) => {
       const program = `
-        const { allWork } = await import("${jobs}");
+        const { allWork } = await import("${urlOf("tests/faults/programs/jobs.ts")}");
         ${tamper}
         const { wrong, used, info } = await allWork(directory);
         const file = await dma.DmaFile.open(directory + "/file", { write: true });
@@ -55,7 +52,7 @@ for (const [name, tamper] of Object.entries(tampering)) {
         console.log(wrong.join(), used, info.engine);
         Deno.exit();`;
       const { code, output } = await runChild(program, {
-        flags: ["-A", ...standInArguments(root)],
+        flags: ["-A", ...standInArguments()],
         env: { DMA_ENGINE: engine },
         shell: 'set -- timeout 300 "$@"',
         values: { directory: dir.path },

@@ -2,12 +2,11 @@
 // call uses a released one. A test that calls Deno.exit continues after it.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { runOrThrow } from "../setup/command.ts";
+import { runOrThrow, start } from "../setup/command.ts";
+import { urlOf } from "../setup/root.ts";
 import { assertFile, filled } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-
-const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
 
 const imports = `import { DmaFile } from "${urlOf("mod.ts")}";`;
 
@@ -169,11 +168,8 @@ testInOneDirectory("A program that is watched holds as much after each start", a
     for (;;) await Promise.all([0, 1, 2, 3].map((block) => file.readAt(4096 * block, 65_536)));
   `;
   await Deno.writeTextFile(program, text);
-  await using child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "--watch", "--no-clear-screen", program],
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
+  const args = ["run", "-A", "--no-check", "--watch", "--no-clear-screen", program];
+  await using child = start(Deno.execPath(), args, { stderr: "null" });
   const seen: string[] = [];
   for await (const line of child.stdout.pipeThrough(new TextDecoderStream())) {
     seen.push(...line.trim().split("\n"));

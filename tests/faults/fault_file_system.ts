@@ -1,6 +1,6 @@
 // A file system in which the operation that a test chooses fails, is shortened, or is delayed.
 
-import { searchPath } from "../setup/command.ts";
+import { start } from "../setup/command.ts";
 import { folderTest } from "./machine.ts";
 import { lines, tool } from "./tools.ts";
 
@@ -24,13 +24,8 @@ export class FaultFileSystem implements AsyncDisposable {
   static async open(directory: string, flags: readonly string[] = []): Promise<FaultFileSystem> {
     const [path, backing] = [`${directory}/faulty`, `${directory}/backing`];
     for (const each of [path, backing]) await Deno.mkdir(each, { recursive: true });
-    const child = new Deno.Command(await tool("faultfs"), {
-      args: [path, backing, ...flags],
-      env: { PATH: searchPath },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
+    const pipes = { stdin: "piped", stderr: "inherit" } as const;
+    const child = start(await tool("faultfs"), [path, backing, ...flags], pipes);
     const server = new FaultFileSystem(child, path, backing);
     await server.#answer();
     return server;

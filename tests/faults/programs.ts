@@ -1,12 +1,10 @@
 // Runs programs of tests/faults/programs as separate processes, which a test restricts or kills, or whose machine
 // fails.
 
-import { fileURLToPath } from "node:url";
-import { type Ended, endOf, searchPath } from "../setup/command.ts";
+import { type Ended, endOf, start } from "../setup/command.ts";
 import { standInArguments } from "../setup/import_map.ts";
+import { root } from "../setup/root.ts";
 import type { jobs } from "./programs/jobs.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The options of a program. */
 export interface ProgramOptions {
@@ -32,13 +30,7 @@ export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildPro
   const run = ["run", ...flags, "--no-check", ...standInArguments(module), script];
   const command = [...wrapper, deno, ...run, ...own];
   const [program = "", ...args] = command;
-  return new Deno.Command(program, {
-    args,
-    env: { PATH: searchPath, NO_COLOR: "1", ...options.env },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  return start(program, args, { env: options.env, stdin: "piped" });
 }
 
 /** Runs a program to its end. */

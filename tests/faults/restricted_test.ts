@@ -2,10 +2,10 @@
 // reports it, and works with the rest.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fileURLToPath } from "node:url";
 import type { EngineInfo } from "../../mod.ts";
 import { CLI } from "../cli/process.ts";
 import { runOrThrow } from "../setup/command.ts";
+import { root } from "../setup/root.ts";
 import { firstWrong } from "./content.ts";
 import { engines, engineTest, folderTest } from "./machine.ts";
 import { type ProgramOptions, resultOf, runProgram } from "./programs.ts";
@@ -15,7 +15,6 @@ const EPERM = "1";
 const ENOSYS = "38";
 /** The environment of the tests must not choose the engine here. */
 const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 type Job = "allWork" | "noMoreThreads";
 

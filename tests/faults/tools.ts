@@ -1,10 +1,8 @@
 // Compiles the C programs of tests/tools, and reads the output of processes.
 
-import { fileURLToPath } from "node:url";
 import { run } from "../setup/command.ts";
+import { root } from "../setup/root.ts";
 import { workDirectory } from "./machine.ts";
-
-const sources = fileURLToPath(new URL("../tools/", import.meta.url));
 
 /** Where the programs are; removed at the end of the test file. */
 let folder: Promise<string> | undefined;
@@ -31,7 +29,12 @@ async function compile(name: string, target: string, more: readonly string[]): P
   }
   const path = `${await folder}/${target}`;
   const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", ...more];
-  const { success, output } = await run("gcc", [...flags, "-o", path, `${sources}${name}.c`]);
+  const { success, output } = await run("gcc", [
+    ...flags,
+    "-o",
+    path,
+    `${root}/tests/tools/${name}.c`,
+  ]);
   if (!success) throw new Error(`Cannot compile ${name}.c: ${output}`);
   return path;
 }

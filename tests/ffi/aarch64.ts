@@ -4,16 +4,14 @@
 //   deno task aarch64                       the self-test, and the tests named below
 //   deno task aarch64 tests/foo_test.ts     other tests: those that need no program or package beside Deno
 
-import { fileURLToPath } from "node:url";
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
 import { runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { offlineImports } from "../setup/import_map.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
 import { fetchEmulatedDeno } from "../setup/other_deno.ts";
-import { installMissing, installPackages } from "../setup/packages.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+import { aptInstall, installPackages, missing } from "../setup/packages.ts";
+import { root } from "../setup/root.ts";
 
 const EMULATOR = "qemu-system-aarch64";
 const MINUTES = 25;
@@ -146,8 +144,8 @@ async function main(directory: string, stop: AbortSignal): Promise<boolean> {
   if (Deno.build.arch === "aarch64") {
     throw new Error("This machine is one for aarch64: deno task test does all of it");
   }
-  await installPackages({ images: Deno.uid() === 0, architectures: Deno.uid() === 0, signal });
-  await installMissing({ [EMULATOR]: "qemu-system-arm", cpio: "cpio" }, signal);
+  await installPackages({ images: true, architectures: true }, signal);
+  await aptInstall([missing({ [EMULATOR]: "qemu-system-arm", cpio: "cpio" })], signal);
   const deno = await fetchEmulatedDeno(directory, signal);
   if (deno === undefined) throw new Error("There is no Deno for aarch64 to be had");
   say("Fetching Debian's kernel and libraries for aarch64");

@@ -3,13 +3,11 @@
 //
 //   deno task sanitize [--seed N]
 
-import { fileURLToPath } from "node:url";
 import { allTargets, buildSelfTest, parts } from "./architectures/targets.ts";
 import { run, runOrThrow } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
-import { headers, installMissing } from "../setup/packages.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
+import { aptInstall, headers, missing } from "../setup/packages.ts";
+import { root } from "../setup/root.ts";
 
 const FLAGS =
   "-std=gnu11 -O1 -g -Wall -Wextra -fPIC -shared -fno-omit-frame-pointer -fsanitize=address,undefined"
@@ -29,13 +27,13 @@ const mistaken = `
   int wrap(int number) { return number + 1; }`;
 
 async function main(directory: string): Promise<boolean> {
-  await installMissing(headers, AbortSignal.timeout(120_000));
+  await aptInstall([missing(headers)], AbortSignal.timeout(120_000));
   // A linker would follow this linker script, but the loader needs the library itself.
   const library = await Deno.realPath(await runOrThrow("gcc", ["-print-file-name=libasan.so"]));
   const [shim, wrong] = [`${directory}/shim.so`, `${directory}/wrong.so`];
   // As ffi/build.ts links it: a thread may be in it when Deno closes it.
   const shimFlags = [...FLAGS, "-fvisibility=hidden", "-Wl,-z,nodelete"];
-  await runOrThrow("gcc", [...shimFlags, "-o", shim, `${root}ffi/shim.c`]);
+  await runOrThrow("gcc", [...shimFlags, "-o", shim, `${root}/ffi/shim.c`]);
   await Deno.writeTextFile(`${directory}/wrong.c`, mistaken);
   await runOrThrow("gcc", [...FLAGS, "-o", wrong, `${directory}/wrong.c`]);
 

@@ -6,7 +6,7 @@
 //   deno task test:mounts /mnt/mine     a directory of your own, on whatever file system
 
 import { runOrThrow, say } from "../setup/command.ts";
-import { installEach } from "../setup/packages.ts";
+import { aptInstall } from "../setup/packages.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import type { Server } from "./servers.ts";
 import { tryNamed } from "./try_servers.ts";
@@ -114,7 +114,7 @@ async function install(
   directory: string,
   signal: AbortSignal,
 ): Promise<string> {
-  await installEach(chosen.flatMap(({ debian = [] }) => debian), signal);
+  await aptInstall(chosen.flatMap(({ debian = [] }) => debian.map((each) => [each])), signal);
   const python = chosen.flatMap(({ python = [] }) => python);
   const bin = `${directory}/venv/bin`;
   if (python.length === 0) return bin;

@@ -6,18 +6,16 @@
 //   deno task test:network NFS                these
 //   deno task test:network linux-image-….deb  with another kernel: a package, or the packages that it comes in
 
-import { fileURLToPath } from "node:url";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
 import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
-import { installEach } from "../setup/packages.ts";
+import { aptInstall } from "../setup/packages.ts";
+import { root } from "../setup/root.ts";
 import { eventually } from "../support/descriptors.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
 import { DELAY_MS, ROOM, Script } from "./servers.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 const EMULATOR = "qemu-system-x86_64";
 const KERNEL = "linux-image-amd64";
@@ -167,7 +165,8 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   const wantsCeph = args.length === 0 ||
     args.some((arg) => onHost.name.toLowerCase().includes(arg.toLowerCase()));
   const needed = ["cpio", "qemu-system-x86", "gcc", "libc6-dev", "xz-utils"];
-  await installEach([...needed, ...wantsCeph ? cephPackages : []], signal);
+  const debian = [...needed, ...wantsCeph ? cephPackages : []];
+  await aptInstall(debian.map((each) => [each]), signal);
   say("Fetching Debian's kernel and servers");
   const layer = await makeLayer(directory, kernelPackages, signal);
   const { image, modules } = await findKernel(directory, layer);

@@ -4,7 +4,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, engineInfo, ioStats } from "../../mod.ts";
-import { pause, within } from "../setup/command.ts";
+import { pause, start, within } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { clientPromises } from "./client_promises.ts";
@@ -60,11 +60,7 @@ class Hanging implements AsyncDisposable {
 
   constructor({ stop, resume }: Hang) {
     const script = `read line; ${stop}; echo; read -t ${RESCUE_SECONDS} line; ${resume}`;
-    this.#shell = new Deno.Command("bash", {
-      args: ["-c", script],
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
+    this.#shell = start("bash", ["-c", script], { stdin: "piped", stderr: "inherit" });
     this.#lines = this.#shell.stdin.getWriter();
     this.#output = this.#shell.stdout.getReader();
   }

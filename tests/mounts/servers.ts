@@ -1,7 +1,7 @@
 // Servers of file systems: how each is started, and those of the suite, which Debian packages and which mount in a second
 // or two.
 
-import { pause, run, runOrThrow, searchPath } from "../setup/command.ts";
+import { pause, run, runOrThrow, start } from "../setup/command.ts";
 import { isMounted, mountsBelow, unmount } from "../setup/mounts.ts";
 import type { Packages } from "../setup/packages.ts";
 
@@ -61,13 +61,8 @@ export class Script implements AsyncDisposable {
   ended = false;
 
   constructor(script: string, env: Record<string, string>, args: readonly string[] = []) {
-    this.#child = new Deno.Command("bash", {
-      args: ["-ec", `${PRELUDE}${script}\nwait`, "bash", ...args],
-      env: { ...env, PATH: searchPath },
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
+    const command = ["-ec", `${PRELUDE}${script}\nwait`, "bash", ...args];
+    this.#child = start("bash", command, { env, stdout: "null", stderr: "null" });
     this.#child.status.then(() => this.ended = true);
   }
 

@@ -1,17 +1,15 @@
 // Starts the servers of file systems, tests the promises on them, and prints a table of the results.
 
-import { fileURLToPath } from "node:url";
 import { run } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { standInArguments } from "../setup/import_map.ts";
 import { isMounted } from "../setup/mounts.ts";
+import { root } from "../setup/root.ts";
 import type { Outcome, Request } from "./server_promises.ts";
 import { DELAY_MS, Mounted, type Server } from "./servers.ts";
 
-const program = fileURLToPath(new URL("server_promises.ts", import.meta.url));
-const root = fileURLToPath(new URL("../..", import.meta.url));
-
-const command = ["run", "-A", "--no-check", ...standInArguments(root), program];
+const program = `${root}/tests/mounts/server_promises.ts`;
+const command = ["run", "-A", "--no-check", ...standInArguments(), program];
 
 /** Checks promises on each engine in a process of its own, and prints the outcomes. Returns whether everything holds. */
 async function check(
@@ -22,7 +20,7 @@ async function check(
   let good = true;
   for (const engine of ["io_uring", "threads"]) {
     const args = [...command, JSON.stringify(request)];
-    const env = { DMA_ENGINE: engine, NO_COLOR: "1" };
+    const env = { DMA_ENGINE: engine };
     const signal = AbortSignal.timeout(1_800_000);
     const { success, output } = await run(Deno.execPath(), args, { env, signal });
     const line = output.split("\n").find((line) => line.startsWith("{"));

@@ -14,8 +14,6 @@ export interface Ended {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-export type CommandResult = Ended;
-
 function decoded({ stdout: bytes, stderr: errors, ...rest }: Deno.CommandOutput): Ended {
   const [stdout, stderr] = [bytes, errors].map((each) => new TextDecoder().decode(each));
   return { ...rest, stdout: stdout!, stderr: stderr!, output: stdout! + stderr!, bytes };
@@ -60,22 +58,32 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Runs a program to its end without a terminal. A missing program counts as failed. */
+export type StartOptions = RunOptions & Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">;
+
+/** Starts a program without a terminal. By default its outputs are pipes, and it has no input. */
+export function start(
+  program: string,
+  args: readonly string[],
+  { env, ...options }: StartOptions = {},
+): Deno.ChildProcess {
+  return new Deno.Command(program, {
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    ...options,
+    args: [...args],
+    env: { PATH: searchPath, LC_ALL: "C", NO_COLOR: "1", ...env },
+  }).spawn();
+}
+
+/** Runs a program to its end. A missing program counts as failed. */
 export async function run(
   program: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Ended> {
   try {
-    const output = await new Deno.Command(program, {
-      ...options,
-      args: [...args],
-      env: { PATH: searchPath, LC_ALL: "C", ...options.env },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
-    return decoded(output);
+    return decoded(await start(program, args, options).output());
   } catch (error) {
     const none = { success: false, code: -1, signal: null, stdout: "", bytes: new Uint8Array() };
     return { ...none, stderr: String(error), output: String(error) };
@@ -107,14 +115,7 @@ export async function runAndShow(
   args: readonly string[],
   signal: AbortSignal,
 ): Promise<string> {
-  const child = new Deno.Command(program, {
-    args: [...args],
-    env: { PATH: searchPath },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-    signal,
-  }).spawn();
+  const child = start(program, args, { stderr: "inherit", signal });
   const [shown, kept] = child.stdout.tee();
   const showing = shown.pipeTo(Deno.stdout.writable, { preventClose: true });
   const output = await new Response(kept).text();

@@ -2,6 +2,7 @@
 
 import { pathToFileURL } from "node:url";
 import { run, say } from "./command.ts";
+import { root } from "./root.ts";
 
 /** Each import of @std that tests and documentation use, and the module that stands in for it. */
 const standIns: Record<string, string> = {
@@ -13,22 +14,22 @@ const standIns: Record<string, string> = {
 const patience = 30_000;
 
 /** Arguments for any subcommand of Deno that resolves imports: none if JSR can be reached, else {@linkcode standInArguments}. */
-export async function importMapArguments(root: string, signal?: AbortSignal): Promise<string[]> {
-  if (await canReachJsr(root, signal)) return [];
+export async function importMapArguments(signal?: AbortSignal): Promise<string[]> {
+  if (await canReachJsr(signal)) return [];
   say("JSR is out of reach: @std is replaced by tests/support/std_*.ts");
-  return standInArguments(root);
+  return standInArguments();
 }
 
-/** Arguments for the project in `root` that replace @std by the stand-ins. */
-export function standInArguments(root: string): string[] {
-  const map = JSON.stringify({ imports: offlineImports(root) });
+/** Arguments that replace @std by the stand-ins, for the project or a copy of it. */
+export function standInArguments(copy: string = root): string[] {
+  const map = JSON.stringify({ imports: offlineImports(copy) });
   return [`--import-map=data:application/json,${encodeURIComponent(map)}`];
 }
 
 /**
  * Whether JSR can be reached. Deno itself tries it, with the project's configuration, so that mirrors and caches count.
  */
-async function canReachJsr(root: string, signal?: AbortSignal): Promise<boolean> {
+async function canReachJsr(signal?: AbortSignal): Promise<boolean> {
   const code = Object.keys(standIns).map((name) => `import "${name}";`).join(" ");
   const timeout = AbortSignal.timeout(patience);
   const { success } = await run(Deno.execPath(), ["eval", code], {
@@ -39,11 +40,11 @@ async function canReachJsr(root: string, signal?: AbortSignal): Promise<boolean>
 }
 
 /**
- * Imports without JSR, for the project in `root`. If the program that uses them sees that folder at another path, `seenAt`
+ * Imports without JSR, for a copy of the project. If the program that uses them sees that folder at another path, `seenAt`
  * is that path. An import map replaces the imports of deno.json, so this includes the others too.
  */
-export function offlineImports(root: string, seenAt = root): Record<string, string> {
-  const config = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
+export function offlineImports(copy: string, seenAt = copy): Record<string, string> {
+  const config = JSON.parse(Deno.readTextFileSync(`${copy}/deno.json`));
   const imports: Record<string, string> = {};
   const urlOf = (path: string) => pathToFileURL(`${seenAt}/${path}`).href;
   for (const [name, target] of Object.entries<string>(config.imports ?? {})) {

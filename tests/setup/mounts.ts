@@ -5,19 +5,14 @@ import { pause, run } from "./command.ts";
 
 const mountinfo = () => Deno.readTextFileSync("/proc/self/mountinfo");
 
-/** Every mount of this process, in the order of mounting. */
-export function listMounts(): Mount[] {
-  return mountsIn(mountinfo());
-}
-
 /** The mount points at or below a directory, the last one first. */
 export function mountsBelow(directory: string): string[] {
-  return listMounts().map(({ mountPoint }) => mountPoint)
+  return mountsIn(mountinfo()).map(({ mountPoint }) => mountPoint)
     .filter((path) => isWithin(path, directory)).reverse();
 }
 
 export function isMounted(path: string): boolean {
-  return listMounts().some(({ mountPoint }) => mountPoint === path);
+  return mountsBelow(path).includes(path);
 }
 
 /** The mount of `path`, which is absolute and has no symbolic links. */

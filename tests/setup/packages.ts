@@ -32,7 +32,7 @@ const architecturePrograms: Packages = {
 };
 
 /** The packages that are not installed. */
-function missing(packages: Packages): string[] {
+export function missing(packages: Packages): string[] {
   const names = Object.keys(packages).filter((name) => !hasProgram(name));
   return [...new Set(names.flatMap((name) => packages[name]!.split(" ")))];
 }
@@ -53,17 +53,17 @@ function hasLiburing(): boolean {
  * @returns The number of parts that cannot be tested because a package is missing.
  */
 export async function installPackages(
-  { images, architectures, signal }: {
-    images: boolean;
-    architectures: boolean;
-    signal: AbortSignal;
-  },
+  { images, architectures }: { images: boolean; architectures: boolean },
+  signal: AbortSignal,
 ): Promise<number> {
+  const isRoot = Deno.uid() === 0;
   const groups = [
-    [...hasLiburing() ? [] : ["liburing2"], ...images ? missing(imagePrograms) : []],
-    architectures ? missing(architecturePrograms) : [],
+    [...hasLiburing() ? [] : ["liburing2"], ...images && isRoot ? missing(imagePrograms) : []],
+    architectures && isRoot ? missing(architecturePrograms) : [],
     // Without /dev/fuse no server can mount.
-    images && exists("/dev/fuse") ? servers.flatMap(({ programs = {} }) => missing(programs)) : [],
+    images && isRoot && exists("/dev/fuse")
+      ? servers.flatMap(({ programs = {} }) => missing(programs))
+      : [],
   ];
   await aptInstall(groups, signal);
   if (hasLiburing()) return 0;
@@ -77,18 +77,11 @@ export async function installLiburing(signal: AbortSignal): Promise<boolean> {
   return hasLiburing();
 }
 
-/** Installs those of these packages that are missing. */
-export async function installMissing(packages: Packages, signal: AbortSignal): Promise<void> {
-  await aptInstall([missing(packages)], signal);
-}
-
-/** Installs packages, each separately. */
-export async function installEach(packages: string[], signal: AbortSignal): Promise<void> {
-  await aptInstall(packages.map((each) => [each]), signal);
-}
-
 /** Installs groups of packages, each separately: if a distribution lacks one package, the other groups are still installed. */
-async function aptInstall(groups: readonly string[][], signal: AbortSignal): Promise<void> {
+export async function aptInstall(
+  groups: readonly string[][],
+  signal: AbortSignal,
+): Promise<void> {
   const wanted = groups.filter((packages) => packages.length > 0);
   if (wanted.length === 0) return;
   const isRoot = Deno.uid() === 0;

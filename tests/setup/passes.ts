@@ -3,6 +3,7 @@
 import { Errno } from "../../src/engine/linux.ts";
 import { tool } from "../faults/tools.ts";
 import { exists, say } from "./command.ts";
+import { root } from "./root.ts";
 
 /** One run of `deno test` over the suite, or over a part of it. */
 export interface Pass {
@@ -39,7 +40,6 @@ const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "read
  * `oldest` is the path of the oldest Deno that the module accepts.
  */
 export async function allPasses(
-  root: string,
   workDirectory: string,
   oldest: string | undefined,
 ): Promise<Pass[]> {
@@ -73,7 +73,7 @@ export async function allPasses(
       name: "documentation",
       // Examples name files without a directory. These must not be created in the checkout.
       cwd: `${workDirectory}/temp`,
-      args: ["--doc", "--config", `${root}/deno.json`, ...documented(root)],
+      args: ["--doc", "--config", `${root}/deno.json`, ...documented()],
     },
   ];
 }
@@ -83,7 +83,7 @@ function hasTests(directory: string): boolean {
 }
 
 /** The files whose examples are run: every page, and every module that is published. */
-export function documented(root: string): string[] {
+export function documented(): string[] {
   const files = [
     "README.md",
     "CONTRIBUTING.md",

@@ -2,6 +2,7 @@
 
 import { say, searchPath } from "./command.ts";
 import type { Pass } from "./passes.ts";
+import { root } from "./root.ts";
 
 export interface Tally {
   passed: number;
@@ -11,7 +12,6 @@ export interface Tally {
 
 /** The settings that all passes share. */
 export interface Surroundings {
-  readonly root: string;
   readonly env: Readonly<Record<string, string>>;
   /** Arguments that make imports resolve. */
   readonly importArguments: readonly string[];
@@ -50,7 +50,7 @@ type Show = (output: Uint8Array) => unknown;
 
 /** Runs one pass. Resolves to the counts of Deno's last summary. Without a summary the pass counts as one failure. */
 async function runPass(pass: Pass, surroundings: Surroundings, show: Show): Promise<Tally> {
-  const { root, importArguments, signal } = surroundings;
+  const { importArguments, signal } = surroundings;
   // `deno task check` checks the types. Here one wrong type would prevent all tests of the pass.
   const test = ["test", "-A", "--no-check", ...importArguments, ...pass.args];
   const command = [...pass.wrapper ?? [], pass.deno ?? Deno.execPath(), ...test];

@@ -1,12 +1,12 @@
 // The stress on each engine, for half a minute in all directories together.
 
-import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { runProgram } from "../faults/programs.ts";
+import { root } from "../setup/root.ts";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 
-const script = fileURLToPath(new URL("../stress.ts", import.meta.url));
+const script = `${root}/tests/stress.ts`;
 const each = Math.max(6, 30 / testDirectories.length);
 
 for (const engine of engines) {

@@ -1,8 +1,7 @@
 // Runs a program with this module in another process, with exactly the permissions and limits that a test gives it.
 
-import { type CommandResult, run } from "../setup/command.ts";
-
-export type ChildResult = Pick<CommandResult, "code" | "signal" | "output">;
+import { type Ended, run } from "../setup/command.ts";
+import { urlOf } from "../setup/root.ts";
 
 export interface ChildOptions {
   /** All of Deno's permission flags, such as `--allow-ffi`. */
@@ -15,17 +14,15 @@ export interface ChildOptions {
   values?: Record<string, unknown>;
 }
 
-const module = new URL("../../mod.ts", import.meta.url).href;
-
 /**
  * Runs `code`. In it `dma` is this module, and `report` is a function that prints the result of its work: `ok <value>` or
  * `<class>: <message>`.
  */
-export async function runChild(code: string, options: ChildOptions = {}): Promise<ChildResult> {
+export async function runChild(code: string, options: ChildOptions = {}): Promise<Ended> {
   const { flags = ["-A"], shell = ":", values = {}, ...more } = options;
   const constants = Object.entries(values)
     .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
-  const program = `import * as dma from ${JSON.stringify(module)};
+  const program = `import * as dma from ${JSON.stringify(urlOf("mod.ts"))};
     const report = (work) => Promise.resolve().then(work).then(
       (value) => console.log("ok", value),
       (error) => console.log(error.name + ": " + error.message),
@@ -37,7 +34,7 @@ export async function runChild(code: string, options: ChildOptions = {}): Promis
     await Deno.writeTextFile(path, program);
     const deno = [Deno.execPath(), "run", "--no-config", "--no-lock", "--no-prompt", "--quiet"];
     const args = ["-c", `${shell}; exec "$@"`, "sh", ...deno, ...flags, path];
-    const ran = await run("/bin/sh", args, { ...more, env: { NO_COLOR: "1", ...more.env } });
+    const ran = await run("/bin/sh", args, more);
     return { ...ran, output: ran.output.trimEnd() };
   } finally {
     await Deno.remove(path);

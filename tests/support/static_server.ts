@@ -1,6 +1,7 @@
 // Serves the files that would be published, like a plain file host, so that tests notice a missing file.
 
-import { isPublished, root } from "./published.ts";
+import { root } from "../setup/root.ts";
+import { isPublished } from "./published.ts";
 
 /** A host on loopback. It serves the package under every version: `/@1.0.0/mod.ts`. */
 export class StaticServer implements AsyncDisposable {
@@ -15,7 +16,7 @@ export class StaticServer implements AsyncDisposable {
     this.#server = Deno.serve(options, async (request) => {
       const { pathname } = new URL(request.url);
       const path = decodeURIComponent(pathname).replace(/^\/(@[^/]+\/)?/, "");
-      const body = isPublished(path) && await Deno.readFile(new URL(path, root)).catch(() => {});
+      const body = isPublished(path) && await Deno.readFile(`${root}/${path}`).catch(() => {});
       if (!body) {
         this.missing.push(path);
         return new Response("Not found", { status: 404 });

@@ -2,13 +2,14 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { engines } from "../faults/machine.ts";
+import { urlOf } from "../setup/root.ts";
 import { assertFile, filled, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
 
 const LENGTH = 10_000_000;
-const node = new URL("../../node.ts", import.meta.url).href;
+const node = urlOf("node.ts");
 
 /** What every program has besides `path`: sevens are written to a new file by `writer`, or by `write(writer)`. */
 const prelude = `
@@ -22,7 +23,7 @@ const prelude = `
   const create = async (name, options) => (await dma.DmaFile.create(name, options)).writable;
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   const { default: process } = await import("node:process");
-  const { engineAtWork } = await import("${new URL("../../src/configure.ts", import.meta.url)}");
+  const { engineAtWork } = await import("${urlOf("src/configure.ts")}");
   const interpose = (replace) => {
     const engine = engineAtWork();
     const submit = engine.submit.bind(engine);
@@ -86,7 +87,7 @@ for (const [name, code, exit] of ends) {
 }
 
 testPrograms("A worker of Node that comes to its end loses nothing", {
-  code: `const program = \`import { DmaFile } from "${new URL("../../mod.ts", import.meta.url)}";
+  code: `const program = \`import { DmaFile } from "${urlOf("mod.ts")}";
       const writer = (await DmaFile.create(\${JSON.stringify(path)})).writable;
       await writer.write(new Uint8Array(${LENGTH}).fill(7));\`;
     const { Worker } = await import("node:worker_threads");

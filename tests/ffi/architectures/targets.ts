@@ -1,10 +1,10 @@
 // The ways in which the shim's self-test can be built and run here: on this processor, under another C library, and
 // on the other processor by user-mode emulation.
 
-import { fileURLToPath } from "node:url";
-import { type CommandResult, exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
+import { type Ended, exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
+import { root } from "../../setup/root.ts";
 
-const sources = fileURLToPath(new URL("../../tools/shim/", import.meta.url));
+const sources = `${root}/tests/tools/shim`;
 
 /** Deno's names of the architectures that the shim is built for. */
 export const architectures = ["x86_64", "aarch64"] as const;
@@ -81,7 +81,7 @@ export async function buildSelfTest(target: Target, directory: string): Promise<
   }
   const files = [...Deno.readDirSync(sources)].map(({ name }) => name);
   const flags = "-std=gnu11 -O1 -Wall -Wextra -Werror -D_GNU_SOURCE -pthread".split(" ");
-  const inputs = files.filter((name) => name.endsWith(".c")).map((name) => `${sources}${name}`);
+  const inputs = files.filter((name) => name.endsWith(".c")).map((name) => `${sources}/${name}`);
   await runOrThrow(target.compiler, [...flags, "-isystem", headers, "-o", program, ...inputs]);
   return program;
 }
@@ -101,7 +101,7 @@ export function runSelfTest(
   { emulator }: Target,
   program: string,
   args: readonly string[],
-): Promise<CommandResult> {
+): Promise<Ended> {
   const [command = "", ...rest] = [...emulator, program, ...args];
   if (emulator.length > 0) rest.push("emulated");
   return run(command, rest, { signal: AbortSignal.timeout(300_000) });
