@@ -37,7 +37,7 @@ export class Directory {
    * names, because the kernel reports a failure only once.
    */
   failure: { readonly errno: number; readonly number: number } | undefined;
-  /** A descriptor that can be synced; -1 if the directory may not be read. A promise while it is being opened. */
+  /** A descriptor that can be synced. A promise while it is being opened. */
   #syncFd: number | Promise<number> | undefined;
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<void> | undefined;
@@ -109,8 +109,8 @@ export class Directory {
    * it is open.
    */
   prepareSync(path: string): Promise<unknown> | undefined {
-    this.#syncFd ??= this.#openForSync(path);
-    return typeof this.#syncFd === "number" ? undefined : this.#syncFd;
+    const opened = this.#forSync(path);
+    return typeof opened === "number" ? undefined : opened;
   }
 
   /** As {@linkcode sync}, on the JavaScript thread. */
@@ -131,13 +131,24 @@ export class Directory {
     throw ioError(-result, "sync", path);
   }
 
+  /** The descriptor for a sync; -1 if the directory may not be read. One that cannot be opened is tried again later. */
+  #forSync(path: string): number | Promise<number> {
+    const keep = (fd: number) => {
+      this.#syncFd = fd < 0 ? undefined : fd;
+      return fd;
+    };
+    const refuse = (error: unknown) => {
+      keep(-1);
+      throw error;
+    };
+    return this.#syncFd ??= this.#openForSync(path).then(keep, refuse);
+  }
+
   async #openForSync(path: string): Promise<number> {
     const { engine, fd } = this;
     const operation = opening(O_RDONLY, fd, ".");
     // On a local disk this does not block, because the directory is open already.
     const opened = await (engine.isLocal(fd) ? engine.runNow(operation) : run(engine, operation));
-    if (opened >= 0) return this.#syncFd = opened;
-    this.#syncFd = undefined;
     // A directory without read permission cannot be synced.
     if (opened === -Errno.EACCES) return -1;
     return unwrap(opened, "open", path);
@@ -150,7 +161,7 @@ export class Directory {
   sync(path: string): Promise<void> {
     return this.#nextSync ??= inTurn(this, async () => {
       this.#nextSync = undefined;
-      const fd = await (this.#syncFd ??= this.#openForSync(path));
+      const fd = await this.#forSync(path);
       if (fd < 0) return;
       this.#judgeSync(await run(this.engine, { op: "sync", fd, dataOnly: false }), path);
     });

@@ -100,6 +100,21 @@ testDirectAndCached("A tail takes no memory, and bytes after it fail without any
   await assertFile(dir.file("file"), pattern(5000));
 });
 
+testDirectAndCached("A directory that memory was refused for is opened later", async (dir) => {
+  for (let only = 0, isDone = false; !isDone; only++) {
+    const folder = dir.file(`${only}`);
+    await Deno.mkdir(folder);
+    await Deno.writeTextFile(`${folder}/old`, "");
+    await using _holder = await DmaFile.open(`${folder}/old`);
+    {
+      using refused = withoutMemory(only);
+      await DmaFile.create(`${folder}/first`).then((file) => file.close(), () => {});
+      isDone = !refused.wasReached();
+    }
+    await (await DmaFile.create(`${folder}/second`)).close();
+  }
+});
+
 testDirectAndCached("Calls beside a chunk without memory fail with it", async (dir) => {
   const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")));
   {
