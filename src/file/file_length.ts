@@ -13,7 +13,8 @@ export class FileLength {
   #contentEnd: number;
   /** The end of the content without bytes that a server has not confirmed. */
   #confirmedEnd: number;
-  #sizeUpperBound: number;
+  /** The upper bound of the size without the operations in flight. */
+  #bound: number;
   /** The ends of the writes and allocations in flight, and the number of operations with each end. */
   readonly #ends = new Map<number, number>();
   /** The functions that begin truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
@@ -27,7 +28,7 @@ export class FileLength {
   constructor(descriptor: Descriptor, size: number, fileSystem: FileSystem) {
     this.#descriptor = descriptor;
     this.#fileSystem = fileSystem;
-    this.#contentEnd = this.#confirmedEnd = this.#sizeUpperBound = size;
+    this.#contentEnd = this.#confirmedEnd = this.#bound = size;
   }
 
   // ---- when it changes --------------------------------------------------------------------------------------------
@@ -53,18 +54,18 @@ export class FileLength {
    */
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.isHeld, "no write begins while the file is truncated");
+    if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
     this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
-    if (end > this.#sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
-    this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
   }
 
-  /** A write or an allocation up to `end` has ended. */
-  endWrite(end: number, succeeded: boolean): void {
+  /** A write or an allocation from `start` up to `end` has ended. */
+  endWrite(start: number, end: number, succeeded: boolean): void {
     const count = this.#ends.get(end);
     assert(count !== undefined, "a write ends once");
     if (count > 1) this.#ends.set(end, count - 1);
     else this.#ends.delete(end);
-    if (!succeeded) this.#limitBound();
+    if (succeeded) this.#bound = Math.max(this.#bound, end);
+    else this.#limitBound(start, end);
     this.#beginHold();
   }
 
@@ -106,13 +107,15 @@ export class FileLength {
 
   /** An upper bound of the file's size, unless another program has extended the file. */
   get sizeUpperBound(): number {
-    return this.#sizeUpperBound;
+    let bound = this.#bound;
+    for (const end of this.#ends.keys()) bound = Math.max(bound, end);
+    return bound;
   }
 
   /** The file's length, as the kernel or this module knows it without a request to a server; otherwise undefined. */
   get sizeNow(): number | undefined {
     const fileSystem = this.#fileSystem;
-    if (!fileSystem.statsFromMemory) return this.#sizeUpperBound;
+    if (!fileSystem.statsFromMemory) return this.sizeUpperBound;
     const size = knownSize(this.#descriptor);
     return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
   }
@@ -120,7 +123,7 @@ export class FileLength {
   /** Marks all bytes below `end` as content; with `confirmed` false, only until {@linkcode noteLoss}. */
   addContent(end: number, confirmed = true): void {
     this.#contentEnd = Math.max(this.#contentEnd, end);
-    this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
+    this.#bound = Math.max(this.#bound, end);
     if (confirmed) this.#confirmedEnd = Math.max(this.#confirmedEnd, end);
   }
 
@@ -136,18 +139,17 @@ export class FileLength {
 
   #keepAppended(): void {
     const size = this.sizeNow;
-    if (size !== undefined && size > this.#sizeUpperBound) this.addContent(size);
+    if (size !== undefined && size > this.sizeUpperBound) this.addContent(size);
   }
 
   /**
-   * Lowers the upper bound after a failure to the file's length, or to the end of a write in flight. Later bytes behind
-   * the bound belong to another program, and are not cut off.
+   * Sets the upper bound after a failed write or allocation: to the file's length, if the operation may have extended
+   * the file to that. Bytes behind the bound belong to another program, and are not cut off.
    */
-  #limitBound(): void {
+  #limitBound(start: number, end: number): void {
     const size = knownSize(this.#descriptor) ?? Infinity;
-    const reached = Math.min(size, this.#sizeUpperBound);
-    this.#sizeUpperBound = Math.max(this.#contentEnd, reached);
-    for (const end of this.#ends.keys()) this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
+    const reached = size > start ? Math.max(this.#bound, end) : this.#bound;
+    this.#bound = Math.max(this.#contentEnd, Math.min(size, reached));
   }
 
   /**
@@ -158,16 +160,16 @@ export class FileLength {
     const size = knownSize(this.#descriptor);
     // A file that another program has cut must not be extended again.
     const isReserved = size === undefined ||
-      (size > this.#contentEnd && size <= this.#sizeUpperBound);
+      (size > this.#contentEnd && size <= this.sizeUpperBound);
     if (isReserved) return this.#contentEnd;
-    this.#sizeUpperBound = this.#contentEnd;
+    this.#bound = this.#contentEnd;
     return undefined;
   }
 
   /** Notes that the file was truncated to `length`. With `isContent` the whole file is content. */
   truncated(length: number, isContent: boolean): void {
     this.#endAt(length, isContent);
-    this.#sizeUpperBound = length;
+    this.#bound = length;
   }
 
   /**
@@ -189,8 +191,8 @@ export class FileLength {
    * that it has cut off is gone. With `whole` all bytes are content.
    */
   found(size: number, whole: boolean): void {
-    const appended = size > this.#sizeUpperBound;
+    const appended = size > this.sizeUpperBound;
     this.#endAt(size, whole || appended);
-    this.#sizeUpperBound = Math.max(size, this.#contentEnd);
+    this.#bound = Math.max(size, this.#contentEnd);
   }
 }

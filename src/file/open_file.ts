@@ -205,8 +205,11 @@ export class OpenFile {
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
-  /** Runs work that may extend the file, which is in use, to `end` bytes, and that changes no bytes if it fails. */
-  async extend<T>(end: number, work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs work from `start` on that may extend the file, which is in use, to `end` bytes, and that changes no bytes if it
+   * fails.
+   */
+  async extend<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
     while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
@@ -218,13 +221,13 @@ export class OpenFile {
       return result;
     } finally {
       this.durability.noteChange();
-      length.endWrite(end, isWhole);
+      length.endWrite(start, end, isWhole);
     }
   }
 
-  /** Runs work that writes to the file, which is in use, up to `end`. If it fails, bytes may be missing. */
-  write<T>(end: number, work: () => Promise<T>): Promise<T> {
-    return this.extend(end, () =>
+  /** Runs work that writes to the file, which is in use, from `start` to `end`. If it fails, bytes may be missing. */
+  write<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
+    return this.extend(start, end, () =>
       work().catch((error) => {
         this.durability.noteFailure(error);
         throw error;

@@ -191,7 +191,7 @@ function writeBytes(
     } else await writePieces(file, bytes, length, position, flags);
     file.length.addContent(end);
   };
-  return file.descriptor.use("write", () => file.write(end, write));
+  return file.descriptor.use("write", () => file.write(position, end, write));
 }
 
 /** Throws if the kernel would refuse an atomic write of this position and length (generic_atomic_write_valid). */

@@ -52,7 +52,7 @@ export class Preallocator {
     length.beginWrite(end);
     const complete = (result: number) => {
       durability.noteChange();
-      length.endWrite(end, result >= 0);
+      length.endWrite(flushed, end, result >= 0);
       this.#isReady = result >= 0 || result === -Errno.EINTR;
       // A partial reservation is released. The writes report the error.
       const cut = FULL.has(-result) ? cutToContent(this.#file) : undefined;

@@ -161,7 +161,7 @@ export class WriteQueue {
     this.#failed ||= !write.isWritten;
     this.#advance();
     // A truncate may begin within it, and cuts to the content.
-    file.length.endWrite(write.position + write.length, write.isWritten);
+    file.length.endWrite(write.position, write.position + write.length, write.isWritten);
     this.#pending.end(error);
   }
 

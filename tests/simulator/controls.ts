@@ -15,7 +15,7 @@ const text = String.raw`
 cuts to a length from before it waited
   file/cut.ts: truncateAlone(file, () => exceedsContent(file) ? file.length.lengthToCutTo() : undefined) → truncateAlone(file, ((length) => () => length)(file.length.lengthToCutTo()))
 cuts off what another process appended
-  file/file_length.ts: (size > this.#contentEnd && size <= this.#sizeUpperBound) → size > this.#contentEnd
+  file/file_length.ts: (size > this.#contentEnd && size <= this.sizeUpperBound) → size > this.#contentEnd
 goes by the length of a file that another process has cut
   writer/writer.ts: length.found(facts.size, append || !ownsSize); →
 undoes a close that has begun when it is aborted
@@ -35,7 +35,7 @@ a sync of flushSync that failed is tried again
 a cut is not synced
   file/cut.ts: durability.noteChange(); →
 preallocate hides what another process appended
-  file/file_length.ts: if (end > this.#sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended(); →
+  file/file_length.ts: if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended(); →
 # A writer that is wrong in one place.
 syncs before it cuts
   writer/ending.ts: () => cutToContent(file),\n    sync, → sync, () => cutToContent(file),
@@ -86,15 +86,15 @@ loses a buffer that is written
 starts a buffer without what is written of its first block
   writer/write_buffers.ts: block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#block) block.bytes.set(this.#block.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
-  writer/write_queue.ts: this.#advance(); → file.length.endWrite(write.position + write.length, write.isWritten); this.#advance();
-  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    file.length.endWrite(write.position + write.length, write.isWritten); →
+  writer/write_queue.ts: this.#advance(); → file.length.endWrite(write.position, write.position + write.length, write.isWritten); this.#advance();
+  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    file.length.endWrite(write.position, write.position + write.length, write.isWritten); →
 cuts while the end of file is moved
   writer/preallocator.ts: this.#pending.begin();\n    length.beginWrite(end); →
-  writer/preallocator.ts: length.endWrite(end, result >= 0); →
+  writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); →
   writer/preallocator.ts: this.#pending.end(); →
 forgets that a failed step may have made the file longer
   writer/preallocator.ts: length.beginWrite(end); → length.beginWrite(0);
-  writer/preallocator.ts: length.endWrite(end, result >= 0); → length.endWrite(0, true); if (result >= 0) length.beginWrite(end), length.endWrite(end, true);
+  writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); → length.endWrite(0, 0, true); if (result >= 0) length.beginWrite(end), length.endWrite(0, end, true);
 closes without a sync
   writer/writer.ts: isWanted && isChanged ? → isWanted && false ?
 publishes a name and forgets the directory

@@ -1,9 +1,9 @@
 // A writer on a file that has bytes already, or other users: no other bytes are lost, and a sync covers them all.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
-import { assertFile, chunksOf, filled, overlaid, pattern } from "../support/bytes.ts";
+import { assertFile, chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
@@ -99,6 +99,28 @@ testInEachDirectory("What another handle wrote behind a writer stays", async (di
       await closeWith(first, pattern(9000));
     }
   }
+});
+
+testInEachDirectory("What another handle writes before a failed write stays", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, old(5000));
+  await using file = await DmaFile.open(path, { write: true });
+  const writer = new DmaStreamWriter(file, { closeFile: false });
+  const position = 1 << 20;
+  {
+    let fail = () => {};
+    using _ = interpose("write", ({ operation, pass, end }) => {
+      if (operation.position === position) fail = () => end(-Errno.EFBIG);
+      else pass();
+    });
+    const failing = assertRejects(() => file.writeAt(old(4096), position));
+    await using other = await DmaFile.open(path, { write: true });
+    await other.writeAt(pattern(4096), 20_480);
+    fail();
+    await failing;
+  }
+  await writer.close();
+  await assertFile(path, joined(old(5000), filled(15_480, 0), pattern(4096)));
 });
 
 testInEachDirectory("What is copied into the block of a writer stays", async (dir) => {
