@@ -22,23 +22,6 @@ testDirectAndCached("A file of any length is piped whole", async (dir) => {
   }
 });
 
-testDirectAndCached("Bytes read before the pipe are not piped, and the rest is", async (dir) => {
-  for (const mode of [undefined, "byob"] as const) {
-    for (const skipped of [0, 10_000]) {
-      const source = await openPattern(dir.file("source"), 300_001);
-      const from = new DmaStreamReader(source, { bufferSize: 16_384, end: 250_001 });
-      const reader = mode ? from.getReader({ mode }) : from.getReader();
-      await (reader as ReadableStreamBYOBReader).read(new Uint8Array(1000));
-      reader.releaseLock();
-      const start = from.currentPos + skipped;
-      from.skip(skipped);
-      const { writable } = await DmaFile.create(dir.file("target"));
-      await from.pipeTo(writable);
-      await assertFile(dir.file("target"), pattern(250_001 - start, start));
-    }
-  }
-});
-
 testDirectAndCached("Whole buffers go from reads to writes without a copy", async (dir) => {
   const size = 4 << 20;
   const options = { bufferSize: 65_536 };
@@ -61,15 +44,15 @@ testDirectAndCached("Whole buffers go from reads to writes without a copy", asyn
 });
 
 testBetweenDirectories("A file is piped", async (from, to) => {
-  const size = 200_001;
-  for (const [start, position] of [[0, 0], [512, 0], [3, 4099]] as const) {
+  const end = 200_001;
+  for (const [start, position] of [[0, 0], [512, 0], [3, 0], [3, 4099]] as const) {
     for (const bufferSize of [4096, 40_000]) {
-      const source = await openPattern(from.file("source"), size);
+      const source = await openPattern(from.file("source"), end + 10_000);
       const target = await DmaFile.create(to.file("target"));
-      const reader = new DmaStreamReader(source, { start, bufferSize });
+      const reader = new DmaStreamReader(source, { start, end, bufferSize });
       await reader.pipeTo(new DmaStreamWriter(target, { position, bufferSize }));
       const hole = new Uint8Array(position);
-      await assertFile(target.path, joined(hole, pattern(size - start, start)));
+      await assertFile(target.path, joined(hole, pattern(end - start, start)));
     }
   }
 });
@@ -221,36 +204,16 @@ testDirectAndCached("A pipe that fails waits for the disks of what it ends only"
         assertEquals(over, prevents);
         gate.letGo();
         await piped;
+        // After a signal the rest can be piped.
+        if (prevents && signals) {
+          await from.pipeTo(to);
+          await assertFile(to.file.path, pattern(2_000_001));
+        }
         await from.close();
         await to.abort().catch(() => {});
       }
     }
   }
-});
-
-testDirectAndCached("After an error or a signal the rest can be piped", async (dir) => {
-  const { from, to } = await openPipe(dir, 3_000_001);
-  const prevents = { preventAbort: true, preventCancel: true };
-  const aborted = { ...prevents, signal: AbortSignal.abort() };
-  await assertRejects(() => from.pipeTo(to, aborted), DOMException);
-  assertEquals([from.currentPos, to.currentPos], [0, 0]);
-  for (const position of [50_000, 500_000, 1_000_000]) {
-    using gate = holdFrom("read", position + 300_000);
-    const controller = new AbortController();
-    const piped = from.pipeTo(to, { ...prevents, signal: controller.signal });
-    await eventually(() => to.currentPos >= position);
-    controller.abort();
-    gate.letGo();
-    await assertRejects(() => piped, DOMException);
-    assertEquals([from.locked, to.locked], [false, false]);
-  }
-  {
-    using _ = failFrom("read", 2_000_000, Errno.EIO);
-    await assertRejects(() => from.pipeTo(to, { preventAbort: true }), Error, "os error 5");
-  }
-  const rest = new DmaStreamReader(await DmaFile.open(from.file.path), { start: to.currentPos });
-  await rest.pipeTo(to);
-  await assertFile(to.file.path, pattern(3_000_001));
 });
 
 testDirectAndCached("A pipe that cannot begin locks nothing", async (dir) => {
