@@ -35,12 +35,9 @@ export async function createOver(
 export function testWriter(
   name: string,
   options: DmaStreamWriterOptions,
-  fn: (writer: DmaStreamWriter, path: string) => Promise<void>,
+  fn: (writer: DmaStreamWriter) => Promise<void>,
 ): void {
-  testDirectAndCached(name, async (dir) => {
-    const writer = await create(dir, options);
-    await fn(writer, writer.file.path);
-  });
+  testDirectAndCached(name, async (dir) => await fn(await create(dir, options)));
 }
 
 /** Throws unless the file has exactly these bytes, and no descriptor leads to it. */

@@ -81,7 +81,7 @@ testWriter("Text, buffers and what is corked come in order", small, async (write
 
 for (const caller of ["stream", "writer"] as const) {
   const name = `flushSync() of the ${caller} writes what waits in the stream`;
-  testWriter(name, small, async (writer, path) => {
+  testWriter(name, small, async (writer) => {
     const stream = toNodeWritable(writer);
     let [length, calls] = [0, 0];
     const write = (size: number) => {
@@ -96,6 +96,7 @@ for (const caller of ["stream", "writer"] as const) {
       (caller === "stream" ? stream : writer).flushSync();
       assertEquals([stream.writableLength, writer.currentFlushedPos], [0, length]);
       // Padding and reserve follow.
+      const { path } = writer.file;
       assertEquals(Deno.readFileSync(path).subarray(0, length), pattern(length));
     }
     // It is held back afterwards as before.
