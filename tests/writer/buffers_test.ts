@@ -54,46 +54,26 @@ testWriter("A flush waits for the buffers that are full by then", exact, async (
 const single = { writeBehind: 1 };
 
 for (const operation of ["write", "sync"] as const) {
-  testWriter(
-    `Syncs at once share a write, as do those during its ${operation}`,
-    single,
-    async (writer) => {
-      const { writes } = ioStats();
-      const ask = (count: number) =>
-        Array.from({ length: count }, async () => {
+  const name =
+    `Syncs share a write, those at once, those during its ${operation}, and the next ones`;
+  testWriter(name, single, async (writer) => {
+    const { writes } = ioStats();
+    const start = (count: number) =>
+      Array.from({ length: count }, async () => {
+        for (let round = 0; round < 10; round++) {
           await writer.write(new Uint8Array(10));
-          return await writer.sync({ tail: true });
-        });
-      using held = hold(operation);
-      const first = ask(10);
-      await held.reach();
-      const others = ask(40);
-      await pause(1);
-      others.push(...ask(50));
-      held.letGo();
-      assertEquals(await Promise.all(first), Array(10).fill(100));
-      assertEquals(await Promise.all(others), Array(90).fill(1000));
-      assertEquals(ioStats().writes - writes, 2);
-      await closeWith(writer, new Uint8Array(1000));
-    },
-  );
+          await writer.sync({ tail: true });
+        }
+      });
+    using held = hold(operation);
+    const tasks = start(10);
+    await held.reach();
+    tasks.push(...start(20));
+    await pause(1);
+    tasks.push(...start(20));
+    held.letGo();
+    await Promise.all(tasks);
+    assertEquals(ioStats().writes - writes, 11);
+    await closeWith(writer, new Uint8Array(5000));
+  });
 }
-
-testWriter("Callers that come back after a sync share the next one", single, async (writer) => {
-  const { writes } = ioStats();
-  const task = async () => {
-    for (let round = 0; round < 10; round++) {
-      await writer.write(new Uint8Array(10));
-      await writer.sync({ tail: true });
-    }
-  };
-  using held = hold("write");
-  const tasks = [task()];
-  await held.reach();
-  // They begin while the first one is served.
-  for (let count = 0; count < 49; count++) tasks.push(task());
-  held.letGo();
-  await Promise.all(tasks);
-  assertEquals(ioStats().writes - writes, 11);
-  await closeWith(writer, new Uint8Array(5000));
-});

@@ -132,14 +132,12 @@ testDirectAndCached("A directory that cannot be synced fails the new names in it
   }
 });
 
-/** Ways to sync when nothing is written. */
-const syncs: ((writer: DmaStreamWriter) => unknown)[] = [
-  (writer) => writer.sync(),
-  (writer) => writer.sync({ tail: true }),
-  (writer) => writer.flushSync({ durable: true }),
-];
-
 testDirectAndCached("A sync makes durable what was there before", async (dir) => {
+  const syncs: ((writer: DmaStreamWriter) => unknown)[] = [
+    (writer) => writer.sync(),
+    (writer) => writer.sync({ tail: true }),
+    (writer) => writer.flushSync({ durable: true }),
+  ];
   for (const sync of syncs) {
     const file = await DmaFile.create(dir.file("file"));
     await new DmaStreamWriter(file, { closeFile: false }).close();
