@@ -1,17 +1,14 @@
 // Makes the first file system in memory that an emulated machine starts from, with the kernel's drivers in it.
 
+import { readdirSync } from "node:fs";
+import { basename } from "node:path";
 import { runOrThrow } from "./command.ts";
 
+/** The paths of the kernel's drivers below a folder, by their names. */
 function findModules(folder: string): Map<string, string> {
-  const found = new Map<string, string>();
-  const visit = (folder: string) => {
-    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
-      if (isDirectory) visit(`${folder}/${name}`);
-      else if (/\.ko(\.xz)?$/.test(name)) found.set(name.split(".ko")[0]!, `${folder}/${name}`);
-    }
-  };
-  visit(folder);
-  return found;
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((path) => /\.ko(\.xz)?$/.test(path));
+  return new Map(paths.map((path) => [basename(path).split(".ko")[0]!, `${folder}/${path}`]));
 }
 
 function readModule(path: string): Uint8Array<ArrayBuffer> {

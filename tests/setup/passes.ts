@@ -1,5 +1,7 @@
 // The runs of `deno test` that make up the test suite.
 
+import { readdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { Errno } from "../../src/engine/linux.ts";
 import { tool } from "../faults/tools.ts";
 import { exists, say } from "./command.ts";
@@ -33,7 +35,8 @@ const TESTS_OF_OLDEST = [
 ];
 
 /** Folders of tests that take longest, so that no long one is left for the end. The others follow. */
-const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "reader", "file"];
+const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "reader", "file"]
+  .map((name) => `tests/${name}`);
 
 /**
  * The passes of a whole run: each folder of tests with io_uring and without it, the oldest Deno, and the documentation.
@@ -49,10 +52,8 @@ export async function allPasses(
     (secc) => ({ wrapper: [secc, `${Errno.EPERM}`], engine: "" }),
     (error) => (say(`${error}`), { wrapper: [], engine: "threads" }),
   );
-  const others = [...Deno.readDirSync(`${root}/tests`)]
-    .filter(({ name, isDirectory }) => isDirectory && !LONGEST_FIRST.includes(name))
-    .map(({ name }) => name).filter((name) => hasTests(`${root}/tests/${name}`));
-  const folders = [...LONGEST_FIRST, ...others.sort()].map((name) => `tests/${name}/`);
+  const all = pathsIn("tests").filter((path) => path.endsWith("_test.ts")).map(dirname).sort();
+  const folders = [...new Set([...LONGEST_FIRST, ...all])].map((path) => `${path}/`);
   return [
     ...folders.map((folder) => ({ name: folder, args: [folder] })),
     ...oldest === undefined ? [] : [{
@@ -78,13 +79,15 @@ export async function allPasses(
   ];
 }
 
-function hasTests(directory: string): boolean {
-  return [...Deno.readDirSync(directory)].some(({ name }) => name.endsWith("_test.ts"));
+/** The paths of all files in a folder of the project. */
+function pathsIn(folder: string): string[] {
+  const paths = readdirSync(`${root}/${folder}`, { recursive: true, encoding: "utf8" });
+  return paths.map((path) => `${folder}/${path}`);
 }
 
 /** The files whose examples are run: every page, and every module that is published. */
 export function documented(): string[] {
-  const files = [
+  return [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
@@ -93,14 +96,6 @@ export function documented(): string[] {
     "bench/FINDINGS.md",
     "tests/README.md",
     "mod.ts",
-  ].map((name) => `${root}/${name}`).filter(exists);
-  const visit = (directory: string) => {
-    for (const { name, isDirectory } of Deno.readDirSync(directory)) {
-      const path = `${directory}/${name}`;
-      if (isDirectory) visit(path);
-      else if (/\.(md|ts)$/.test(name)) files.push(path);
-    }
-  };
-  for (const folder of ["docs", "src"]) visit(`${root}/${folder}`);
-  return files.sort();
+    ...["docs", "src"].flatMap(pathsIn).filter((path) => /\.(md|ts)$/.test(path)),
+  ].map((path) => `${root}/${path}`).filter(exists).sort();
 }
