@@ -5,9 +5,10 @@
 //   deno task test tests/foo_test.ts --filter name   this for `deno test`, and no images mounted
 //   deno task test --images tests/foo_test.ts        the same with them
 
+import { OLDEST_DENO } from "../src/runtime.ts";
 import { mountFileSystems, runMain } from "./setup/file_systems.ts";
 import { importMapArguments } from "./setup/import_map.ts";
-import { fetchEmulatedDeno, fetchOldestDeno } from "./setup/other_deno.ts";
+import { fetchDeno, fetchEmulatedDeno } from "./setup/other_deno.ts";
 import { installPackages } from "./setup/packages.ts";
 import { allPasses, type Pass } from "./setup/passes.ts";
 import { runPasses, type Tally } from "./setup/schedule.ts";
@@ -47,7 +48,8 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
     // Files that a test did not remove are removed with the rest.
     TMPDIR: `${workDirectory}/temp`,
   };
-  const oldest = pass ? undefined : await fetchOldestDeno(workDirectory, signal);
+  const folder = `${workDirectory}/oldest`;
+  const oldest = pass ? undefined : await fetchDeno(Deno.build.arch, OLDEST_DENO, folder, signal);
   if (!pass && oldest === undefined) tally.skipped++;
   const passes = pass ? [pass] : await allPasses(workDirectory, oldest);
   await runPasses(passes, { env, importArguments, signal }, tally);

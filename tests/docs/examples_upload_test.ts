@@ -1,6 +1,6 @@
 // The example upload servers, with curl, with fetch, and with misbehaving clients.
 
-import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { hasProgram, run } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
@@ -35,7 +35,7 @@ for (const { name, base, folder } of servers) {
     const [, most] = /VmHWM:\s+(\d+) kB/.exec(
       await Deno.readTextFile(`/proc/${server.child.pid}/status`),
     )!;
-    assertLess(Number(most), 400 * 1024);
+    assert(Number(most) < 400 * 1024, most);
   }, !hasProgram("curl"));
 
   testExample(name, "stores, replaces and returns over HTTP/1 and HTTP/2", async (example) => {

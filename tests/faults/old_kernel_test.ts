@@ -127,7 +127,7 @@ ringTest("nothing waits for room in a ring that refuses submissions", async (fol
   // From the first submission of a full queue to one after some completions.
   for (let from = 2; from <= 8; from++) {
     const env = await withLibrary({ set: { SUBMIT: EPERM, SUBMIT_FROM: from } });
-    const found = await resultOf("fullRing", [path], { env });
+    const { queueFull: _, ...found } = await resultOf("fullRing", [path], { env });
     assertEquals(found, { engine: "io_uring", wrong: [], inFlight: 0 }, `from ${from} on`);
   }
 });

@@ -50,8 +50,9 @@ export async function mountImage(
  */
 export async function makeWorkDirectory(): Promise<string> {
   const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
-  const onDisk = [temporary, "/var/tmp"].find((path) => exists(path) && !isTmpfs(path));
-  const parent = Deno.realPathSync(onDisk ?? temporary);
+  const onDisk = [temporary, "/var/tmp"].filter(exists).map((path) => Deno.realPathSync(path))
+    .find((path) => mountOf(path).type !== "tmpfs");
+  const parent = onDisk ?? Deno.realPathSync(temporary);
   await takeDownStale(parent);
   const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-test-" });
   // Tests that drop root must still reach their directories.
@@ -176,8 +177,4 @@ async function takeDownStale(parent: string): Promise<void> {
     say(`Removing the files of an earlier run: ${directory}`);
     await takeDown(directory);
   }
-}
-
-function isTmpfs(path: string): boolean {
-  return mountOf(Deno.realPathSync(path)).type === "tmpfs";
 }

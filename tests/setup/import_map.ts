@@ -15,7 +15,14 @@ const patience = 30_000;
 
 /** Arguments for any subcommand of Deno that resolves imports: none if JSR can be reached, else {@linkcode standInArguments}. */
 export async function importMapArguments(signal?: AbortSignal): Promise<string[]> {
-  if (await canReachJsr(signal)) return [];
+  const code = Object.keys(standIns).map((name) => `import "${name}";`).join(" ");
+  const timeout = AbortSignal.timeout(patience);
+  // Deno itself tries it, with the project's configuration, so that mirrors and caches count.
+  const { success } = await run(Deno.execPath(), ["eval", code], {
+    cwd: root,
+    signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+  });
+  if (success) return [];
   say("JSR is out of reach: @std is replaced by tests/support/std_*.ts");
   return standInArguments();
 }
@@ -24,19 +31,6 @@ export async function importMapArguments(signal?: AbortSignal): Promise<string[]
 export function standInArguments(copy: string = root): string[] {
   const map = JSON.stringify({ imports: offlineImports(copy) });
   return [`--import-map=data:application/json,${encodeURIComponent(map)}`];
-}
-
-/**
- * Whether JSR can be reached. Deno itself tries it, with the project's configuration, so that mirrors and caches count.
- */
-async function canReachJsr(signal?: AbortSignal): Promise<boolean> {
-  const code = Object.keys(standIns).map((name) => `import "${name}";`).join(" ");
-  const timeout = AbortSignal.timeout(patience);
-  const { success } = await run(Deno.execPath(), ["eval", code], {
-    cwd: root,
-    signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-  });
-  return success;
 }
 
 /**

@@ -1,6 +1,5 @@
-// Fetches other versions of Deno: one for another architecture, and the oldest one that the module supports.
+// Fetches other versions of Deno: one for another architecture, or an older one.
 
-import { OLDEST_DENO } from "../../src/runtime.ts";
 import { emulatorFor } from "../ffi/architectures/targets.ts";
 import { hasProgram, lastLine, run, say } from "./command.ts";
 
@@ -18,16 +17,8 @@ export async function fetchEmulatedDeno(
   return await fetchDeno("aarch64", "^2.9.0", `${directory}/emulated`, signal);
 }
 
-/** Fetches the oldest Deno that the module accepts. Resolves to its path below `directory`, or undefined. */
-export function fetchOldestDeno(
-  directory: string,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  return fetchDeno(Deno.build.arch, OLDEST_DENO, `${directory}/oldest`, signal);
-}
-
 /** Unpacks the program of one of Deno's npm packages into `folder`. Resolves to its path, or undefined. */
-async function fetchDeno(
+export async function fetchDeno(
   architecture: string,
   version: string,
   folder: string,

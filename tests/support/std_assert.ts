@@ -66,10 +66,6 @@ export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
   expect(actual > expected, actual, "to be greater than", expected, msg);
 }
 
-export function assertLess<T>(actual: T, expected: T, msg?: string): void {
-  expect(actual < expected, actual, "to be less than", expected, msg);
-}
-
 /** Throws unless `fn` throws an error, of the given class and with the given words. Returns the error. */
 export function assertThrows(fn: () => unknown): unknown;
 export function assertThrows<E extends Error>(

@@ -102,14 +102,15 @@ async function demandRing(path: string) {
   return { error, mapped, exists: await Deno.stat(path).then(() => true, () => false) };
 }
 
-/** Runs more reads at once than a small ring has room for. */
+/** Runs more reads at once than a small engine has room for. */
 async function fullRing(path: string) {
-  configure({ ringEntries: 8 });
+  configure({ ringEntries: 8, threads: 2 });
   await using file = await DmaFile.open(path);
   const places = Array.from({ length: 200 }, (_, index) => index * 5000);
   const results = await Promise.all(places.map((place) => file.readAt(place, 100)));
   const wrong = places.filter((place, index) => firstWrong(results[index]!, 100, 0, place) >= 0);
-  return { engine: engineInfo().engine, wrong, inFlight: ioStats().inFlight };
+  const { inFlight, queueFull } = ioStats();
+  return { engine: engineInfo().engine, wrong, inFlight, queueFull };
 }
 
 const RLIMIT_NPROC = 6;
