@@ -33,7 +33,8 @@ const tampering = {
     Object.assign(globalThis, {
       queueMicrotask: never, setTimeout: never, clearTimeout: never, setImmediate: never,
       ReadableStream: class {}, WritableStream: class {}, performance: {},
-    });`,
+    });
+    crypto.randomUUID = never;`,
 };
 
 for (const [name, tamper] of Object.entries(tampering)) {

@@ -13,7 +13,7 @@ import {
   type TestInEachDirectoryOptions,
 } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { fail, hold, withoutUnnamedFiles } from "../support/interpose.ts";
+import { fail, withoutUnnamedFiles } from "../support/interpose.ts";
 
 const { BadResource, IsADirectory, NotFound, NotSupported, PermissionDenied } = Deno.errors;
 
@@ -150,25 +150,6 @@ testBothWays("An atomic file is not renamed into an immutable directory", async 
     await runOrThrow("chattr", ["-i", immutable]);
   }
 }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
-
-testBothWays("Atomic files of one path have names of their own, by any UUID", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, pattern(100));
-  crypto.randomUUID = () => "0-0-0-0-0";
-  try {
-    const files = [await create(path), await create(path)];
-    for (const file of files) await file.writeAt(pattern(4096), 0);
-    using renames = hold("rename");
-    const closing = files.map((file) => file.close());
-    await renames.reach(files.length);
-    renames.letGo();
-    await Promise.all(closing);
-  } finally {
-    Reflect.deleteProperty(crypto, "randomUUID");
-  }
-  await assertFile(path, pattern(4096));
-  await assertOnly(dir, "file");
-});
 
 testInEachDirectory("A temporary name is hidden, and not too long", async (dir) => {
   // An older kernel takes O_TMPFILE for O_DIRECTORY.

@@ -243,25 +243,6 @@ testCopy("keeps what others append behind it, and the end where others cut", asy
   }
 });
 
-testCopy("by hand that begins while a close truncates is kept", async (from, dir) => {
-  await using file = await DmaFile.create(dir.file("file"));
-  const writer = new DmaStreamWriter(file, { closeFile: false });
-  await writer.write(filled(5, 1));
-  using _ = byHand();
-  using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
-  using copies = hold("copyRange");
-  const copied = from.copyRangeTo(file, 0, 1 << 20, 0);
-  await copies.reach();
-  const closed = writer.close();
-  // The last write goes to the file; the truncate after it waits for the copy.
-  await eventually(async () => await file.size() > 0);
-  await pause(10);
-  assertEquals(truncates.count, 0);
-  copies.letGo();
-  assertEquals(await Promise.all([copied, closed]), [SIZE, undefined]);
-  await assertFile(file.path, pattern(SIZE));
-});
-
 testInEachDirectory("copyRangeTo() ends before its files close, a long one early", async (dir) => {
   await using from = await openPattern(dir.file("from"), 10_000_001);
   const to = await DmaFile.create(dir.file("short"));
