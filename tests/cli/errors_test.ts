@@ -1,7 +1,7 @@
 // An error is one line, which ends with a remedy if one is known. Nothing else is touched.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Circumstance, quoted, remedyFor } from "../../cli/remedies.ts";
+import { quoted, remedyFor } from "../../cli/remedies.ts";
 import { ioError } from "../../src/errors.ts";
 import { run, runOrThrow } from "../setup/command.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
@@ -161,28 +161,22 @@ testDma("remedyFor() knows errors that need a special machine", async (parent) =
   await Deno.writeTextFile(dest, "");
   const [EPERM, EACCES, ETXTBSY, ENOSPC, EROFS] = [1, 13, 26, 28, 30] as const;
   const not = "the permissions of the file system forbid it, not Deno's: ls -l";
-  const at = { dest, source: "in", sourceOpen: true };
-  const remedies: [error: unknown, at: Circumstance, remedy: string | undefined][] = [
-    [ioError(EACCES, "open", dest), at, `${not}d ${folder} ${file}`],
-    [ioError(EACCES, "open", missing), { ...at, dest: missing }, `${not}d ${folder}`],
-    [ioError(EACCES, "read", "in"), at, `${not} in`],
-    [
-      ioError(EPERM, "open", dest),
-      at,
-      `lsattr -d ${folder} ${file} shows what is immutable or append-only`,
-    ],
-    [ioError(ENOSPC, "open", dest), at, `make room, or write elsewhere: df -h ${folder}`],
-    [
-      ioError(EROFS, "open", dest),
-      at,
-      `its file system is mounted read-only: findmnt -T ${folder}`,
-    ],
-    [ioError(ETXTBSY, "open", dest), at, "it is a program that is running: --atomic replaces it"],
-    [ioError(9999, "open", dest), at, undefined],
-    [new Error("anything"), at, undefined],
-    ["no error at all", at, undefined],
+  const opening = (errno: number, path = dest) => ioError(errno, "open", path);
+  const remedies: [error: unknown, remedy?: string, dest?: string][] = [
+    [opening(EACCES), `${not}d ${folder} ${file}`],
+    [opening(EACCES, missing), `${not}d ${folder}`, missing],
+    [ioError(EACCES, "read", "in"), `${not} in`],
+    [opening(EPERM), `lsattr -d ${folder} ${file} shows what is immutable or append-only`],
+    [opening(ENOSPC), `make room, or write elsewhere: df -h ${folder}`],
+    [opening(EROFS), `its file system is mounted read-only: findmnt -T ${folder}`],
+    [opening(ETXTBSY), "it is a program that is running: --atomic replaces it"],
+    [opening(9999)],
+    [new Error("anything")],
+    ["no error at all"],
   ];
-  for (const [error, at, remedy] of remedies) assertEquals(remedyFor(error, at), remedy);
+  for (const [error, remedy, to = dest] of remedies) {
+    assertEquals(remedyFor(error, { dest: to, source: "in", sourceOpen: true }), remedy);
+  }
 });
 
 // ---- names ------------------------------------------------------------------------------------------------------

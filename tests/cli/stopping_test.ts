@@ -20,12 +20,8 @@ for (const [signal, exitCode] of [["SIGHUP", 129], ["SIGINT", 130], ["SIGTERM", 
     // A verification that has not begun does not matter.
     for (const more of [[], ["--verify"], ["--atomic"]]) {
       await Deno.writeTextFile(path, "old");
-      await using running = await Running.writing(path, [
-        "--json",
-        "--buffer-size",
-        "64K",
-        ...more,
-      ]);
+      const options = ["--json", "--buffer-size", "64K", ...more];
+      await using running = await Running.writing(path, options);
       await running.send(input);
       const { code, stdout, stderr } = await running.stop(signal);
       const atomic = more.includes("--atomic");
@@ -139,11 +135,8 @@ const failing = (path: string) => `
 
 testDma("dma keeps what came before its source failed, also a hole", async (dir) => {
   const path = `${dir}/out`;
-  const { code, stdout, stderr } = await run(Deno.execPath(), [
-    "eval",
-    "--no-check",
-    failing(path),
-  ]);
+  const program = ["eval", "--no-check", failing(path)];
+  const { code, stdout, stderr } = await run(Deno.execPath(), program);
   const kept = `dma: failed; kept the first 1000000 bytes in ${path}\n`;
   assertEquals([code, stderr], [1, `dma: The source broke\n${kept}`]);
   const { bytes, fileSize, holes, synced } = JSON.parse(stdout);
@@ -194,9 +187,8 @@ const stoppedTwice = (milliseconds: number) => `
 `;
 
 testOnce("A second signal ends the process at once, unless it is the same Ctrl-C", async () => {
-  for (
-    const [milliseconds, ...ends] of [[299, 0, "Stopped by SIGINT\n"], [300, 130, ""]] as const
-  ) {
+  const cases = [[299, 0, "Stopped by SIGINT\n"], [300, 130, ""]] as const;
+  for (const [milliseconds, ...ends] of cases) {
     const program = ["eval", "--no-check", stoppedTwice(milliseconds)];
     const { code, stdout, stderr } = await run(Deno.execPath(), program);
     assertEquals([code, stdout], ends, stderr);

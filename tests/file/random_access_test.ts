@@ -142,10 +142,7 @@ testDirectAndCached("A write in pieces that fails has ended when it rejects", as
 
 testDirectAndCached("A temporary error is tried again, and at last reported", async (dir) => {
   await using file = await openPattern(dir.file("file"), SIZE, { write: true });
-  const works = {
-    read: () => file.readAt(0, 8192),
-    write: () => file.writeAt(pattern(8192), 0),
-  };
+  const works = { read: () => file.readAt(0, 8192), write: () => file.writeAt(pattern(8192), 0) };
   for (const errno of [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED]) {
     for (const kind of ["read", "write"] as const) {
       /** Moves a block at these attempts. */

@@ -40,11 +40,7 @@ export async function pack(folder: string, path: string): Promise<void> {
 }
 
 /** Puts drivers, and what they depend on, into the folder `modules`. Returns their names in the order to load them. */
-export function copyModules(
-  from: string,
-  drivers: readonly string[],
-  folder: string,
-): string[] {
+export function copyModules(from: string, drivers: readonly string[], folder: string): string[] {
   const modules = findModules(from);
   const order = inOrder(modules, drivers);
   for (const name of order) {

@@ -78,10 +78,7 @@ export async function installLiburing(signal: AbortSignal): Promise<boolean> {
 }
 
 /** Installs groups of packages, each separately: if a distribution lacks one package, the other groups are still installed. */
-export async function aptInstall(
-  groups: readonly string[][],
-  signal: AbortSignal,
-): Promise<void> {
+export async function aptInstall(groups: readonly string[][], signal: AbortSignal): Promise<void> {
   const wanted = groups.filter((packages) => packages.length > 0);
   if (wanted.length === 0) return;
   const isRoot = Deno.uid() === 0;
@@ -89,18 +86,13 @@ export async function aptInstall(
   if (lacks !== undefined) {
     return say(`Not installed, as there is no ${lacks}: ${wanted.flat().join(" ")}`);
   }
+  const [program = "", ...first] = isRoot ? ["apt-get"] : ["sudo", "-n", "apt-get"];
   // A mirror that hangs must not hang the tests.
   const options = ["-o", "Acquire::http::Timeout=30", "-o", "DPkg::Lock::Timeout=120"];
   const install = ["install", "-q", "-y", "--no-install-recommends"];
   for (const step of [["update", "-q"], ...wanted.map((packages) => [...install, ...packages])]) {
     say(`apt-get ${step.join(" ")}`);
-    const [program = "", ...args] = [
-      ...isRoot ? [] : ["sudo", "-n"],
-      "apt-get",
-      ...options,
-      ...step,
-    ];
-    const { success, output } = await run(program, args, {
+    const { success, output } = await run(program, [...first, ...options, ...step], {
       env: { DEBIAN_FRONTEND: "noninteractive" },
       signal: AbortSignal.any([signal, AbortSignal.timeout(240_000)]),
     });
