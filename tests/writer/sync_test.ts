@@ -7,7 +7,7 @@ import { Errno, O_CREAT, O_EXCL, RWF_DSYNC } from "../../src/engine/linux.ts";
 import type { Operation } from "../../src/engine/operation.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
 import { closeWith, create, createOver, small, testWriter } from "./create.ts";
 
@@ -17,28 +17,21 @@ function isDirectory(fd: number): boolean {
 
 // ---- what is synced -----------------------------------------------------------------------------------------------
 
-/** Writers, and how often their directory is synced. */
-const written: [times: number, make: (dir: TestDirectory) => Promise<DmaStreamWriter>][] = [
-  [1, (dir) => create(dir, {}, "new")],
-  [1, (dir) => create(dir, {}, "not (deleted)")],
-  [1, async (dir) => {
-    const first = await create(dir, { syncOnClose: false, closeFile: false }, "not synced");
-    await first.write(pattern(10));
-    await first.close();
-    return new DmaStreamWriter(first.file, { append: true });
-  }],
-  [0, (dir) => createOver(dir.file("old"), pattern(100))],
-  [0, async (dir) => {
-    const stream = await create(dir, small, "synced");
-    await stream.write(pattern(8192));
-    await stream.sync();
-    return stream;
-  }],
-];
-
 testDirectAndCached("The directory is synced once, for a new name", async (dir) => {
-  for (const [times, make] of written) {
-    const stream = await make(dir);
+  const unsynced = await create(dir, { syncOnClose: false, closeFile: false }, "unsynced");
+  await unsynced.write(pattern(10));
+  await unsynced.close();
+  const synced = await create(dir, small, "synced");
+  await synced.write(pattern(8192));
+  await synced.sync();
+  const writers: [times: number, writer: DmaStreamWriter][] = [
+    [1, await create(dir, {}, "new")],
+    [1, await create(dir, {}, "not (deleted)")],
+    [1, new DmaStreamWriter(unsynced.file, { append: true })],
+    [0, await createOver(dir.file("old"), pattern(100))],
+    [0, synced],
+  ];
+  for (const [times, stream] of writers) {
     let directories = 0;
     using syncs = interpose("sync", ({ operation: { fd }, pass }) => {
       if (isDirectory(fd)) directories++;
