@@ -47,11 +47,6 @@ testReaders("A reader gives all bytes to a pipe and to a tee", SIZE, async (read
   for (const bytes of await Promise.all(read().tee().map(allOf))) {
     assertEquals(bytes, pattern(SIZE));
   }
-  const [left, right] = read().tee();
-  const cancelled = left.cancel();
-  assertEquals(await allOf(right), pattern(SIZE));
-  await right.cancel();
-  await cancelled;
 });
 
 testReaders("A file is closed at the end, unless closeFile is false", 5000, async (read, file) => {

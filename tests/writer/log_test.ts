@@ -114,6 +114,8 @@ testInEachDirectory("Writes at a position of a file open to append are refused",
   await assertFile(path, pattern(10_000));
 });
 
+// ---- files that others follow -------------------------------------------------------------------------------------
+
 for (const [way, start] of Object.entries(ways)) {
   // Else a follower would see zeros where an earlier write is still in flight.
   testInEachDirectory(
@@ -137,11 +139,7 @@ for (const [way, start] of Object.entries(ways)) {
       assertEquals(new Set(flags), new Set([0]));
     },
   );
-}
 
-// ---- files that others follow -------------------------------------------------------------------------------------
-
-for (const [way, start] of Object.entries(ways)) {
   const name = `A follower sees every byte once, no zeros, and no file that shrinks: ${way}`;
   testDirectAndCached(name, async (dir) => {
     // Small buffers: what is written while a line waits in a buffer is seen too.
