@@ -24,11 +24,8 @@ const ways: Record<string, (stream: DmaStreamWriter, chunk: BufferSource) => Pro
 };
 const { write, getWriter, pipeTo } = ways;
 
-function revoked(): unknown {
-  const { proxy, revoke } = Proxy.revocable({}, {});
-  revoke();
-  return proxy;
-}
+const revocable = Proxy.revocable({}, {});
+revocable.revoke();
 
 const untraceable = new Proxy({}, {
   getPrototypeOf() {
@@ -56,7 +53,7 @@ const bad: [chunk: unknown, says: string][] = [
   ["text", "TextEncoder"],
   [Object.create(Uint8Array.prototype), "view"],
   [new Proxy(new Uint8Array(3), {}), "view"],
-  [revoked(), "revoked"],
+  [revocable.proxy, "revoked"],
   [untraceable, "object"],
   [elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"), "detached"],
   [detached, "detached"],

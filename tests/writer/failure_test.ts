@@ -42,10 +42,6 @@ async function forever(call: () => Promise<void>): Promise<never> {
   for (;;) await call();
 }
 
-function endless(): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return new ReadableStream({ pull: (controller) => controller.enqueue(pattern(3000)) });
-}
-
 /** Resolves when the file of a failed writer is closed. */
 function letGo({ file }: DmaStreamWriter): Promise<void> {
   return eventually(() => descriptorsOf(file.path) === 0);
@@ -72,7 +68,8 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
     const lock = stream.getWriter();
     return forever(() => lock.write(pattern(3000))).finally(() => lock.releaseLock());
   },
-  pipeTo: (stream) => endless().pipeTo(stream),
+  pipeTo: (stream) =>
+    new ReadableStream({ pull: (control) => control.enqueue(pattern(3000)) }).pipeTo(stream),
   "pipeTo of one chunk": (stream) => ReadableStream.from([pattern(300_000)]).pipeTo(stream),
   "pipeTo from a file": async (stream) => {
     const source = await openPattern(`${stream.file.path} source`, 1 << 20);

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
-import { assertFile, filled, pattern } from "../support/bytes.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";

@@ -6,10 +6,10 @@ import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
 import { content } from "../faults/content.ts";
 import { cachedBytes } from "../setup/command.ts";
-import { assertFile, chunksOf, filled, joined, pattern } from "../support/bytes.ts";
+import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
-import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
@@ -19,8 +19,7 @@ const MIB = 1 << 20;
 
 // ---- many streams ---------------------------------------------------------------------------------------------------
 
-const LENGTH = 3 * MIB + 100;
-const bytes = pattern(LENGTH);
+const bytes = pattern(3 * MIB + 100);
 
 testInOneDirectory("200 streams at once share their memory, and lose no byte", async (dir) => {
   await Deno.writeFile(dir.file("read"), bytes);
