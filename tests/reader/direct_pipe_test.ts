@@ -13,7 +13,7 @@ import {
 } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
-import { allOf, openPattern } from "../support/patterned.ts";
+import { allOf, openPattern, readPattern } from "../support/patterned.ts";
 
 // ---- a pipe in both ways: the plain one of every stream, and this module's own ---------------------------------
 
@@ -124,7 +124,7 @@ testDirectAndCached("A file of any length is piped whole", async (dir) => {
 testDirectAndCached("Whole buffers go from reads to writes without a copy", async (dir) => {
   const size = 4 << 20;
   const options = { bufferSize: 65_536 };
-  const source = new DmaStreamReader(await openPattern(dir.file("source"), size), options);
+  const source = await readPattern(dir.file("source"), size, options);
   const target = new DmaStreamWriter(await DmaFile.create(dir.file("target")), options);
   const memories = new Set<unknown>();
   using _reads = interpose("read", ({ operation, pass }) => {

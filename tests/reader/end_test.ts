@@ -10,8 +10,7 @@ import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
-import { allOf, openPattern } from "../support/patterned.ts";
-import { open } from "./create.ts";
+import { allOf, openPattern, readPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
 
@@ -55,7 +54,7 @@ const ends: Record<string, (stream: DmaStreamReader) => Promise<void>> = {
 testDirectAndCached("Nothing is left of a reader that ends early", async (dir) => {
   for (const [name, end] of Object.entries(ends)) {
     for (const readAhead of [0, 4]) {
-      const stream = await open(dir, SIZE, { bufferSize: 4096, readAhead });
+      const stream = await readPattern(dir.file("file"), SIZE, { bufferSize: 4096, readAhead });
       await end(stream);
       const { poolBuffers, inFlight } = ioStats();
       const left = [poolBuffers, inFlight, descriptorsOf(stream.file.path)];
@@ -65,7 +64,7 @@ testDirectAndCached("Nothing is left of a reader that ends early", async (dir) =
 });
 
 testDirectAndCached("A reader of a file that is closed gives what it has", async (dir) => {
-  const stream = await open(dir, SIZE, { bufferSize: 4096, readAhead: 2 });
+  const stream = await readPattern(dir.file("file"), SIZE, { bufferSize: 4096, readAhead: 2 });
   const reader = stream.getReader();
   await reader.read();
   await eventually(() => ioStats().inFlight === 0);
@@ -80,7 +79,7 @@ testInOneDirectory("Readers that are dropped leak nothing, and leave the file", 
   const { poolBuffers } = ioStats();
   await using held = await openPattern(dir.file("held"), SIZE);
   const drop = async (reads: number) => {
-    const stream = await open(dir, SIZE, { bufferSize: 4096 });
+    const stream = await readPattern(dir.file("file"), SIZE, { bufferSize: 4096 });
     const reader = stream.getReader();
     for (let count = 0; count < reads; count++) await reader.read();
     if (reads === 2) reader.read().catch(() => {});

@@ -17,14 +17,32 @@ import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
-import { allOf } from "../support/patterned.ts";
-import { alignedView, open, testReaders } from "./create.ts";
+import { allOf, openPattern, readPattern } from "../support/patterned.ts";
 
-const SIZES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 65_536, 131_074, 3_000_001];
+/** Makes a reader of the test's file, which the reader leaves open. */
+type Read = (options?: DmaStreamReaderOptions) => DmaStreamReader;
+
+/** Registers a test of readers of a file of so many bytes, once with Direct I/O and once without it. */
+function testReaders(
+  name: string,
+  size: number,
+  fn: (read: Read, file: DmaFile) => Promise<void>,
+): void {
+  testDirectAndCached(name, async (dir) => {
+    await using file = await openPattern(dir.file("file"), size);
+    const read: Read = (options) => new DmaStreamReader(file, { closeFile: false, ...options });
+    await fn(read, file);
+  });
+}
+
+/** A view of `length` bytes whose memory suits Direct I/O. */
+function alignedView(file: DmaFile, length: number): Uint8Array<ArrayBuffer> {
+  return file.allocBuffer(length).bytes as Uint8Array<ArrayBuffer>;
+}
 
 testInEachDirectory("for await gives the whole file, and the position in it", async (dir) => {
-  for (const size of SIZES) {
-    const reader = await open(dir, size);
+  for (const size of [0, 1, 511, 512, 513, 4095, 4096, 4097, 65_536, 131_074, 3_000_001]) {
+    const reader = await readPattern(dir.file("file"), size);
     assertEquals(reader.currentPos, 0);
     const chunks = [];
     let position = 0;
@@ -103,7 +121,11 @@ testDirectAndCached("No block is read twice, or behind the end", async (dir) => 
   ];
   for (const [size, reads, range] of cases) {
     const before = ioStats();
-    const reader = await open(dir, size, { bufferSize: 4096, readAhead: 8, ...range });
+    const reader = await readPattern(dir.file("file"), size, {
+      bufferSize: 4096,
+      readAhead: 8,
+      ...range,
+    });
     const { start = 0, end = size } = range ?? {};
     assertEquals(await allOf(reader), pattern(end - start, start));
     const now = ioStats();
@@ -113,7 +135,7 @@ testDirectAndCached("No block is read twice, or behind the end", async (dir) => 
 });
 
 testDirectAndCached("A file that grows is read to its end, in whole buffers", async (dir) => {
-  const stream = await open(dir, 8192, { bufferSize: 8192 });
+  const stream = await readPattern(dir.file("file"), 8192, { bufferSize: 8192 });
   const reader = stream.getReader();
   using held = hold("read", { results: true });
   const first = reader.read();

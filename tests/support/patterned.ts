@@ -1,6 +1,11 @@
 // Makes files with the pattern, without this module, and reads streams to their end.
 
-import { DmaFile, type DmaOpenOptions } from "../../mod.ts";
+import {
+  DmaFile,
+  type DmaOpenOptions,
+  DmaStreamReader,
+  type DmaStreamReaderOptions,
+} from "../../mod.ts";
 import { joined, pattern } from "./bytes.ts";
 
 /** Makes a file of that length with {@linkcode pattern} in it, and opens it for reading. */
@@ -11,6 +16,15 @@ export async function openPattern(
 ): Promise<DmaFile> {
   await Deno.writeFile(path, pattern(length));
   return await DmaFile.open(path, options);
+}
+
+/** As {@linkcode openPattern}, for a reader that closes the file. */
+export async function readPattern(
+  path: string,
+  length: number,
+  options?: DmaStreamReaderOptions,
+): Promise<DmaStreamReader> {
+  return new DmaStreamReader(await openPattern(path, length), options);
 }
 
 export async function allOf(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
