@@ -1,14 +1,15 @@
 // A server that ends writes before it has the bytes, and tells of a failure later: the flushed position follows its syncs.
 // For these tests disks are such servers. The simulator has their failures.
 
-import { assert, assertEquals } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assertEquals } from "@std/assert";
+import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { DISK } from "../../src/file/file_system.ts";
-import { chunksOf, pattern } from "../support/bytes.ts";
+import { pause } from "../setup/command.ts";
+import { pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold } from "../support/interpose.ts";
 import { closeWith } from "./create.ts";
 
 const MIB = 1 << 20;
@@ -36,28 +37,23 @@ function testEarly(
 const idle = () => eventually(() => engine.counters.inFlight === 0);
 
 testEarly("No write is in flight during the sync of a server", 4096, async (writer) => {
-  let [syncing, beside] = [false, false];
-  using _writes = interpose("write", ({ pass }) => {
-    beside ||= syncing;
-    pass();
-  });
-  using syncs = interpose("sync", ({ completion, pass }) => {
-    beside ||= engine.counters.inFlight > 0;
-    syncing = true;
-    const complete = (result: number) => {
-      syncing = false;
-      completion.complete(result);
-    };
-    pass({}, { complete });
-  });
-  const flushes: Promise<number>[] = [];
-  for (const chunk of chunksOf(pattern(400_000), 3000)) {
-    await writer.write(chunk);
-    flushes.push(writer.flushAligned());
-  }
-  assertEquals((await Promise.all(flushes)).at(-1), writer.currentFlushedPos);
-  assert(syncs.count > 3 && !beside);
-  await closeWith(writer, pattern(400_000));
+  using syncs = hold("sync");
+  using second = hold("write", { only: ({ position }) => position === 4096 });
+  await writer.write(pattern(4096));
+  const flushed = writer.flushAligned();
+  await writer.write(pattern(4096, 4096));
+  await second.reach();
+  await idle();
+  assertEquals(syncs.count, 0);
+  second.letGo();
+  await syncs.reach();
+  const { writes } = ioStats();
+  await writer.write(pattern(4096, 8192));
+  await pause(5);
+  assertEquals(ioStats().writes, writes);
+  syncs.letGo();
+  assertEquals(await flushed, 8192);
+  await closeWith(writer, pattern(12_288));
 });
 
 testEarly("A server is synced at intervals, even if no caller waits", 8 * MIB, async (writer) => {
