@@ -56,10 +56,8 @@ testExample("write_ahead_log", "has every acknowledged record after SIGKILL", as
 /** Opens a log, appends these records at once, and closes it. Resolves to the records that it had. */
 async function append(path: string, texts: string[]): Promise<string[]> {
   const found: string[] = [];
-  const log = await WriteAheadLog.open(
-    path,
-    (bytes) => found.push(new TextDecoder().decode(bytes)),
-  );
+  const take = (bytes: Uint8Array) => found.push(new TextDecoder().decode(bytes));
+  const log = await WriteAheadLog.open(path, take);
   await Promise.all(texts.map((text) => log.append(new TextEncoder().encode(text))));
   await log.close();
   return found;

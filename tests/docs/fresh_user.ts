@@ -1,21 +1,7 @@
 // A user with Deno, but without this project: an empty folder, an empty cache, and a given environment.
 
-import { run, type RunOptions } from "../setup/command.ts";
+import { type Ended, run, type RunOptions } from "../setup/command.ts";
 import { root } from "../setup/root.ts";
-
-export interface UserRan {
-  readonly code: number;
-  /** Standard output, without the newline at its end. */
-  readonly output: string;
-  /** Standard error, for the message of a failed assertion. */
-  readonly error: string;
-}
-
-/** The variables of this process, for runs that may download packages: they name proxies and certificates. */
-export function testersEnvironment(): Record<string, string> {
-  const { DENO_DIR: _, ...rest } = Deno.env.toObject();
-  return rest;
-}
 
 export class FreshUser {
   private constructor(
@@ -49,18 +35,17 @@ export class FreshUser {
   }
 
   /** Runs Deno in the folder. Of the variables of this process it has none. */
-  deno(args: readonly string[], options?: RunOptions): Promise<UserRan> {
+  deno(args: readonly string[], options?: RunOptions): Promise<Ended> {
     return this.run(Deno.execPath(), args, options);
   }
 
   /** As {@linkcode FreshUser.deno}, with another program. */
-  async run(program: string, args: readonly string[], options?: RunOptions): Promise<UserRan> {
-    const { code, stdout, stderr } = await run(program, args, {
+  run(program: string, args: readonly string[], options?: RunOptions): Promise<Ended> {
+    return run(program, args, {
       cwd: this.folder,
       clearEnv: true,
       ...options,
       env: { DENO_DIR: this.cache, ...options?.env },
     });
-    return { code, output: stdout.trimEnd(), error: stderr };
   }
 }

@@ -1,10 +1,11 @@
 // Imports by URL from an empty folder, as by a user without a checkout: only published files may be needed.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { Ended } from "../setup/command.ts";
 import { assertFile, filled, namesIn } from "../support/bytes.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { StaticServer } from "../support/static_server.ts";
-import { FreshUser, testersEnvironment, type UserRan } from "./fresh_user.ts";
+import { FreshUser } from "./fresh_user.ts";
 
 interface Scene {
   readonly user: FreshUser;
@@ -15,6 +16,9 @@ interface Scene {
 }
 
 const BYTES = 3_000_001;
+
+/** The variables of this process, for runs that may download packages: they name proxies and certificates. */
+const { DENO_DIR: _, ...testersEnvironment } = Deno.env.toObject();
 
 /** Writes {@linkcode BYTES} sevens to the path in its argument, and prints the engine. */
 const writer = (url: string) => `
@@ -42,23 +46,23 @@ async function assertWritten(user: FreshUser, name: string): Promise<void> {
 }
 
 /** Throws unless a run of the {@linkcode writer} has written the file. */
-async function assertWrote(user: FreshUser, { code, output, error }: UserRan): Promise<void> {
-  assertEquals(code, 0, error);
-  assertMatch(output, /^(io_uring|threads)$/);
+async function assertWrote(user: FreshUser, { code, stdout, stderr }: Ended): Promise<void> {
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^(io_uring|threads)\n$/);
   await assertWritten(user, "file");
 }
 
 /** Runs the {@linkcode writer} with these flags and variables. */
-function write(user: FreshUser, flags: string[], env?: Record<string, string>): Promise<UserRan> {
+function write(user: FreshUser, flags: string[], env?: Record<string, string>): Promise<Ended> {
   return user.deno(["run", ...flags, "main.ts", `${user.data}/file`], { env });
 }
 
 testByUrl("Imported by URL, it needs the README's flags only", async ({ user, flags, dir }) => {
   for (const flag of user.flags) {
-    const { code, error } = await write(user, flags.filter((each) => each !== flag));
+    const { code, stderr } = await write(user, flags.filter((each) => each !== flag));
     assertEquals(code, 1);
     const [access] = /(?<=--allow-)[a-z]+/.exec(flag)!;
-    assertStringIncludes(error, `NotCapable: Requires ${access} access`);
+    assertStringIncludes(stderr, `NotCapable: Requires ${access} access`);
     assertEquals(await namesIn(user.data), []);
   }
   await assertWrote(user, await write(user, flags, { PATH: "" }));
@@ -85,8 +89,8 @@ testByUrl("Two versions work side by side in one process", async ({ user, flags,
      await Promise.all(writes);
      console.log(old.DmaFile === young.DmaFile, old.ioStats().writes > 0, young.ioStats().writes > 0);`,
   );
-  const { output, error } = await user.deno(["run", ...flags, "both.ts", `${user.data}/`]);
-  assertEquals(output, "false true true", error);
+  const { stdout, stderr } = await user.deno(["run", ...flags, "both.ts", `${user.data}/`]);
+  assertEquals(stdout, "false true true\n", stderr);
   for (const name of ["old", "young"]) await assertWritten(user, name);
 });
 
@@ -95,18 +99,18 @@ testByUrl("Cached once, module and command line work offline", async ({ user, se
   const { version } = await (await fetch(server.url("deno.json"))).json();
   // No program is run, so a dynamic import is available only if Deno finds it statically.
   const cache = ["cache", `--allow-import=${server.host}`, "main.ts", cli];
-  const cached = await user.deno(cache, { env: testersEnvironment() });
-  assertEquals(cached.code, 0, cached.error);
+  const cached = await user.deno(cache, { env: testersEnvironment });
+  assertEquals(cached.code, 0, cached.stderr);
   await server[Symbol.asyncDispose]();
 
   const offline = ["--no-prompt", "--cached-only"];
   await assertWrote(user, await write(user, [...offline, ...user.flags]));
   const dma = async (...args: string[]) => {
-    const { code, output, error } = await user.deno(["run", ...offline, "-A", cli, ...args]);
-    assertEquals(code, 0, error);
-    return output;
+    const { code, stdout, stderr } = await user.deno(["run", ...offline, "-A", cli, ...args]);
+    assertEquals(code, 0, stderr);
+    return stdout;
   };
-  assertEquals(await dma("--version"), version);
+  assertEquals(await dma("--version"), `${version}\n`);
   assertStringIncludes(await dma("--help"), "Commands:\n  write <dest> ");
   await dma("copy", `${user.data}/file`, `${user.data}/copy`);
   await assertWritten(user, "copy");
@@ -116,8 +120,8 @@ testByUrl("Bundled into one file it needs no other", async ({ user, server, dir 
   const bundle = `${user.data}/bundle.js`;
   const allowImport = `--allow-import=${server.host}`;
   const args = ["bundle", "--quiet", allowImport, "--output", bundle, "main.ts"];
-  const built = await user.deno(args, { env: testersEnvironment() });
-  assertEquals(built.code, 0, built.error);
+  const built = await user.deno(args, { env: testersEnvironment });
+  assertEquals(built.code, 0, built.stderr);
   await server[Symbol.asyncDispose]();
   await Deno.remove(user.folder, { recursive: true });
   const options = { env: { DENO_DIR: dir.file("other-cache") }, cwd: user.data };

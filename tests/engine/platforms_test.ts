@@ -129,9 +129,8 @@ testOnce("A Deno that is older than README.md promises gets one clear sentence",
 
 testOnce("In another runtime both modules throw: only on Deno", async () => {
   for (const entry of ["mod.ts", "node.ts"]) {
-    const { code, stderr } = await evaluate(
-      `delete globalThis.Deno; await import("${urlOf(entry)}");`,
-    );
+    const program = `delete globalThis.Deno; await import("${urlOf(entry)}");`;
+    const { code, stderr } = await evaluate(program);
     assertEquals(code, 1);
     assertMatch(stderr, /Error: @denodma\/dma runs only on Deno: /);
   }

@@ -2,11 +2,10 @@
 // properties of Object.prototype, and the module keeps using Deno's functions and classes.
 
 import { assertEquals } from "@std/assert";
-import { engines } from "../faults/machine.ts";
+import { engineTest } from "../faults/machine.ts";
 import { standInArguments } from "../setup/import_map.ts";
 import { urlOf } from "../setup/root.ts";
 import { runChild } from "../support/child.ts";
-import { testInOneDirectory } from "../support/dirs.ts";
 
 /**
  * Fields of operations, of submission queue entries and of a writer's state, except `name`, which Deno's own FFI would
@@ -38,27 +37,25 @@ const tampering = {
 };
 
 for (const [name, tamper] of Object.entries(tampering)) {
-  for (const engine of engines) {
-    testInOneDirectory(`${name} lose nothing [${engine}]`, async (dir) => {
-      const program = `
-        const { allWork } = await import("${urlOf("tests/faults/programs/jobs.ts")}");
-        ${tamper}
-        const { wrong, used, info } = await allWork(directory);
-        const file = await dma.DmaFile.open(directory + "/file", { write: true });
-        await file.lock(true);
-        const other = await dma.DmaFile.open(file.path);
-        const locked = other.lock(true);
-        await file.unlock();
-        await locked;
-        console.log(wrong.join(), used, info.engine);
-        Deno.exit();`;
-      const { code, output } = await runChild(program, {
-        flags: ["-A", ...standInArguments()],
-        env: { DMA_ENGINE: engine },
-        shell: 'set -- timeout 300 "$@"',
-        values: { directory: dir.path },
-      });
-      assertEquals([code, output], [0, ` 0 ${engine}`]);
-    }, { bothEngines: false });
-  }
+  engineTest(`${name} lose nothing`, async (directory, engine) => {
+    const program = `
+      const { allWork } = await import("${urlOf("tests/faults/programs/jobs.ts")}");
+      ${tamper}
+      const { wrong, used, info } = await allWork(directory);
+      const file = await dma.DmaFile.open(directory + "/file", { write: true });
+      await file.lock(true);
+      const other = await dma.DmaFile.open(file.path);
+      const locked = other.lock(true);
+      await file.unlock();
+      await locked;
+      console.log(wrong.join(), used, info.engine);
+      Deno.exit();`;
+    const { code, output } = await runChild(program, {
+      flags: ["-A", ...standInArguments()],
+      env: { DMA_ENGINE: engine },
+      shell: 'set -- timeout 300 "$@"',
+      values: { directory },
+    });
+    assertEquals([code, output], [0, ` 0 ${engine}`]);
+  });
 }

@@ -1,6 +1,7 @@
 // The requirements of fault tests. A test whose requirement is missing is registered as ignored, and a line names it.
 
 import { exists, hasProgram, say } from "../setup/command.ts";
+import { inFreshDirectory, testDirectories } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 
 /** Requirements beside programs. */
@@ -34,7 +35,7 @@ const ringIsAllowed = (() => {
 
 const told = new Set<string>();
 
-/** Registers a test with a {@linkcode workDirectory}, as ignored if the machine lacks a requirement. */
+/** Registers a test with a directory of its own, as ignored if the machine lacks a requirement. */
 export function folderTest(
   name: string,
   fn: (folder: string) => Promise<void>,
@@ -44,7 +45,8 @@ export function folderTest(
   const line = `Skipped for want of ${lacking.join(", ")}: tests of what needs it`;
   if (lacking.length > 0 && !told.has(line)) say(line);
   told.add(line);
-  Deno.test({ name, ignore: lacking.length > 0, fn: () => inWorkDirectory(fn) });
+  const inOneDirectory = () => inFreshDirectory(testDirectories[0]!, ({ path }) => fn(path));
+  Deno.test({ name, ignore: lacking.length > 0, fn: inOneDirectory });
 }
 
 /** Registers a {@linkcode folderTest} for each of the {@linkcode engines}. */
@@ -68,26 +70,3 @@ export const engines: readonly ("io_uring" | "threads")[] = (() => {
   if (asked === "io_uring" || asked === "threads") return [asked];
   return missing(["io_uring"]).length === 0 ? ["io_uring", "threads"] : ["threads"];
 })();
-
-/** A new directory for all files of one test, on a disk if possible. */
-export async function workDirectory(): Promise<string> {
-  const parent = Deno.env.get("TMPDIR") ?? "/var/tmp";
-  const path = await Deno.makeTempDir({ dir: Deno.realPathSync(parent), prefix: "fault-" });
-  // Tests that drop root need access.
-  await Deno.chmod(path, 0o755);
-  return path;
-}
-
-/** Runs `fn` with a {@linkcode workDirectory}, which is removed afterwards. */
-export async function inWorkDirectory<T>(fn: (path: string) => Promise<T>): Promise<T> {
-  const path = await workDirectory();
-  const run = async () => {
-    await using _ = { [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-    return await fn(path);
-  };
-  return await run().catch((error) => {
-    // The test's own failure takes precedence over those of disposals.
-    for (; error instanceof SuppressedError; error = error.suppressed) console.error(error.error);
-    throw error;
-  });
-}

@@ -2,7 +2,6 @@
 
 import { run } from "../setup/command.ts";
 import { root } from "../setup/root.ts";
-import { workDirectory } from "./machine.ts";
 
 /** Where the programs are; removed at the end of the test file. */
 let folder: Promise<string> | undefined;
@@ -23,8 +22,10 @@ export function library(name: string, ...macros: string[]): Promise<string> {
 
 async function compile(name: string, target: string, more: readonly string[]): Promise<string> {
   if (!folder) {
-    folder = workDirectory();
+    folder = Deno.makeTempDir({ prefix: "dma-tools-" });
     const directory = await folder;
+    // Tests that drop root need access.
+    await Deno.chmod(directory, 0o755);
     addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
   }
   const path = `${await folder}/${target}`;

@@ -7,8 +7,9 @@ import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { testOnce } from "../support/once.ts";
 import { tool } from "../faults/tools.ts";
-import { FreshUser, type UserRan } from "../docs/fresh_user.ts";
-import { hasProgram } from "../setup/command.ts";
+import { FreshUser } from "../docs/fresh_user.ts";
+import { type Ended, hasProgram } from "../setup/command.ts";
+import { urlOf } from "../setup/root.ts";
 
 testOnce("A library that the environment names and that cannot be loaded is reported", async () => {
   const open = `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`;
@@ -26,7 +27,7 @@ testOnce("A library that the environment names and that cannot be loaded is repo
 });
 
 testOnce("The shim loads where its descriptor was that of another library", async () => {
-  const libc = new URL("../../ffi/library.ts", import.meta.url).href;
+  const libc = urlOf("ffi/library.ts");
   const { output } = await runChild(`
     const { openLibc } = await import("${libc}");
     const symbols = openLibc({
@@ -44,7 +45,7 @@ testOnce("The shim loads where its descriptor was that of another library", asyn
 // ---- the cache folder ---------------------------------------------------------------------------------------------
 
 const program = `
-  import { DmaFile } from "${new URL("../../mod.ts", import.meta.url)}";
+  import { DmaFile } from "${urlOf("mod.ts")}";
   const file = await DmaFile.create(Deno.args[0]);
   await ReadableStream.from([new Uint8Array(100_000)]).pipeTo(file.writable);
   console.log((await Deno.stat(Deno.args[0])).size);
@@ -53,7 +54,7 @@ const program = `
 const EACCES = 13;
 
 /** Runs the program with these variables, with other flags than `-A` or for another file if given. */
-type Run = (env: Record<string, string>, flags?: string[], name?: string) => Promise<UserRan>;
+type Run = (env: Record<string, string>, flags?: string[], name?: string) => Promise<Ended>;
 
 /** Registers a test without files in memory. */
 function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<void>): void {
@@ -70,8 +71,8 @@ function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<
   }, { bothEngines: false, ignore: !hasProgram("gcc") });
 }
 
-function assertWorks({ code, output, error }: UserRan): void {
-  assertEquals([code, output], [0, "100000"], error);
+function assertWorks({ code, stdout, stderr }: Ended): void {
+  assertEquals([code, stdout], [0, "100000\n"], stderr);
 }
 
 testWithoutMemfd("The cache folder has the file for a moment", async (run, home) => {
@@ -107,9 +108,9 @@ testWithoutMemfd("A cache folder that others may change is not used", async (run
     await Deno.mkdir(folder, { recursive: true });
     await Deno.chmod(folder, 0o700);
     await change();
-    const { code, error } = await run({ HOME: home });
+    const { code, stderr } = await run({ HOME: home });
     assertEquals(code, 1);
-    assertStringIncludes(error, `${folder} is a link, belongs to another user, or others`);
+    assertStringIncludes(stderr, `${folder} is a link, belongs to another user, or others`);
     await Deno.remove(`${home}/.cache`, { recursive: true });
   }
 });
@@ -117,16 +118,16 @@ testWithoutMemfd("A cache folder that others may change is not used", async (run
 testWithoutMemfd("Without a writable folder the error has both reasons", async (run) => {
   const unread = "neither XDG_CACHE_HOME nor HOME can be read";
   const withoutEnv = ["--allow-ffi", "--allow-read", "--allow-write"];
-  const cases: [running: Promise<UserRan>, reason: string][] = [
+  const cases: [running: Promise<Ended>, reason: string][] = [
     [run({}), unread],
     [run({ HOME: "/proc/home" }), "No such file or directory"],
     [run({ HOME: "/nowhere" }, withoutEnv), unread],
   ];
   for (const [running, reason] of cases) {
-    const { code, error } = await running;
+    const { code, stderr } = await running;
     assertEquals(code, 1);
     const both = "Cannot load the shim: neither from memory (memfd_create failed) nor from a file";
-    assertStringIncludes(error, both);
-    assertStringIncludes(error, reason);
+    assertStringIncludes(stderr, both);
+    assertStringIncludes(stderr, reason);
   }
 });

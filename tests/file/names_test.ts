@@ -5,7 +5,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { type DmaError, DmaFile } from "../../mod.ts";
 import type { Operation } from "../../src/engine/operation.ts";
 import { parseStat } from "../../src/file/stat.ts";
-import { engines } from "../faults/machine.ts";
+import { engineTest } from "../faults/machine.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
@@ -44,29 +44,24 @@ const everyName = `
   await moved.close();
 `;
 
-testInOneDirectory("A path means what it meant at the call", async (dir) => {
-  const limited = ["--allow-ffi", "--allow-env=DMA_ENGINE", "--allow-read"];
-  for (const engine of engines) {
-    for (const all of [true, false]) {
-      const what = `${engine} with ${all ? "all" : "limited"} permissions`;
-      const [one, two] = [dir.file(`${what}/one`), dir.file(`${what}/two`)];
-      for (const directory of [one, two]) {
-        await Deno.mkdir(directory, { recursive: true });
-        for (const name of ["old", "other"]) await Deno.writeTextFile(`${directory}/${name}`, name);
-      }
-      const flags = all ? ["-A"] : [...limited, `--allow-write=${one}`];
-      const options = { flags, cwd: one, env: { DMA_ENGINE: engine } };
-      const { code, output } = await runChild(everyName, options);
-      assertEquals([code, output], [0, ""], what);
-      assertEquals(await namesIn(one), ["new", "old", "renamed"], what);
-      for (const name of await namesIn(one)) await assertFile(`${one}/${name}`, filled(100, 7));
-      assertEquals(await namesIn(two), ["old", "other"], what);
-      for (const name of await namesIn(two)) {
-        assertEquals(await Deno.readTextFile(`${two}/${name}`), name);
-      }
-    }
+// With all permissions the simulator tests the same.
+engineTest("A path means what it meant at the call", async (dir, engine) => {
+  const [one, two] = [`${dir}/one`, `${dir}/two`];
+  for (const directory of [one, two]) {
+    await Deno.mkdir(directory);
+    for (const name of ["old", "other"]) await Deno.writeTextFile(`${directory}/${name}`, name);
   }
-}, { bothEngines: false });
+  const flags = ["--allow-ffi", "--allow-env=DMA_ENGINE", "--allow-read", `--allow-write=${one}`];
+  const options = { flags, cwd: one, env: { DMA_ENGINE: engine } };
+  const { code, output } = await runChild(everyName, options);
+  assertEquals([code, output], [0, ""]);
+  assertEquals(await namesIn(one), ["new", "old", "renamed"]);
+  for (const name of await namesIn(one)) await assertFile(`${one}/${name}`, filled(100, 7));
+  assertEquals(await namesIn(two), ["old", "other"]);
+  for (const name of await namesIn(two)) {
+    assertEquals(await Deno.readTextFile(`${two}/${name}`), name);
+  }
+});
 
 testInEachDirectory("A directory that is renamed keeps its files' names", async (dir) => {
   await Deno.mkdir(dir.file("before"));

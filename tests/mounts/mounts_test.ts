@@ -3,9 +3,10 @@
 import "../support/engine.ts";
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
-import { inWorkDirectory, missing } from "../faults/machine.ts";
+import { missing } from "../faults/machine.ts";
 import { say } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
+import { inFreshDirectory, testDirectories } from "../support/dirs.ts";
 import { writeAndClose } from "./promises.ts";
 import { checkAll } from "./server_promises.ts";
 import { Mounted, rclone, type Server, servers } from "./servers.ts";
@@ -19,8 +20,8 @@ function mountTest(
   const absent = missing(["root", "fuse", ...Object.keys(server.programs ?? {})]);
   if (absent.length > 0) say(`Skipped for want of ${absent.join(", ")}: tests on ${server.name}`);
   const tryOn = (options: readonly string[]) =>
-    inWorkDirectory(async (directory) => {
-      await using mounted = await Mounted.start(server, directory, options);
+    inFreshDirectory(testDirectories[0]!, async ({ path }) => {
+      await using mounted = await Mounted.start(server, path, options);
       await check(mounted);
     }).catch((cause) => {
       throw new Error(`With options '${options.join(" ")}'`, { cause });

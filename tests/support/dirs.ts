@@ -60,7 +60,7 @@ const oneThrough = testDirectories.find((directory) => !hasDirectIo(directory));
  */
 export function testInEachDirectory(
   name: string,
-  fn: (directory: TestDirectory, t: Deno.TestContext) => void | Promise<void>,
+  fn: (directory: TestDirectory) => void | Promise<void>,
   options: TestInEachDirectoryOptions = {},
 ): void {
   const { where = () => true, bothEngines = true, ...definition } = options;
@@ -69,7 +69,7 @@ export function testInEachDirectory(
     Deno.test({
       ...definition,
       name: `${name} [${parent.label}]`,
-      fn: (t) => inFreshDirectory(parent, (directory) => fn(directory, t)),
+      fn: () => inFreshDirectory(parent, fn),
     });
   }
 }
@@ -94,22 +94,24 @@ export function testInOneDirectory(
 }
 
 /** Runs `fn` with a fresh directory below `parent`, and removes it whatever happens. */
-export async function inFreshDirectory<T>(
+export async function inFreshDirectory(
   parent: TestDirectory,
-  fn: (directory: TestDirectory) => T | Promise<T>,
-): Promise<T> {
+  fn: (directory: TestDirectory) => void | Promise<void>,
+): Promise<void> {
   const path = await Deno.makeTempDir({ dir: parent.path, prefix: "t-" });
-  let result: T;
+  // Tests that drop root need access.
+  await Deno.chmod(path, 0o755);
   try {
-    result = await fn(testDirectory(path, parent.label, parent.fileSystem));
-  } catch (error) {
-    // The test's own failure matters more than one of the removal.
+    await fn(testDirectory(path, parent.label, parent.fileSystem));
+  } catch (caught) {
     await Deno.remove(path, { recursive: true }).catch(() => {});
+    // The test's own failure takes precedence over those of disposals.
+    let error = caught;
+    for (; error instanceof SuppressedError; error = error.suppressed) console.error(error.error);
     throw error;
   }
   await assertLetGo(path);
   await Deno.remove(path, { recursive: true });
-  return result;
 }
 
 /** Registers one test for each pair of directories: `fn` goes from a fresh directory in one to one in the other. */
