@@ -67,47 +67,33 @@ export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
 }
 
 /** Throws unless `fn` throws an error, of the given class and with the given words. Returns the error. */
-export function assertThrows(fn: () => unknown): unknown;
-export function assertThrows<E extends Error>(
+export function assertThrows<E = unknown>(
   fn: () => unknown,
-  ErrorClass: ErrorType<E>,
-  includes?: string,
-  msg?: string,
-): E;
-export function assertThrows(
-  fn: () => unknown,
-  ErrorClass?: ErrorType<Error>,
+  ErrorClass?: ErrorType<E>,
   includes = "",
   msg?: string,
-): unknown {
+): E {
   try {
     fn();
   } catch (error) {
-    if (!ErrorClass) return error;
-    assertInstanceOf(error, ErrorClass, msg);
-    assertStringIncludes(error.message, includes, msg);
-    return error;
+    if (ErrorClass) {
+      assertInstanceOf(error, ErrorClass, msg);
+      assertStringIncludes((error as Error).message, includes, msg);
+    }
+    return error as E;
   }
   throw new AssertionError(`Expected the function to throw ${ErrorClass?.name ?? ""} ${includes}`);
 }
 
 /** Rejects unless the promise of `fn` rejects, as {@linkcode assertThrows}. Resolves to the error. */
-export function assertRejects(fn: () => PromiseLike<unknown>): Promise<unknown>;
-export function assertRejects<E extends Error>(
+export async function assertRejects<E = unknown>(
   fn: () => PromiseLike<unknown>,
-  ErrorClass: ErrorType<E>,
-  includes?: string,
-  msg?: string,
-): Promise<E>;
-export async function assertRejects(
-  fn: () => PromiseLike<unknown>,
-  ...expected: [ErrorClass?: ErrorType, includes?: string, msg?: string]
-): Promise<unknown> {
+  ...expected: [ErrorClass?: ErrorType<E>, includes?: string, msg?: string]
+): Promise<E> {
   const outcome = await fn().then(() => undefined, (error) => ({ error }));
-  const settled = () => {
+  return assertThrows(() => {
     if (outcome) throw outcome.error;
-  };
-  return assertThrows(settled, ...expected as [ErrorType]);
+  }, ...expected);
 }
 
 function isBytes(value: unknown): value is Uint8Array {
