@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import { testOnce } from "../support/once.ts";
-import { succeeds, testDma } from "./process.ts";
+import { COMMANDS, succeeds, testDma } from "./process.ts";
 
 async function script(...args: string[]): Promise<string> {
   return (await succeeds(["completion", ...args])).output;
@@ -15,8 +15,6 @@ async function inBash(completion: string, words: string[]): Promise<string[]> {
   const args = ["--norc", "-c", `${completion}\n${ask}`, "bash", "dma", ...words];
   return (await runOrThrow("bash", args)).split("\n").filter((word) => word !== "");
 }
-
-const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
 
 /** The words that bash offers. */
 const offers: [words: string[], offered: string[]][] = [

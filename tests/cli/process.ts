@@ -8,6 +8,8 @@ import { testInOneDirectory } from "../support/dirs.ts";
 
 export const CLI: string = `${root}/cli.ts`;
 
+export const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
+
 /** The command that starts it. */
 export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check", CLI];
 

@@ -8,7 +8,7 @@ import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../../mod.ts";
 import { hasProgram, run } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { testOnce } from "../support/once.ts";
-import { DMA, succeeds, testDma } from "./process.ts";
+import { COMMANDS, DMA, succeeds, testDma } from "./process.ts";
 
 const MIB = 1024 ** 2;
 const TIB = 1024 ** 4;
@@ -71,8 +71,6 @@ testOnce("The progress line shows position, rate and remaining time, and fits", 
     }
   }
 });
-
-const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
 
 /** The output, without any permission. */
 async function printed(...args: string[]): Promise<string> {

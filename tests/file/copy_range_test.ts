@@ -243,13 +243,8 @@ testCopy("keeps what others append behind it, and the end where others cut", asy
   }
 });
 
-testInEachDirectory("copyRangeTo() ends before its files close, a long one early", async (dir) => {
+testInEachDirectory("copyRangeTo() ends early if its files are closed", async (dir) => {
   await using from = await openPattern(dir.file("from"), 10_000_001);
-  const to = await DmaFile.create(dir.file("short"));
-  const copies = [from.copyRangeTo(to, 0, 40_960, 0), from.copyRangeTo(to, 40_961, 5000, 40_961)];
-  await to.close();
-  assertEquals(await Promise.all(copies), [40_960, 5000]);
-  await assertFile(to.path, overlaid(pattern(45_961), new Uint8Array(1), 40_960));
   // An atomic target is not published.
   const atomic = await DmaFile.create(dir.file("long"), { atomic: true });
   using _ = byHand();

@@ -1,4 +1,4 @@
-// DmaFile without reading and writing: length, space, name, durability, closing. And the promises that network file
+// DmaFile without reading and writing: length, space, name and durability. And the promises that network file
 // systems keep too.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
@@ -6,10 +6,10 @@ import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.
 import { Errno } from "../../src/engine/linux.ts";
 import { run } from "../setup/command.ts";
 import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
-import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
+import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { promises } from "../mounts/promises.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -124,19 +124,6 @@ testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (
   await assertRejects(() => DmaFile.temp({ dir: dir.file("none") }), NotFound);
   await Deno.writeFile(dir.file("file"), pattern(10));
   await assertRejects(() => DmaFile.temp({ dir: dir.file("file") }), NotADirectory);
-});
-
-testFile("close lets go of the descriptor once, even if it fails", 10, async (file, path) => {
-  await Promise.all([file.close(), file.close()]);
-  await file[Symbol.asyncDispose]();
-  assertEquals(descriptorsOf(path), 0);
-  // It is not tried again: the number may belong to another file.
-  const other = await DmaFile.open(path);
-  using closes = fail("close", Errno.EIO);
-  for (let time = 0; time < 2; time++) {
-    await assertRejects(() => other.close(), Error, `(os error 5): close '${path}'`);
-  }
-  assertEquals([closes.count, descriptorsOf(path)], [1, 0]);
 });
 
 testInEachDirectory("A thread closes what may wait for the disk, and nothing else", async (dir) => {
