@@ -83,7 +83,6 @@ testTransfer("resumes a download after each SIGKILL, unless the file changes", a
   await using source = new Source(bytes);
   const args = ["download", source.url, "shared/data"];
   const [file, part] = [example.file("shared/data"), example.file("shared/.data.part")];
-  let misleading = 0;
   for (source.until = 10 * MIB; source.until < 50 * MIB; source.until += 11 * MIB + 3000) {
     const before = await noted(example, "data");
     const child = example.spawn(args);
@@ -95,9 +94,7 @@ testTransfer("resumes a download after each SIGKILL, unless the file changes", a
     const position = await noted(example, "data");
     const left = await Deno.readFile(part);
     assertEquals(left.subarray(0, position), bytes.subarray(0, position));
-    if (left.length > position) misleading++;
   }
-  assertGreater(misleading, 0, "No kill left more than what was durable: append would be right");
   source.waits = false;
   const breakOff = async (until: number) => {
     source.until = until;

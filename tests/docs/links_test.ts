@@ -40,14 +40,6 @@ testOnce("Every link leads to a file, and to a heading of it", () => {
   }
 });
 
-testOnce("Every test that SECURITY.md names is there", () => {
-  const named = [...prose("SECURITY.md").matchAll(/`([\w/]+_test\.ts)`/g)];
-  assertEquals(
-    named.map(([, path]) => path!).filter((path) => !exists(`${root}/tests/${path}`)),
-    [],
-  );
-});
-
 /** The output of a command of Deno. */
 function output(...args: string[]): Promise<string> {
   return runOrThrow(Deno.execPath(), args, { cwd: root });
