@@ -130,8 +130,6 @@ testDma("dma copy moves no descriptor that it inherits", async (dir) => {
   assertEquals((await shell(dir, script)).stdout, "line\n");
 });
 
-// ---- verification -------------------------------------------------------------------------------------------------
-
 testDirectAndCached("dma --verify reads from the disk, and not the page cache", async (dir) => {
   // Written past the page cache, so that reading the source is counted in any case.
   await succeeds(["write", dir.file("in")], pattern(LENGTH));

@@ -74,8 +74,6 @@ testOnce("findMount() takes the longest mount point, the last of two, and unesca
   assertEquals(findMount(mountinfo, "/mnt/a b/c")?.mountPoint, "/mnt/a b");
 });
 
-// ---- other machines ---------------------------------------------------------------------------------------------
-
 const MIB = 1024 ** 2;
 const rw = { options: ["rw"], superOptions: ["rw"] };
 const ext4 = { type: "ext4", mountPoint: "/mnt", device: "/dev/sda1", ...rw };

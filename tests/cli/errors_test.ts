@@ -179,8 +179,6 @@ testDma("remedyFor() knows errors that need a special machine", async (parent) =
   }
 });
 
-// ---- names ------------------------------------------------------------------------------------------------------
-
 /** Controls, separators, and a tag that are invisible or change the direction of text, and then letters that stay. */
 const DECEIVING = "a\u202eb\u2067c\u2069d\u2028e\u2029f\x1bg\x9bh\u{e0041}i\nj\tŻ نامه‌ای 名 👩‍👧";
 const SPELT = String

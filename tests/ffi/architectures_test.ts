@@ -111,8 +111,6 @@ for (const target of allTargets()) {
   }, { bothEngines: false, ignore: missing.length > 0 });
 }
 
-// ---- the module on the other architecture: a Deno for aarch64, run by user-mode emulation, without io_uring -----------
-
 /** Set by the setup, if it could fetch one. */
 const emulatedDeno = Deno.env.get("DMA_TEST_EMULATED_DENO");
 

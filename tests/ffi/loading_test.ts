@@ -42,8 +42,6 @@ testOnce("The shim loads where its descriptor was that of another library", asyn
   assertEquals(output, "ok undefined");
 });
 
-// ---- the cache folder ---------------------------------------------------------------------------------------------
-
 const program = `
   import { DmaFile } from "${urlOf("mod.ts")}";
   const file = await DmaFile.create(Deno.args[0]);

@@ -49,8 +49,6 @@ testWriter("A flush waits for the buffers that are full by then", exact, async (
   await closeWith(writer, pattern(10_000));
 });
 
-// ---- callers that share an operation ------------------------------------------------------------------------------
-
 const single = { writeBehind: 1 };
 
 for (const operation of ["write", "sync"] as const) {

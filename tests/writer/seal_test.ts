@@ -50,8 +50,6 @@ testDirectAndCached("seal() leaves the file whole, and open to be read only", as
   assertThrows(() => new DmaStreamReader(file), BadResource);
 });
 
-// ---- shared reads -----------------------------------------------------------------------------------------------
-
 type Read = readonly [position: number, length: number];
 
 /** Reads at once. Returns how many reads of the kernel that took. */
