@@ -41,9 +41,10 @@ const closing = {
     await lock.close().finally(() => lock.releaseLock());
   },
   /** Resolves when all calls have reported a failure, so that disposing is silent. */
-  dispose: async ({ stream, calls }: OpenWriter) => {
-    await stream[Symbol.asyncDispose]();
-    await Promise.allSettled(calls.map(({ promise }) => promise));
+  dispose: async (writer: OpenWriter) => {
+    await writer.stream[Symbol.asyncDispose]();
+    const others = writer.calls.filter(({ name }) => name !== "dispose");
+    await Promise.allSettled(others.map(({ promise }) => promise));
   },
   seal: async ({ stream }: OpenWriter) => void await stream.seal(),
 };
