@@ -163,6 +163,10 @@ async function busyThreads(path: string, folder: string, server: string) {
   // Afterwards the alignment is known.
   await file.readAt(0, 1);
   Deno.kill(Number(server), "SIGSTOP");
+  // It takes effect a little later.
+  const tasks = [...Deno.readDirSync(`/proc/${server}/task`)];
+  const stateOf = (name: string) => Deno.readTextFileSync(`/proc/${server}/task/${name}/stat`);
+  await eventually(() => tasks.every(({ name }) => / T /.test(stateOf(name))));
   let inFlight = 0;
   const reads = Promise.all(places.map((place) => file.readAt(place, 4096)));
   try {
