@@ -16,15 +16,12 @@ const ENOSYS = "38";
 /** The environment of the tests must not choose the engine here. */
 const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
 
-type Job = "allWork" | "noMoreThreads";
-
 /** Runs all kinds of work in a program with these settings. Resolves to what its engine found. */
 async function work(
   folder: string,
   options: ProgramOptions = {},
-  job: Job = "allWork",
 ): Promise<EngineInfo> {
-  const { wrong, used, info } = await resultOf(job, [folder], { env: free, ...options });
+  const { wrong, used, info } = await resultOf("allWork", [folder], { env: free, ...options });
   assertEquals({ wrong, used }, { wrong: [], used: 0 });
   return info;
 }
@@ -117,7 +114,7 @@ folderTest(
 const NOBODY = 65533;
 
 /** As {@linkcode work}, by an account without privileges. */
-async function workAsNobody(directory: string, engine: string, job?: Job): Promise<void> {
+async function workAsNobody(directory: string, engine: string): Promise<void> {
   // Other accounts may not be able to read the checkout and Deno.
   const [module, deno, home] = ["module", "deno", "home"].map((name) => `${directory}/${name}`);
   await Deno.mkdir(module!);
@@ -132,16 +129,13 @@ async function workAsNobody(directory: string, engine: string, job?: Job): Promi
   const drop = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--inh-caps=-all"];
   const env = { DENO_DIR: `${home}/deno`, DENO_NO_UPDATE_CHECK: "1", DMA_ENGINE: engine };
   const wrapper = ["setpriv", ...drop, "--bounding-set=-all"];
-  const info = await work(folder, { deno: deno!, module: module!, env, wrapper }, job);
+  const info = await work(folder, { deno: deno!, module: module!, env, wrapper });
   assertEquals(info.engine, engine);
   assertEquals((await Deno.stat(`${folder}/file`)).uid, NOBODY);
 }
 
 const needs = ["root", "setpriv"];
 engineTest("an account without any privilege can do everything", workAsNobody, needs);
-engineTest("where no further thread starts everything is done, and closed", (folder, engine) => {
-  return workAsNobody(folder, engine, "noMoreThreads");
-}, needs);
 
 for (const engine of ["", ...engines]) {
   const name = `with few descriptors opening fails, and all is given back [${engine || "auto"}]`;

@@ -113,7 +113,6 @@ async function fullRing(path: string) {
   return { engine: engineInfo().engine, wrong, inFlight, queueFull };
 }
 
-const RLIMIT_NPROC = 6;
 const RLIMIT_NOFILE = 7;
 
 /** Limits a resource of this process. Another process could not: to wait for it, Deno may need a thread. */
@@ -143,14 +142,6 @@ async function descriptors(folder: string, spare: string) {
   const first = await openAll();
   // All descriptors are released, so as many can be opened again.
   return { ...first, again: (await openAll()).opened };
-}
-
-/** All work when the system starts no further thread, neither for Deno nor for io_uring. */
-async function noMoreThreads(folder: string) {
-  // Deno starts threads of its own for some time, and panics if it cannot.
-  await readOften(`${folder}/before`, 1);
-  limit(RLIMIT_NPROC, 1);
-  return await allWork(folder);
 }
 
 /**
@@ -209,7 +200,6 @@ export const jobs = {
   demandRing,
   descriptors,
   fullRing,
-  noMoreThreads,
   swapped,
   withoutEpoll,
 };
