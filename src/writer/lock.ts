@@ -27,10 +27,10 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     if (!(#sink in Object(this))) return Promise.reject(new TypeError("Not a writer"));
     const sink = this.#sink;
     try {
-      // A small chunk costs less than the stream's queue. That is for chunks behind others, and for a `ready` that waits.
+      // The queue costs more than a small chunk. It is for chunks behind others, and lets `ready` wait for a due yield.
       const skips = this.#holds && this.#queued === 0 && !mustYield() && super.desiredSize === 1;
-      const isTaken = skips && sink.takeAtOnce(chunk);
-      if (isTaken) return isTaken;
+      const taken = skips && sink.takeAtOnce(chunk);
+      if (taken) return taken;
       const bytes = chunkBytes("chunk", chunk);
       // In a stream that is being closed Deno calls a size function that it has dropped, and throws.
       if (sink.isOver && this.#holds) throw sink.writer.refusal;

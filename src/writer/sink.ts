@@ -29,18 +29,16 @@ export interface Upstream {
   handOver(): void;
 }
 
+/** Written bytes that are not completely accepted. */
 class Chunk {
   /** The number of accepted bytes. */
   taken = 0;
-  /** Resolves when all bytes are accepted, if a caller waits for that. */
-  isTaken: PromiseWithResolvers<void> | undefined;
+  /** The flushes that begin when all bytes are accepted, or never will be. */
+  readonly flushes: (() => void)[] = [];
   /** The item of the stream's queue, if the chunk was written without the lock, and the item's bytes. */
   item: { readonly written: Promise<void>; bytes: number } | undefined;
 
-  /**
-   * `length` is that of the bytes at the time of the call. The `memory` may be written without a copy. With `endsItem` an
-   * item of the stream's queue ends with this chunk.
-   */
+  /** `length` is that at the call. `memory` may be written without a copy. `endsItem`: an item ends with this chunk. */
   constructor(
     readonly bytes: Uint8Array,
     readonly length: number,
@@ -60,7 +58,6 @@ export function sinkOf(stream: WritableStream): WriterSink | undefined {
 /** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
-  /** The stream, which has a reference to this sink. */
   #stream: WeakRef<WritableStream> | undefined;
   /** Chunks that are not completely accepted, in order. */
   readonly #waiting: Chunk[] = [];
@@ -151,7 +148,7 @@ export class WriterSink {
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.hasLock) this.#report();
     // The chunk that has failed waits too: it is added after the failure.
-    for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
+    for (const { flushes } of this.#waiting.splice(0)) for (const flush of flushes) flush();
     this.#waitingBytes = 0;
     this.#controller?.deref()?.error(reason);
   }
@@ -187,7 +184,8 @@ export class WriterSink {
     }
     if (chunk.taken < length || writer.failure) return false;
     if (chunk.endsItem) this.#ahead++;
-    chunk.isTaken?.resolve();
+    // Within this call, because a close may follow in the same turn.
+    for (const flush of chunk.flushes) flush();
     return true;
   }
 
@@ -217,8 +215,8 @@ export class WriterSink {
 
   /** Accepts a chunk written without the lock, at once if there is room. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
-    const isTaken = stream.locked ? undefined : this.takeAtOnce(chunk);
-    if (isTaken) return isTaken;
+    const taken = stream.locked ? undefined : this.takeAtOnce(chunk);
+    if (taken) return taken;
     try {
       const bytes = chunkBytes("chunk", chunk);
       this.assertUsable(stream, "write");
@@ -258,10 +256,13 @@ export class WriterSink {
   }
 
   /** Waits until all chunks so far are accepted, and then flushes them: see {@linkcode Writer.flush}. */
-  async flush(tail: boolean, durable: boolean): Promise<number> {
+  flush(tail: boolean, durable: boolean): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const flush = () => resolve(this.writer.flush(tail, durable));
     const last = this.#waiting.at(-1);
-    if (last) await this.report((last.isTaken ??= Promise.withResolvers()).promise);
-    return await this.report(this.writer.flush(tail, durable));
+    if (last) last.flushes.push(flush);
+    else flush();
+    return this.report(promise);
   }
 
   /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */

@@ -153,7 +153,6 @@ export class WriteQueue {
   }
 
   #end(write: Write, error: DmaError | undefined): void {
-    const file = this.#file;
     assert(!write.isWritten, "a write ends once");
     this.#inFlight--;
     write.release();
@@ -161,7 +160,7 @@ export class WriteQueue {
     this.#failed ||= !write.isWritten;
     this.#advance();
     // A truncate may begin within it, and cuts to the content.
-    file.length.endWrite(write.position, write.position + write.length, write.isWritten);
+    this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten);
     this.#pending.end(error);
   }
 

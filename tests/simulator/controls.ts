@@ -86,8 +86,8 @@ loses a buffer that is written
 starts a buffer without what is written of its first block
   writer/write_buffers.ts: block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#block) block.bytes.set(this.#block.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
-  writer/write_queue.ts: this.#advance(); → file.length.endWrite(write.position, write.position + write.length, write.isWritten); this.#advance();
-  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    file.length.endWrite(write.position, write.position + write.length, write.isWritten); →
+  writer/write_queue.ts: this.#advance(); → this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten); this.#advance();
+  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten); →
 cuts while the end of file is moved
   writer/preallocator.ts: this.#pending.begin();\n    length.beginWrite(end); →
   writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); →

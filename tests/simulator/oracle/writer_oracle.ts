@@ -27,6 +27,8 @@ export class WriterOracle {
   /** The minimum length to which the file was truncated while it was open. */
   leastTruncated = Infinity;
   #start: number | undefined;
+  /** Whether the call that gives a chunk is running. */
+  #isGiving = false;
   /** Whether a pipe is running, so that `given` may exceed the bytes that the writer gets. */
   piped = false;
   /** Whether an end was requested, and whether it was a close. */
@@ -63,8 +65,10 @@ export class WriterOracle {
   opened(): void {
     if (this.isOpened || this.end || this.failure) return;
     const { nextPos, currentFlushedPos } = this.stream;
-    const start = nextPos - this.givenLength;
-    // Chunks of a failing stream are in `given`, but no longer waiting. Nothing was written yet.
+    // Within a call and in a pipe `given` is ahead of the stream, and of a failing stream no chunk waits. Nothing was
+    // written yet.
+    const isAhead = this.#isGiving || this.piped;
+    const start = isAhead ? currentFlushedPos : nextPos - this.givenLength;
     this.#start = this.flushed = this.#sizesSeen.has(start) ? start : currentFlushedPos;
     if (this.#sizesSeen.has(this.#start)) return;
     const sizes = [...this.#sizesSeen].join(", ");
@@ -101,6 +105,8 @@ export class WriterOracle {
   }
 
   give(bytes: Uint8Array): void {
+    this.#isGiving = true;
+    queueMicrotask(() => this.#isGiving = false);
     this.#given.write(this.givenLength, bytes);
     this.givenLength += bytes.length;
   }
