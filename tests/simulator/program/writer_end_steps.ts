@@ -62,8 +62,9 @@ async function close(writer: OpenWriter, how: keyof typeof closing): Promise<voi
     name: how,
     promise: closing[how](writer),
     done: () => {
-      // The writer has failed before and a call has reported it, so disposing is silent.
-      if (how === "dispose" && oracle.failure) return giveUp(writer, began);
+      // The writer has failed before, and a call has reported it or the caller has given up: disposing is silent.
+      const isTold = oracle.failure || oracle.reasons.size > 0 && writer.endedBy !== undefined;
+      if (how === "dispose" && isTold) return giveUp(writer, began);
       finishClose(writer, began);
       if (how === "seal") handle.writable = false;
     },
