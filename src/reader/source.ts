@@ -37,8 +37,10 @@ export class ReaderSource {
 
   /** Whether the stream has no chunk and has not ended, so that a direct pipe may read the file. */
   get untouched(): boolean {
-    const queued = this.#controller?.deref()?.desiredSize !== 0;
-    return this.#finished === undefined && !this.#pulling && !queued;
+    const controller = this.#controller?.deref();
+    // A released lock may leave a partly filled view behind, whose bytes come first.
+    const isEmpty = controller?.desiredSize === 0 && controller.byobRequest === null;
+    return this.#finished === undefined && !this.#pulling && isEmpty;
   }
 
   start(controller: ReadableByteStreamController): void {

@@ -178,6 +178,22 @@ for (const readAhead of [1, 0]) {
   });
 }
 
+testDirectAndCached("A pipe begins with the bytes of an abandoned read", async (dir) => {
+  const { writable } = await DmaFile.create(dir.file("to"));
+  const bufferSize = 16_384;
+  const stream = await readPattern(dir.file("from"), 100_000, { bufferSize });
+  const reader = stream.getReader({ mode: "byob" });
+  await reader.read(new Uint8Array(10));
+  await pause(1);
+  // The read gets the rest of the first buffer, and waits for more.
+  const view = new Uint8Array(60_000);
+  const abandoned = assertRejects(() => reader.read(view, { min: 50_000 }), TypeError);
+  reader.releaseLock();
+  await stream.pipeTo(writable);
+  await abandoned;
+  await assertFile(dir.file("to"), pattern(99_990, 10));
+});
+
 // ---- failures and signals --------------------------------------------------------------------------------------
 
 /** Each combination of preventClose, preventAbort and preventCancel. */
