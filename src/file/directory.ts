@@ -116,11 +116,13 @@ export class Directory {
   /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(path: string): void {
     const { engine } = this;
-    const fd = engine.runNow(opening(O_RDONLY, this.fd, "."));
-    if (fd === -Errno.EACCES) return;
-    unwrap(fd, "open", path);
+    const opened = engine.runNow(opening(O_RDONLY, this.fd, "."));
+    if (opened === -Errno.EACCES) return;
+    const syncFd = this.#syncFd;
+    // If no descriptor is free, that of sync() is used. A sync in flight could take the report of a failure.
+    const fd = opened < 0 && typeof syncFd === "number" ? syncFd : unwrap(opened, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });
-    engine.runNow({ op: "close", fd });
+    if (fd === opened) engine.runNow({ op: "close", fd });
     this.#judgeSync(result, path);
   }
 

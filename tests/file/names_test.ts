@@ -173,13 +173,14 @@ testInOneDirectory("A sticky directory keeps other users' files", async (dir) =>
 }, { ignore: Deno.uid() !== 0 || !hasProgram("setpriv") });
 
 testInEachDirectory("A file is published and synced without another descriptor", async (dir) => {
-  for (const atomic of [true, false]) {
+  for (const atomic of [false, true]) {
     const { writable } = await DmaFile.create(dir.file("file"), { atomic });
     await writable.write(pattern(5000));
     const runNow = engine.runNow.bind(engine);
     const refuse = (operation: Operation) => operation.op === "open" ? -EMFILE : runNow(operation);
     using _now = replaceMethod("runNow", refuse);
     using _ = fail("open", EMFILE);
+    writable.flushSync({ durable: true });
     await writable.close();
     await assertFile(dir.file("file"), pattern(5000));
   }
