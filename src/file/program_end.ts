@@ -89,7 +89,8 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
         writing?.flushNow(false, Math.min(turnEnd, deadline));
       } catch (error) {
         if (!isLast) return true;
-        unreported.set(file, error);
+        // A failed writer has called reportAtEnd, unless it was given up.
+        if (!file.writer?.failure) unreported.set(file, error);
       }
       cutNow(file, deadline);
       return false;

@@ -231,3 +231,11 @@ testPrograms(
     "await fail(); try { writer.flushSync(); } catch { /* Told. */ }",
   ].map((code) => ({ code: fails + code, after })),
 );
+
+testPrograms(
+  "Deno.exit does not warn of a writer that was given up just before",
+  ...["writer.abort();", "writer.file.close();"].map((code) => ({
+    code: `const writer = await create(path); await writer.write(chunk); ${code} Deno.exit();`,
+    after,
+  })),
+);
