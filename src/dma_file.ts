@@ -1164,7 +1164,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * {@linkcode DmaStreamWriter.prototype.currentFlushedPos | DmaStreamWriter.currentFlushedPos} and closes it. An atomic
    * file is discarded.
    *
-   * @param reason the value with which every later call rejects
+   * @param reason the value with which every later call rejects; by default an AbortError
    * @throws the failure of the cut, after which the file may be longer
    * @example Discard a file
    * ```ts
@@ -1175,7 +1175,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * await writer.abort(new Error("The user changed their mind")); // no file appears
    * ```
    */
-  override async abort(reason?: unknown): Promise<void> {
+  override async abort(reason: unknown = AbortSignal.abort().reason): Promise<void> {
     if (this.#sink.writer.closed) return;
     await this.#sink.abort(!this.locked, () => super.abort(reason));
   }

@@ -47,7 +47,7 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     await this.#sink.report(super.close());
   }
 
-  override async abort(reason?: unknown): Promise<void> {
+  override async abort(reason: unknown = AbortSignal.abort().reason): Promise<void> {
     await this.#sink.abort(this.#holds, () => super.abort(reason));
   }
 

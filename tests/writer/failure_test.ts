@@ -91,6 +91,22 @@ testDirectAndCached("A failure is told once, when the file is let go", async (di
   }
 });
 
+testDirectAndCached(
+  "After an abort without a reason calls reject with one error",
+  async (dir) => {
+    for (const locked of [false, true]) {
+      const stream = await create(dir);
+      await stream.write(pattern(5000));
+      const lock = locked ? stream.getWriter() : undefined;
+      await (lock ?? stream).abort();
+      lock?.releaseLock();
+      const error = await assertRejects(() => stream.closed, DOMException);
+      assertEquals(error.name, "AbortError");
+      await assertSticky(stream, error);
+    }
+  },
+);
+
 testDirectAndCached("Disposing is silent as soon as a failed writer is aborted", async (dir) => {
   for (const locked of [false, true]) {
     const stream = await create(dir, unreserved);
