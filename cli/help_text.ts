@@ -60,8 +60,8 @@ Stopping:
   the file is closed and durable, and a line shows the number of bytes. With
   --atomic the old file stays, or none appears.
   After SIGKILL or a power cut the file can end in zeros or have holes: do not
-  resume at its size. With --append it has neither, even if other processes
-  append too; only its last line can be incomplete.`;
+  resume at its size. With --append SIGKILL leaves neither, even if other
+  processes append too; only the last line can be incomplete.`;
 
 const MEANS = `
 Defaults:

@@ -56,9 +56,7 @@ const NAME = "liburing.so.2";
 const PACKAGES =
   "apt install liburing2, dnf install liburing, pacman -S liburing, apk add liburing";
 
-/**
- * The paths on common distributions. With --allow-ffi limited to paths only an absolute path works.
- */
+/** The name, and the paths on common distributions. */
 function candidates(): string[] {
   const triplet = `${Deno.build.arch}-linux-gnu`;
   return [

@@ -1,5 +1,5 @@
-// Loads the C shim: from memory if the kernel allows that, else from a file in the cache folder. No compiler, no
-// download and no permission but --allow-ffi is needed.
+// Loads the C shim: from memory if the kernel allows that, for which --allow-ffi suffices, else from a file in the cache
+// folder.
 
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
 import { openLibc, openLibrary } from "./library.ts";

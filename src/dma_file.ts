@@ -332,7 +332,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Reads an aligned range without a copy.
+   * As {@linkcode DmaFile.prototype.readAt | DmaFile.readAt}, but a range that is not aligned is an error, because it
+   * would read more than its own bytes.
    *
    * @param position the first byte, a multiple of the offset alignment
    * @param length the number of bytes to read, a multiple of the offset alignment

@@ -33,7 +33,7 @@ export interface DmaStreamWriterOptions {
   bufferSize?: number;
   /**
    * The number of buffers that may be in flight, at most 1,024; values below 1 mean 1. One more buffer fills meanwhile.
-   * With neither `writeBehind` nor `bufferSize` set, a writer uses less memory while there are many streams: see
+   * In a file opened with `append: true` the number is 1. With neither `writeBehind` nor `bufferSize` set, a writer uses less memory while there are many streams: see
    * `bufferBudget` of `configure`.
    *
    * @default {4}
@@ -48,15 +48,15 @@ export interface DmaStreamWriterOptions {
   /**
    * Start at the end of the file, aligned or not. The end of a file whose writer was killed is not a safe place to
    * resume: behind the last `sync()` there may be data, zeros or holes. Resume at a `position` that a `sync()` resolved
-   * to, or open the file with `append: true`, which leaves neither zeros nor holes.
+   * to, or open the file with `append: true`: then a SIGKILL leaves neither zeros nor holes.
    *
    * @default {false}
    */
   append?: boolean;
   /**
    * The number of bytes that the writer is expected to write. Their space is reserved at once, and unused space is freed
-   * at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, and on btrfs, FUSE and
-   * network file systems. Limit a number that a client sends, such as a Content-Length: the space is reserved before any
+   * at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, in a file opened with
+   * `append: true`, and on btrfs, FUSE and network file systems. Limit a number that a client sends, such as a Content-Length: the space is reserved before any
    * byte has arrived.
    *
    * @default {0}

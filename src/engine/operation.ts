@@ -76,7 +76,7 @@ export type Operation =
   /** Ends after this time. No system call. */
   | Named<"pause", { milliseconds: number }>;
 
-/** The name of an operation, which errors report as `op`. */
+/** The name of an operation. */
 export type OperationName = Operation["op"];
 
 /**

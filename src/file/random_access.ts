@@ -22,8 +22,8 @@ import { stat } from "./stat.ts";
 import { readPooled, transfer } from "./transfer.ts";
 
 /**
- * Up to this size a copy from the pool takes less CPU time than separate aligned memory. Measured: 5.9 and 6.4 µs at 4
- * KiB.
+ * Up to this size a copy from the pool takes less CPU time than separate aligned memory. Measured: 41.5 and 46.7 µs at
+ * 64 KiB.
  */
 const MAX_COPIED = 64 << 10;
 

@@ -96,6 +96,7 @@ export function documented(): string[] {
     "bench/FINDINGS.md",
     "tests/README.md",
     "mod.ts",
+    "node.ts",
     ...["docs", "src"].flatMap(pathsIn).filter((path) => /\.(md|ts)$/.test(path)),
   ].map((path) => `${root}/${path}`).filter(exists).sort();
 }
