@@ -14,8 +14,8 @@ const allocated = Symbol("allocated");
 const states = new WeakMap<DmaBuffer, { memory: Memory | undefined; length: number }>();
 
 /**
- * Memory that Direct I/O uses without a copy, allocated by `DmaFile.allocBuffer`. The memory belongs to JavaScript, so
- * `bytes` never refers to freed memory.
+ * Memory that Direct I/O uses without a copy, allocated by `DmaFile.allocBuffer`. In a Worker its bytes are copied. The
+ * memory belongs to JavaScript, so `bytes` never refers to freed memory.
  *
  * While the kernel uses the buffer, `bytes` and all earlier views of it are empty. Afterwards `bytes` is a new view of
  * the same memory.

@@ -590,7 +590,7 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
    * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close
-   * the file.
+   * the file. A shared lock that cannot be made exclusive at once is lost: flock(2) releases it first.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @param options `signal` ends the wait
@@ -610,8 +610,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Takes the lock if it is free, and does not wait, otherwise like {@linkcode DmaFile.prototype.lock | DmaFile.lock}. A
-   * shared lock that cannot be made exclusive is lost: flock(2) releases it first.
+   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, but does not wait if another handle holds the lock.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @returns whether the lock was granted: false if another handle holds it
@@ -1064,11 +1063,11 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
    *
-   * const file = await DmaFile.open("app.log", { append: true, create: true });
+   * const file = await DmaFile.open("followed.log", { append: true, create: true });
    * await using log = new DmaStreamWriter(file);
    * await log.write(new TextEncoder().encode("started\n"));
    * await log.flushAligned({ tail: true });
-   * console.log(await Deno.readTextFile("app.log")); // started
+   * console.log(await Deno.readTextFile("followed.log")); // started
    * ```
    */
   async flushAligned(options?: DmaSyncOptions): Promise<number> {
