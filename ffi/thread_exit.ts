@@ -29,7 +29,7 @@ const RESULTS = 1022;
 const LIST_AT = RESULTS_AT + 4 * RESULTS;
 const MAX_LISTED = 3000;
 
-/** The place of the result of the call that waits for completions. No other call has it: they are fewer. */
+/** The place of the result of the call that waits for completions. Other calls are fewer than the places before it. */
 export const NOTIFIER_PLACE: number = RESULTS - 1;
 
 /** The kernel resources of an isolate. */

@@ -883,7 +883,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   readonly #sink: WriterSink;
 
   /**
-   * Starts a writer on an open file. A file has one writer at a time.
+   * Starts a writer on an open file. A `DmaFile` has one writer at a time.
    *
    * @param file the file, opened for writing
    * @param options the start, the memory, and the effect of `close()`
