@@ -1,6 +1,6 @@
 // The example upload servers, with curl, with fetch, and with misbehaving clients.
 
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { hasProgram, run } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
@@ -102,7 +102,7 @@ for (const { name, base, folder } of servers) {
       if (server.port === undefined) continue;
       const url = server.url(`${base}data`);
       const statuses = [await put(url, pattern(5000)), await statusOf(url)];
-      assertNotEquals(statuses, [201, 200], `It does without ${left}`);
+      assert(statuses.join() !== "201,200", `It does without ${left}`);
     }
   });
 

@@ -8,14 +8,7 @@ import { assertNoFile } from "../support/bytes.ts";
 import { content, firstWrong } from "./content.ts";
 import { type Disk, diskTest } from "./disks.ts";
 import type { FaultFileSystem } from "./fault_file_system.ts";
-import {
-  assertFails,
-  assertFailsForGood,
-  assertSticky,
-  finish,
-  MiB,
-  writeContent,
-} from "./failed_writer.ts";
+import { assertFails, assertSticky, finish, MiB, writeContent } from "./failed_writer.ts";
 
 const EIO = 5;
 const options = { bufferSize: MiB };
@@ -85,11 +78,12 @@ brokenDiskTest("a disk fails a flush, and then every write", async (disk, memory
 
   await memory.fault(`write err ${EIO}`);
   // A file system that has shut down answers with EIO or EROFS, but it answers.
-  await assertFailsForGood(other, () => finish(other, 40 * MiB), {
+  const failure = await assertFails(() => finish(other, 40 * MiB), {
     code: ["EIO", "EROFS"],
     op: ["write", "allocate", "sync", "truncate"],
     path: disk.file("other"),
   });
+  await assertSticky(other, failure);
   assert(other.currentFlushedPos >= synced);
   await assertSticky(atomic, await within(30, "close", assertRejects(() => atomic.close())));
   const creating = DmaFile.create(disk.file("new"));

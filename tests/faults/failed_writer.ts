@@ -36,18 +36,10 @@ export async function assertContent(path: string, length: number): Promise<void>
   assertEquals(firstWrong(bytes, length), -1, `The first wrong byte of ${path}`);
 }
 
-export interface ExpectedFailure {
-  /** One code, or several that a file system may return while it shuts down. */
-  code: string | string[];
-  /** The operation, or several that may fail first. */
-  op: string | string[];
-  path: string;
-}
-
-/** Throws unless `call` fails like this in time. Resolves to the failure. */
+/** Throws unless `call` fails in time, with one of these codes and operations. Resolves to the failure. */
 export async function assertFails(
   call: () => Promise<unknown>,
-  { code, op, path }: ExpectedFailure,
+  { code, op, path }: { code: string | string[]; op: string | string[]; path: string },
 ): Promise<unknown> {
   const error = await within(60, "The failure", assertRejects(call, Error)) as DmaError;
   const told = [[error.code, code], [error.op, op], [error.path, path]] as const;
@@ -56,15 +48,6 @@ export async function assertFails(
   }
   assertStringIncludes(error.message, `(os error ${error.errno}): ${error.op} '${error.path}'`);
   return error;
-}
-
-/** Throws unless `call` fails like this, and the writer reports the same error afterwards. */
-export async function assertFailsForGood(
-  writer: DmaStreamWriter,
-  call: () => Promise<unknown>,
-  expected: ExpectedFailure,
-): Promise<void> {
-  await assertSticky(writer, await assertFails(call, expected));
 }
 
 /** Every call of a failed writer rejects with the first error. */

@@ -6,7 +6,14 @@ import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { type Disk, diskTest } from "./disks.ts";
-import { assertContent, assertFailsForGood, finish, MiB, writeContent } from "./failed_writer.ts";
+import {
+  assertContent,
+  assertFails,
+  assertSticky,
+  finish,
+  MiB,
+  writeContent,
+} from "./failed_writer.ts";
 
 /** More bytes than any disk here has. */
 const TOO_MUCH = 512 * MiB;
@@ -26,7 +33,7 @@ for (const preallocate of [true, false]) {
   roomTest(`a disk that fills up fails a writer for good, ${how}`, async (path) => {
     const writer = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
     const full = { code: "ENOSPC", op: "write", path };
-    await assertFailsForGood(writer, () => finish(writer, TOO_MUCH), full);
+    await assertSticky(writer, await assertFails(() => finish(writer, TOO_MUCH), full));
     assert(writer.currentFlushedPos > 4 * MiB, "Most of the room was used");
     await assertContent(path, writer.currentFlushedPos);
     // The control: the disk is full, not broken. With room again there are no errors.

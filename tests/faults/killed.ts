@@ -1,7 +1,7 @@
 // A process that writes until it is killed or the power is cut: the promises in its output, and their check.
 
 import { assert, assertEquals } from "@std/assert";
-import { within } from "../setup/command.ts";
+import { exists, within } from "../setup/command.ts";
 import { firstForeign, firstWrong } from "./content.ts";
 import { spawn } from "./programs.ts";
 import { generationLength, isLog, type Kind, pathOf } from "./programs/write_on.ts";
@@ -127,8 +127,9 @@ async function assertFile(
   { length, flushed, synced, closed }: Promised,
 ): Promise<void> {
   const path = pathOf(kind, folder, generation);
-  const bytes = await readUnless(path, loss === "power cut" && synced === 0);
-  if (bytes === undefined) return;
+  const mayLack = loss === "power cut" && synced === 0;
+  if (mayLack && !exists(path)) return;
+  const bytes = await Deno.readFile(path);
   const safe = Math.max(synced, loss === "killed" ? flushed : 0);
   assert(bytes.length >= safe, `${path} has ${bytes.length} bytes, and ${safe} were promised`);
   const wrong = firstWrong(bytes, safe, generation);
@@ -147,22 +148,13 @@ async function assertFile(
   }
 }
 
-/** The bytes of a file; undefined if there is none, which `mayLack` allows. */
-async function readUnless(path: string, mayLack: boolean): Promise<Uint8Array | undefined> {
-  try {
-    return await Deno.readFile(path);
-  } catch (error) {
-    if (mayLack && error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
 async function assertWhole({ folder, seed, promised, loss }: Account): Promise<void> {
   const path = pathOf("atomic", folder, 0);
   const closed = [...promised].flatMap(([number, { closed }]) => closed ? number : []);
   const last = Math.max(0, ...closed);
-  const bytes = await readUnless(path, last === 0);
-  if (bytes) {
+  // Without a closed file there may be none.
+  if (last > 0 || exists(path)) {
+    const bytes = await Deno.readFile(path);
     // The file whose close resolved last, or the one that was about to be closed; a power cut comes a little later.
     const newest = last + (loss === "killed" ? 1 : 1000);
     let found = Math.max(1, last);

@@ -1,7 +1,7 @@
 // Every architecture that ships: that the embedded shim is what its source compiles to, that it works, and that the
 // numbers that differ between processors are right.
 
-import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { ioError } from "../../src/errors.ts";
@@ -60,7 +60,7 @@ async function openFlags(architecture: string): Promise<unknown> {
 const sameError: Record<string, string> = { ENOTSUP: "EOPNOTSUPP" };
 
 function checkErrors(errors: Record<string, string>): void {
-  assertGreater(Object.keys(errors).length, 120);
+  assert(Object.keys(errors).length > 120);
   for (const [number, name] of Object.entries(errors)) {
     assertEquals(ioError(Number(number), "write", "/a").code, sameError[name] ?? name, number);
   }

@@ -33,10 +33,6 @@ export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   else expect(isDeepStrictEqual(actual, expected), actual, "to equal", expected, msg);
 }
 
-export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
-  expect(!isDeepStrictEqual(actual, expected), actual, "not to equal", expected, msg);
-}
-
 /** Throws unless both are the same value or object. */
 export function assertStrictEquals<T>(
   actual: unknown,
@@ -60,10 +56,6 @@ export function assertStringIncludes(actual: string, expected: string, msg?: str
 
 export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
   expect(actual.search(expected) >= 0, actual, "to match", expected, msg);
-}
-
-export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
-  expect(actual > expected, actual, "to be greater than", expected, msg);
 }
 
 /** Throws unless `fn` throws an error, of the given class and with the given words. Returns the error. */
