@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
-import { assertFile, chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
@@ -56,21 +56,6 @@ testInEachDirectory("A file open for writing only keeps what stands around", asy
     }
     assert(denials.count >= (denied ? 4 : 2));
   }
-});
-
-testInEachDirectory("Without preallocate a file is never longer than is written", async (dir) => {
-  const path = dir.file("file");
-  const writer = await create(dir, { preallocate: false, bufferSize: 1 << 20 });
-  let written = 0;
-  for (const chunk of chunksOf(pattern(12_000_001), 1_000_003)) {
-    await writer.write(chunk);
-    written += chunk.length;
-    assert((await Deno.stat(path)).size <= written);
-  }
-  assertEquals(await writer.sync({ tail: true }), written);
-  // Not even by padding, once it is durable.
-  assertEquals((await Deno.stat(path)).size, written);
-  await closeWith(writer, pattern(12_000_001));
 });
 
 // ---- other handles ----------------------------------------------------------------------------------------------------

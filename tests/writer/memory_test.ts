@@ -1,13 +1,10 @@
-// The memory of streams: a bound for any number of them and for any length, and nothing of those that are dropped.
+// The memory of streams: a bound for any number of them, and nothing of those that are dropped. The examples of servers
+// show that it does not grow with the length of a file.
 
 import { assert, assertEquals } from "@std/assert";
-import { Buffer } from "node:buffer";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
-import { content } from "../faults/content.ts";
-import { cachedBytes } from "../setup/command.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { runChild } from "../support/child.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
@@ -58,39 +55,6 @@ testInOneDirectory("Only default buffers shrink if others have the memory", asyn
   } finally {
     engine.budget.giveBack(DEFAULT_BUFFER_BUDGET);
   }
-});
-
-// ---- half a gigabyte from another process -----------------------------------------------------------------------------
-
-const LARGE = 512 * MIB;
-
-/** Less than the stream: buffers, and what Deno takes. */
-const MOST_RESIDENT_KIB = 320 * 1024;
-
-const receive = `const { body } = await fetch(url);
-  await body.pipeTo(new dma.DmaStreamWriter(await dma.DmaFile.create(path)));
-  console.log(/VmHWM:\\s+(\\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))[1]);`;
-
-testInOneDirectory("512 MiB from another process arrive whole, in constant memory", async (dir) => {
-  const path = dir.file("received");
-  const blocks = (function* () {
-    for (let position = 0; position < LARGE; position += MIB) yield content(position, MIB);
-  })();
-  const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
-  await using server = Deno.serve(options, () => new Response(ReadableStream.from(blocks)));
-  const url = `http://127.0.0.1:${server.addr.port}/`;
-  const { code, output } = await runChild(receive, { values: { url, path } });
-  assertEquals(code, 0, output);
-  assert(Number(output) <= MOST_RESIDENT_KIB, `${output} KiB were resident`);
-  const { direct, readable } = await DmaFile.open(path);
-  if (direct) assertEquals(await cachedBytes(path), 0);
-  let position = 0;
-  for await (const chunk of readable) {
-    const sent = content(position, chunk.length);
-    assert(Buffer.compare(chunk, sent) === 0, `Not what was sent, from ${position} on`);
-    position += chunk.length;
-  }
-  assertEquals(position, LARGE);
 });
 
 // ---- streams that nobody holds ------------------------------------------------------------------------------------------
