@@ -14,8 +14,7 @@ export type Architecture = typeof architectures[number];
 /** The parts of the self-test, with their meanings. */
 export const parts: Readonly<Record<string, string>> = {
   memory: "maps memory that is aligned, zeroed and given back",
-  calls:
-    "refuses what is no number of bytes and no place, and goes on after signals; libc is found",
+  calls: "refuses what is no number of bytes and no place, and goes on after signals",
   prepare: "prepares entries until the submission queue is full, round its end",
   reap:
     "reaps pairs of user data and result, round the end of the queue, and what the kernel holds back",

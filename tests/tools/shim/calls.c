@@ -4,7 +4,6 @@
 
 #include "check.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -106,22 +105,6 @@ static void check_interrupted(void) {
   close(events);
 }
 
-#if defined(__x86_64__)
-#define MUSL "libc.musl-x86_64.so.1"
-#elif defined(__aarch64__)
-#define MUSL "libc.musl-aarch64.so.1"
-#endif
-
-// The C library by the names that ffi/library.ts tries, in that order, and what ffi/shim.ts wants of it.
-static void check_libc(void) {
-  const char *names[] = {"", "libc.so.6", MUSL}, *wanted[] = {"memfd_create", "write", "close", "dlopen"};
-  void *libc = NULL;
-  for (int at = 0; at < 3 && !libc; at++) libc = dlopen(names[at], RTLD_NOW);
-  if (!CHECK(libc)) return;
-  FOR_EACH(at, wanted) CHECK(dlsym(libc, wanted[at]));
-  dlclose(libc);
-}
-
 // What is no number of bytes, or no place, is refused before the kernel sees it.
 static void check_arguments(void) {
   static const uint32_t others[] = {IORING_OP_FSYNC, IORING_OP_CLOSE, IORING_OP_STATX, CALL_MOUNT_ID};
@@ -160,5 +143,4 @@ static void check_arguments(void) {
 void test_calls(void) {
   check_arguments();
   check_interrupted();
-  check_libc();
 }
