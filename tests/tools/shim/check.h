@@ -35,8 +35,6 @@ struct shim {
 };
 
 extern struct shim shim;
-// A directory to make files in; empty at the start.
-extern const char *directory;
 // Under user-mode emulation some facts are the emulator's and not the processor's.
 extern int emulated;
 

@@ -1,4 +1,4 @@
-// self_test SHIM DIRECTORY PART [emulated]
+// self_test SHIM PART [emulated]
 //
 // Loads a compiled shim, as Deno would, and does one part of the self-test with it. Prints each check that
 // does not hold, then how many there were. Exit code: 0 when all hold, 1 when not, 77 when this part cannot
@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 struct shim shim;
-const char *directory;
 int emulated;
 
 static int checks, failures;
@@ -115,19 +114,18 @@ int main(int count, char **arguments) {
     print_constants();
     return 0;
   }
-  if (count < 4) {
-    fprintf(stderr, "usage: self_test SHIM DIRECTORY PART [emulated]\n       self_test constants\n");
+  if (count < 3) {
+    fprintf(stderr, "usage: self_test SHIM PART [emulated]\n       self_test constants\n");
     return 2;
   }
-  directory = arguments[2];
-  emulated = count > 4 && strcmp(arguments[4], "emulated") == 0;
+  emulated = count > 3 && strcmp(arguments[3], "emulated") == 0;
   load(arguments[1]);
   for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
-    if (strcmp(parts[part].name, arguments[3])) continue;
+    if (strcmp(parts[part].name, arguments[2])) continue;
     parts[part].run();
     printf("%d checks, %d failed\n", checks, failures);
     return failures || !checks;
   }
-  fprintf(stderr, "There is no part %s\n", arguments[3]);
+  fprintf(stderr, "There is no part %s\n", arguments[2]);
   return 2;
 }
