@@ -2,6 +2,7 @@
 
 import { run } from "../setup/command.ts";
 import { root } from "../setup/root.ts";
+import { TextLineStream } from "../support/std_streams.ts";
 
 /** Where the programs are; removed at the end of the test file. */
 let folder: Promise<string> | undefined;
@@ -30,26 +31,14 @@ async function compile(name: string, target: string, more: readonly string[]): P
   }
   const path = `${await folder}/${target}`;
   const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", ...more];
-  const { success, output } = await run("gcc", [
-    ...flags,
-    "-o",
-    path,
-    `${root}/tests/tools/${name}.c`,
-  ]);
+  const args = [...flags, "-o", path, `${root}/tests/tools/${name}.c`];
+  const { success, output } = await run("gcc", args);
   if (!success) throw new Error(`Cannot compile ${name}.c: ${output}`);
   return path;
 }
 
 /** The lines of an output. */
-export async function* lines(
-  output: ReadableStream<Uint8Array>,
-): AsyncIterableIterator<string> {
-  let rest = "";
+export function lines(output: ReadableStream<Uint8Array>): AsyncIterableIterator<string> {
   const text = output.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>);
-  for await (const part of text) {
-    const parts = (rest + part).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-  }
-  if (rest) yield rest;
+  return text.pipeThrough(new TextLineStream()).values();
 }

@@ -11,17 +11,8 @@ export const architectures = ["x86_64", "aarch64"] as const;
 
 export type Architecture = typeof architectures[number];
 
-/** The parts of the self-test, with their meanings. */
-export const parts: Readonly<Record<string, string>> = {
-  memory: "maps memory that is aligned, zeroed and given back",
-  calls: "refuses what is no number of bytes and no place, and goes on after signals",
-  prepare: "prepares entries until the submission queue is full, round its end",
-  reap:
-    "reaps pairs of user data and result, round the end of the queue, and what the kernel holds back",
-  ring: "waits and reaps on a ring of this kernel, and mutes the eventfd only on x86_64",
-  "thread-end": "gives back what an isolate had when its thread ends, after the calls under way",
-  "ring-end": "does so with a ring, after what is in flight, and not before",
-};
+/** The parts of the self-test, as tests/tools/shim/self_test.c names them. */
+export const parts = ["memory", "calls", "prepare", "reap", "ring", "ring-end", "thread-end"];
 
 /** What the self-test is built with and run under. */
 export interface Target {
