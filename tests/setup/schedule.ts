@@ -1,5 +1,6 @@
 // Runs passes, two at once if the machine has two processors, and counts their tests.
 
+import { lines } from "../faults/tools.ts";
 import { say, searchPath } from "./command.ts";
 import type { Pass } from "./passes.ts";
 import { root } from "./root.ts";
@@ -93,22 +94,18 @@ async function showAndCount(
   stream: ReadableStream<Uint8Array>,
   show: Show,
 ): Promise<Tally | undefined> {
-  const decoder = new TextDecoder();
   let tally: Tally | undefined;
-  let unread = "";
-  for await (const chunk of stream) {
-    show(chunk);
-    const lines = (unread + decoder.decode(chunk, { stream: true })).split("\n");
-    unread = lines.pop()!;
-    for (const coloured of lines) {
-      // deno-lint-ignore no-control-regex
-      const line = coloured.replace(/\x1b\[[0-9;]*m/g, "");
-      const [, test] = FAILED.exec(line) ?? [];
-      if (test !== undefined && show !== showNow) say(`Failed: ${test}`);
-      const counts = SUMMARY.exec(line)?.slice(1).map((count) => Number(count ?? 0));
-      if (counts) tally = { passed: counts[0]!, failed: counts[1]!, skipped: counts[2]! };
-    }
+  const [shown, counted] = stream.tee();
+  const showing = shown.pipeTo(new WritableStream({ write: (chunk) => void show(chunk) }));
+  for await (const coloured of lines(counted)) {
+    // deno-lint-ignore no-control-regex
+    const line = coloured.replace(/\x1b\[[0-9;]*m/g, "");
+    const [, test] = FAILED.exec(line) ?? [];
+    if (test !== undefined && show !== showNow) say(`Failed: ${test}`);
+    const counts = SUMMARY.exec(line)?.slice(1).map((count) => Number(count ?? 0));
+    if (counts) tally = { passed: counts[0]!, failed: counts[1]!, skipped: counts[2]! };
   }
+  await showing;
   return tally;
 }
 
