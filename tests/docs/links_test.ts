@@ -7,7 +7,7 @@ import { exists, runOrThrow } from "../setup/command.ts";
 import { documented } from "../setup/passes.ts";
 import { root, urlOf } from "../setup/root.ts";
 import { testOnce } from "../support/once.ts";
-import { isPublished } from "../support/published.ts";
+import { isPublished } from "../support/static_server.ts";
 
 const pages = [...documented(), `${root}/examples/README.md`]
   .filter((path) => path.endsWith(".md"))

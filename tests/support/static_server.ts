@@ -1,7 +1,15 @@
 // Serves the files that would be published, like a plain file host, so that tests notice a missing file.
 
 import { root } from "../setup/root.ts";
-import { isPublished } from "./published.ts";
+
+const { publish } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
+
+/** Whether deno.json publishes a file or a folder. The path is relative to the root. */
+export function isPublished(path: string): boolean {
+  const within = (list: readonly string[]) =>
+    list.some((entry) => `${path}/`.startsWith(`${entry}/`));
+  return within(publish.include) && !within(publish.exclude);
+}
 
 /** A host on loopback. It serves the package under every version: `/@1.0.0/mod.ts`. */
 export class StaticServer implements AsyncDisposable {
