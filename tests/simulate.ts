@@ -32,20 +32,12 @@ function read() {
   });
 }
 
-function numberOf(name: string, text: string): number {
-  const value = Number(text);
-  if (text === "" || !(value >= 0)) {
-    throw new TypeError(`--${name} must be a number, not '${text}'`);
-  }
-  return value;
-}
-
 /** Runs one program here. Returns whether it kept every promise. */
 async function runOne(
   seed: number,
   { steps, real, trace }: ReturnType<typeof read>["values"],
 ): Promise<boolean> {
-  const wanted = steps?.split(",").map((step) => numberOf("steps", step));
+  const wanted = steps?.split(",").map(Number);
   const runner = await Runner.load([], real);
   const result = await runner.run(seed, wanted, trace ? console.log : undefined);
   console.log(describeTally(result));
@@ -88,9 +80,9 @@ if (import.meta.main) {
   const { values, positionals } = read();
   const { minutes, seed, real } = values;
   const kept = values.controls
-    ? await runControls(numberOf("minutes", minutes), positionals)
+    ? await runControls(Number(minutes), positionals)
     : seed === undefined
-    ? await runMany(numberOf("minutes", minutes), real)
-    : await runOne(numberOf("seed", seed), values);
+    ? await runMany(Number(minutes), real)
+    : await runOne(Number(seed), values);
   Deno.exit(kept ? 0 : 1);
 }
