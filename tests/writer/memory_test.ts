@@ -14,8 +14,6 @@ import { closeWith, create, narrow } from "./create.ts";
 
 const MIB = 1 << 20;
 
-// ---- many streams ---------------------------------------------------------------------------------------------------
-
 const bytes = pattern(3 * MIB + 100);
 
 testInOneDirectory("200 streams at once share their memory, and lose no byte", async (dir) => {
@@ -56,8 +54,6 @@ testInOneDirectory("Only default buffers shrink if others have the memory", asyn
     engine.budget.giveBack(DEFAULT_BUFFER_BUDGET);
   }
 });
-
-// ---- streams that nobody holds ------------------------------------------------------------------------------------------
 
 testInOneDirectory("Writers that are dropped leak nothing, and are cut", async (dir) => {
   const drop = async (index: number) => {

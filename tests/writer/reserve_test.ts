@@ -14,8 +14,6 @@ import { closeWith, create } from "./create.ts";
 const MIB = 1 << 20;
 const where = isOnDisk;
 
-// ---- how much, and when -------------------------------------------------------------------------------------------
-
 /**
  * Writes a file of `size` zeros, whose length is exact at the end. Each allocation ends with `errno`. Returns the ends of
  * the allocations, the least space behind a write beyond 12 MiB when it begins, and the number of cuts.
@@ -84,8 +82,6 @@ testInEachDirectory("No write waits for a reservation", async (dir) => {
   allocations.letGo();
   await closeWith(writer, pattern(12 * MIB));
 }, { where });
-
-// ---- what becomes of it -------------------------------------------------------------------------------------------
 
 const reserved = 64 * MIB;
 const written = MIB + 1;

@@ -10,8 +10,6 @@ import { engine } from "../support/engine.ts";
 import { fail, hold } from "../support/interpose.ts";
 import { assertClosed, closeWith, small, testWriter } from "./create.ts";
 
-// ---- getWriter ------------------------------------------------------------------------------------------------
-
 testWriter("getWriter writes and closes as any stream's", small, async (stream) => {
   const writer = stream.getWriter();
   assert(stream.locked);
@@ -84,8 +82,6 @@ testWriter("Methods that are taken off their objects reject", {}, async (stream)
   await assertRejects(() => lock.write(pattern(5)), TypeError);
   await closeWith(stream, pattern(5));
 });
-
-// ---- backpressure ---------------------------------------------------------------------------------------------
 
 const three = { bufferSize: 65_536, writeBehind: 3 };
 
