@@ -194,47 +194,40 @@ static int snap(const char *command) {
 
 enum { ROOT = 1, MOST_NODES = 4096 };
 
-// A file that the kernel knows, or the directory that is mounted. Its number is its index.
+// A file that was looked up, or the directory that is mounted. Its number is its index. It stays open to the end.
 struct node {
   char name[256];
   int descriptor;
-  uint64_t lookups; // the kernel's references; 0: none is left
 };
 
 static struct node nodes[MOST_NODES];
+static long node_count = ROOT + 1;
 
-// The number of the file of this name, which becomes known if it is not yet; or -errno.
+// The number of the file of this name, or -errno.
 static long find_node(const char *name, int flags, mode_t mode) {
   pthread_mutex_lock(&lock);
-  long found = 0, unused = 0;
-  for (long index = ROOT + 1; index < MOST_NODES && !found; index++) {
-    if (nodes[index].lookups && !strcmp(nodes[index].name, name)) found = index;
-    if (!nodes[index].lookups && !unused) unused = index;
-  }
-  if (!found) {
-    struct node *node = &nodes[unused];
+  long found = ROOT + 1;
+  while (found < node_count && strcmp(nodes[found].name, name)) found++;
+  if (found == node_count) {
+    struct node *node = &nodes[found];
     errno = ENFILE;
-    node->descriptor = unused ? openat(backing, name, O_RDWR | O_CLOEXEC | flags, mode) : -1;
-    snprintf(node->name, sizeof node->name, "%s", name);
-    found = node->descriptor < 0 ? -errno : unused;
+    int descriptor = found < MOST_NODES ? openat(backing, name, O_RDWR | O_CLOEXEC | flags, mode) : -1;
+    if (descriptor < 0) {
+      found = -errno;
+    } else {
+      node->descriptor = descriptor;
+      snprintf(node->name, sizeof node->name, "%s", name);
+      node_count++;
+    }
   }
-  if (found > 0) nodes[found].lookups++;
   pthread_mutex_unlock(&lock);
   return found;
 }
 
-static void forget(uint64_t node, uint64_t lookups) {
-  if (node == ROOT) return;
-  pthread_mutex_lock(&lock);
-  nodes[node].lookups -= lookups;
-  if (nodes[node].lookups == 0) close(nodes[node].descriptor);
-  pthread_mutex_unlock(&lock);
-}
-
 // Gives the known file of a name another one, or none. It stays, because it may be open.
 static void change_name(const char *from, const char *to) {
-  for (struct node *node = nodes; node < nodes + MOST_NODES; node++) {
-    if (node->lookups && !strcmp(node->name, from)) snprintf(node->name, sizeof node->name, "%s", to);
+  for (struct node *node = nodes; node < nodes + node_count; node++) {
+    if (!strcmp(node->name, from)) snprintf(node->name, sizeof node->name, "%s", to);
   }
 }
 
@@ -467,18 +460,10 @@ static void *serve_requests(void *unused) {
     request.rest = (const char *)request.arguments + fixed_length(request.header->opcode);
     switch (request.header->opcode) {
     case FUSE_INIT: reply_init(&request); break;
-    case FUSE_FORGET: {
-      const struct fuse_forget_in *in = request.arguments;
-      forget(request.header->nodeid, in->nlookup);
-      break;
-    }
-    case FUSE_BATCH_FORGET: {
-      const struct fuse_batch_forget_in *in = request.arguments;
-      const struct fuse_forget_one *each = (const void *)(in + 1);
-      for (uint32_t index = 0; index < in->count; index++) forget(each[index].nodeid, each[index].nlookup);
-      break;
-    }
-    case FUSE_INTERRUPT: break; // asks for haste, and for no answer
+    // These ask for no answer.
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INTERRUPT: break;
     case FUSE_DESTROY: reply_error(&request, 0); break;
     default: serve(&request, request.header->opcode);
     }
