@@ -13,22 +13,16 @@ import { installPackages } from "./setup/packages.ts";
 import { allPasses, type Pass } from "./setup/passes.ts";
 import { runPasses, type Tally } from "./setup/schedule.ts";
 
-/** The parsed arguments of the command line. */
-interface Wanted {
-  images: boolean;
-  /** Whether to install compilers and emulators for other processors. */
-  architectures: boolean;
-  pass?: Pass;
-}
-
-function parseArguments(args: readonly string[]): Wanted {
+function parseArguments(args: readonly string[]) {
   const rest = args.filter((arg) => arg !== "--images");
-  if (rest.length === 0) return { images: true, architectures: true };
+  const isAll = rest.length === 0;
   const namesFile = rest.some((arg) => /^[^-].*\.ts$/.test(arg));
+  const chosen: Pass = { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"] };
   return {
-    images: args.includes("--images"),
-    architectures: rest.some((arg) => /architectures_test\.ts$/.test(arg)),
-    pass: { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"] },
+    images: isAll || args.includes("--images"),
+    /** Whether to install compilers and emulators for other processors. */
+    architectures: isAll || rest.some((arg) => /architectures_test\.ts$/.test(arg)),
+    pass: isAll ? undefined : chosen,
   };
 }
 
