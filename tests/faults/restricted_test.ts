@@ -1,4 +1,4 @@
-// Processes that lack io_uring, liburing, epoll, locked memory, privileges, threads, descriptors or /proc: the module
+// Processes that lack io_uring, liburing, epoll, locked memory, privileges, descriptors or /proc: the module
 // reports it, and works with the rest.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -75,7 +75,7 @@ for (const how of ["node:process refuses", "handles take no eventfd", "no signal
   }, ["io_uring"]);
 }
 
-// ---- no locked memory ------------------------------------------------------------------------------------------
+// ---- no locked memory, privileges, descriptors or /proc --------------------------------------------------------
 
 /**
  * Commands that limit locked memory: room for rings, of which other processes of the same account use a part. Buffers
@@ -101,9 +101,7 @@ folderTest(
   ["root", "io_uring", "prlimit", "setpriv"],
 );
 
-// ---- no privileges, threads, descriptors or /proc --------------------------------------------------------------
-
-/** An account that no other test uses: a limit of threads counts all processes of one account. */
+/** An account that owns nothing. */
 const NOBODY = 65533;
 
 /** As {@linkcode work}, by an account without privileges. */
