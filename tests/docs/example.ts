@@ -62,12 +62,9 @@ export function testExample(
   name: string,
   sentence: string,
   fn: (example: Example) => Promise<void>,
-  ignore = false,
 ): void {
-  testInOneDirectory(`${name} ${sentence}`, ({ path }) => fn(new Example(name, path)), {
-    bothEngines: false,
-    ignore,
-  });
+  const options = { bothEngines: false };
+  testInOneDirectory(`${name} ${sentence}`, ({ path }) => fn(new Example(name, path)), options);
 }
 
 // ---- servers -------------------------------------------------------------------------------------------------------
