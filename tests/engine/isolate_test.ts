@@ -4,6 +4,7 @@
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { lines } from "../faults/tools.ts";
 import { runOrThrow, start } from "../setup/command.ts";
 import { urlOf } from "../setup/root.ts";
 import { pattern } from "../support/bytes.ts";
@@ -37,13 +38,13 @@ for (const [name, program, command, endsWithProcess] of programs) {
     await Deno.writeTextFile(path, program);
     const args = command.replace("$", `-A --no-check ${path}`).split(" ");
     await using child = start(Deno.execPath(), args, { stderr: "null" });
-    let output = "";
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-      output += text;
+    let told: string | undefined;
+    for await (const line of lines(child.stdout)) {
+      told = /^told (\S+)/.exec(line)?.[1];
       // A program with --watch never ends by itself.
-      if (/told .*\n/.test(output)) break;
+      if (told) break;
     }
-    assertEquals(/told (\S+)/.exec(output)?.[1], String(endsWithProcess));
+    assertEquals(told, String(endsWithProcess));
   });
 }
 

@@ -2,6 +2,7 @@
 // call uses a released one. A test that calls Deno.exit continues after it.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { lines } from "../faults/tools.ts";
 import { runOrThrow, start } from "../setup/command.ts";
 import { urlOf } from "../setup/root.ts";
 import { assertFile, filled } from "../support/bytes.ts";
@@ -171,9 +172,8 @@ testInOneDirectory("A program that is watched holds as much after each start", a
   const args = ["run", "-A", "--no-check", "--watch", "--no-clear-screen", program];
   await using child = start(Deno.execPath(), args, { stderr: "null" });
   const seen: string[] = [];
-  for await (const line of child.stdout.pipeThrough(new TextDecoderStream())) {
-    seen.push(...line.trim().split("\n"));
-    if (seen.length >= 4) break;
+  for await (const line of lines(child.stdout)) {
+    if (seen.push(line) === 4) break;
     await Deno.writeTextFile(program, `${text}// ${seen.length}\n`);
   }
   assert(Number(seen[0]) > 0);
