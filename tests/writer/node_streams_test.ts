@@ -1,12 +1,12 @@
-// toNodeWritable and toNodeReadable: what Node.js libraries expect of a stream, and nothing half-done published.
+// toNodeWritable and toNodeReadable: what Node.js libraries expect of a stream, and nothing half-done published. An
+// example has pipelines.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { finished, pipeline } from "node:stream/promises";
-import { createGunzip, createGzip } from "node:zlib";
-import { type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { finished } from "node:stream/promises";
+import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { pause } from "../setup/command.ts";
@@ -127,15 +127,6 @@ testDirectAndCached("A failure of the disk is the stream's error", async (dir) =
     // The buffers take the short chunk before the disk fails.
     assertEquals((told as DmaError | undefined)?.code, length > 5000 ? code : undefined);
   }
-});
-
-testDirectAndCached("Pipelines read files, and publish whole ones", async (dir) => {
-  await Deno.writeFile(dir.file("plain"), pattern(500_001));
-  const reader = async (name: string) =>
-    toNodeReadable(new DmaStreamReader(await DmaFile.open(dir.file(name))));
-  await pipeline(await reader("plain"), createGzip(), toNodeWritable(await create(dir, {}, "gz")));
-  await pipeline(await reader("gz"), createGunzip(), await openAtomic(dir));
-  await assertFile(dir.file("file"), pattern(500_001));
 });
 
 testDirectAndCached("A reader that is left, destroyed or fails closes its file", async (dir) => {
