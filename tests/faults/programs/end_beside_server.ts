@@ -5,7 +5,7 @@ import { content } from "../content.ts";
 
 const [path = "", otherPath = ""] = Deno.args;
 // Long enough for the other file on a busy machine.
-configure({ exitTimeout: 2000 });
+configure({ exitTimeout: 5000 });
 // More writes than concurrent calls.
 const options = { bufferSize: 4096, writeBehind: 32 };
 const writer = new DmaStreamWriter(await DmaFile.create(path), options);
