@@ -31,14 +31,6 @@ export function wrongObject(
   return new TypeError(`Cannot ${what} ${shown(value)}: ${why}`);
 }
 
-/**
- * Makes `structuredClone` and `postMessage` refuse an object, whose clone would be empty. They cannot clone a property
- * whose value is a symbol, and their error names it.
- */
-export function forbidCloning(object: object, why: string): void {
-  Object.defineProperty(object, "cloning", { value: Symbol(why), enumerable: true });
-}
-
 /** A safe integer from `least` to `most`. Throws TypeError or RangeError. */
 export function integer(
   name: string,

@@ -1,6 +1,6 @@
 // DmaBuffer: JavaScript memory that is aligned for Direct I/O.
 
-import { forbidCloning, wrongObject } from "./arguments.ts";
+import { wrongObject } from "./arguments.ts";
 import type { Memory } from "./engine/operation.ts";
 import { allocateMemory, moveMemory } from "./file/aligned_memory.ts";
 
@@ -31,12 +31,16 @@ const states = new WeakMap<DmaBuffer, { memory: Memory | undefined; length: numb
  * ```
  */
 export class DmaBuffer {
+  /** `structuredClone` and `postMessage` cannot clone a symbol. Their error names it. */
+  private readonly cloning: symbol = Symbol(
+    "A DmaBuffer belongs to its isolate: transfer bytes.buffer instead",
+  );
+
   /** @ignore */
   private constructor(token: symbol, length: number) {
     if (token !== allocated) {
       throw new TypeError("Cannot construct a DmaBuffer: get one from DmaFile.allocBuffer");
     }
-    forbidCloning(this, "A DmaBuffer belongs to its isolate: transfer bytes.buffer instead");
     states.set(this, { memory: allocateMemory(length), length });
   }
 

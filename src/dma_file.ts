@@ -7,7 +7,6 @@ import {
   checkAligned,
   checkRange,
   flag,
-  forbidCloning,
   integer,
   isSet,
   pathText,
@@ -80,6 +79,10 @@ type Inspect = typeof Deno.inspect;
  * ```
  */
 export class DmaFile implements AsyncDisposable {
+  /** `structuredClone` and `postMessage` cannot clone a symbol. Their error names it. */
+  private readonly cloning: symbol = Symbol(
+    "A DmaFile belongs to its isolate: open the file again in the other one",
+  );
   readonly #file: OpenFile;
   #reader: DmaStreamReader | undefined;
   #writer: DmaStreamWriter | undefined;
@@ -93,7 +96,6 @@ export class DmaFile implements AsyncDisposable {
       );
     }
     this.#file = file;
-    forbidCloning(this, "A DmaFile belongs to its isolate: open the file again in the other one");
     openFiles.set(this, file);
     if (file.writable) finishAtEnd(file);
     whenDropped(this, file.descriptor.closed, () => file.drop());
