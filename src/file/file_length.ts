@@ -2,14 +2,27 @@
 // file and truncates shorten it, so the two never run at once.
 
 import { assert } from "../assert.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type FileSystem, mayBeLonger } from "./file_system.ts";
-import { knownSize } from "./stat.ts";
+import { knownSize, type StatFacts } from "./stat.ts";
 
-/** The length of one open file. All writes and truncates of the file use it. */
+/** The lengths of open files by key. Handles of one file share its length. */
+const known = new WeakMap<Engine, Map<string | symbol, FileLength>>();
+
+function keyOf({ device, inode }: StatFacts, { identifiesFiles }: FileSystem): string | symbol {
+  return identifiesFiles ? `${device}:${inode}` : Symbol();
+}
+
+/** The length of a file. All writes and truncates through this isolate's handles use it. */
 export class FileLength {
-  readonly #descriptor: Descriptor;
   readonly #fileSystem: FileSystem;
+  /** Called after the last handle. */
+  readonly #forget: () => void;
+  /** The descriptors of the handles. */
+  readonly #descriptors: Descriptor[] = [];
+  /** The open writers of all handles. */
+  writers = 0;
   #contentEnd: number;
   /** The end of the content without bytes that a server has not confirmed. */
   #confirmedEnd: number;
@@ -25,10 +38,42 @@ export class FileLength {
   readonly #whenWritable = new Set<() => void>();
 
   /** `size` is the file's length. All of it is content. */
-  constructor(descriptor: Descriptor, size: number, fileSystem: FileSystem) {
-    this.#descriptor = descriptor;
+  private constructor(size: number, fileSystem: FileSystem, forget: () => void) {
     this.#fileSystem = fileSystem;
+    this.#forget = forget;
     this.#contentEnd = this.#confirmedEnd = this.#bound = size;
+  }
+
+  /** The length of a file that was opened with `facts`, and perhaps `emptied`, for a new handle. */
+  static join(
+    descriptor: Descriptor,
+    facts: StatFacts,
+    fileSystem: FileSystem,
+    emptied: boolean,
+  ): FileLength {
+    const { engine } = descriptor;
+    const lengths = known.get(engine) ?? new Map<string | symbol, FileLength>();
+    known.set(engine, lengths);
+    const key = keyOf(facts, fileSystem);
+    const size = emptied ? 0 : facts.size;
+    let length = lengths.get(key);
+    if (!length) {
+      length = new FileLength(size, fileSystem, () => lengths.delete(key));
+      lengths.set(key, length);
+    } else if (emptied) length.noteEnd();
+    else if (size > length.sizeUpperBound) length.addContent(size);
+    length.#descriptors.push(descriptor);
+    return length;
+  }
+
+  /** A handle is being closed. */
+  leave(descriptor: Descriptor): void {
+    this.#descriptors.splice(this.#descriptors.indexOf(descriptor), 1);
+    if (this.#descriptors.length === 0) this.#forget();
+  }
+
+  get #size(): number | undefined {
+    return knownSize(this.#descriptors[0]!);
   }
 
   // ---- when it changes --------------------------------------------------------------------------------------------
@@ -116,7 +161,7 @@ export class FileLength {
   get sizeNow(): number | undefined {
     const fileSystem = this.#fileSystem;
     if (!fileSystem.statsFromMemory) return this.sizeUpperBound;
-    const size = knownSize(this.#descriptor);
+    const size = this.#size;
     return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
   }
 
@@ -147,7 +192,7 @@ export class FileLength {
    * the file to that. Bytes behind the bound belong to another program, and are not cut off.
    */
   #limitBound(start: number, end: number): void {
-    const size = knownSize(this.#descriptor) ?? Infinity;
+    const size = this.#size ?? Infinity;
     const reached = size > start ? Math.max(this.#bound, end) : this.#bound;
     this.#bound = Math.max(this.#contentEnd, Math.min(size, reached));
   }
@@ -157,7 +202,7 @@ export class FileLength {
    * this module ever made it, the bytes behind the content belong to another program and are kept.
    */
   lengthToCutTo(): number | undefined {
-    const size = knownSize(this.#descriptor);
+    const size = this.#size;
     // A file that another program has cut must not be extended again.
     const isReserved = size === undefined ||
       (size > this.#contentEnd && size <= this.sizeUpperBound);
@@ -177,7 +222,9 @@ export class FileLength {
    * file.
    */
   noteEnd(): void {
-    this.#endAt(this.sizeNow ?? Infinity, false);
+    const size = this.sizeNow ?? Infinity;
+    this.#endAt(size, false);
+    this.#bound = Math.min(this.#bound, size);
   }
 
   /** Notes that the content ends at `end`, or before it unless `exact` is set. */
@@ -188,11 +235,11 @@ export class FileLength {
 
   /**
    * Notes the file's `size` before a first write. Bytes that another program has appended become content, and content
-   * that it has cut off is gone. With `whole` all bytes are content.
+   * that it has cut off is gone. With `whole` all bytes are content, unless another writer may have reserved some.
    */
   found(size: number, whole: boolean): void {
     const appended = size > this.sizeUpperBound;
-    this.#endAt(size, whole || appended);
+    this.#endAt(size, appended || (whole && this.writers === 1));
     this.#bound = Math.max(size, this.#contentEnd);
   }
 }

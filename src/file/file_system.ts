@@ -18,6 +18,8 @@ export const DISK = {
    * others.
    */
   mayHaveNoBlocks: false,
+  /** The device number and the inode number identify a file while it is open. */
+  identifiesFiles: true,
   /** Files are in memory: O_DIRECT may be accepted, but has no effect. */
   inMemory: false,
   /** Direct I/O is trusted only if statx(2) reports its alignment. */
@@ -66,10 +68,12 @@ const IN_MEMORY: FileSystem = {
  *
  * - `onThreads`: NFS opens within the submission to a ring: seen with kernel 6.12, the event loop stood still for as long as
  *   one request took. SMB and 9p did not.
+ * - `identifiesFiles`: a server may reuse the inode number of an open file.
  * - `exactTails`: Direct I/O takes any position and length (NFS: open(2); SMB and 9p: seen).
  */
 const NETWORK: FileSystem = {
   ...DISK,
+  identifiesFiles: false,
   exactTails: true,
   extendsFreely: true,
   reserves: false,
@@ -121,8 +125,9 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xef53, { ...DISK, name: "ext4" }],
   [0x58465342, { ...DISK, name: "xfs" }],
   [0xf2f52010, { ...DISK, name: "f2fs" }],
-  // Its device number is like that of a network file system. A block is copied when it is written.
-  [0xca451a4e, { ...DISK, name: "bcachefs", extendsFreely: true }],
+  // Its device number is like that of a network file system. A block is copied when it is written. A snapshot has the
+  // numbers of its original.
+  [0xca451a4e, { ...DISK, name: "bcachefs", identifiesFiles: false, extendsFreely: true }],
   // A later write does not use the space that fallocate(2) reserved, and the reservation stays.
   [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false }],
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and

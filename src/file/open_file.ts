@@ -1,5 +1,6 @@
 // An open file, shared by all objects that use it.
 
+import { assert } from "../assert.ts";
 import { attempt, type Engine } from "../engine/engine.ts";
 import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
@@ -113,7 +114,7 @@ export class OpenFile {
   constructor({ engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: Opening) {
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
-    this.length = new FileLength(this.descriptor, ownsSize ? 0 : facts.size, fileSystem);
+    this.length = FileLength.join(this.descriptor, facts, fileSystem, ownsSize);
     this.durability = new Durability(this.descriptor, ownsSize);
     this.facts = facts;
     this.fileSystem = fileSystem;
@@ -200,6 +201,21 @@ export class OpenFile {
     }
   }
 
+  /** Gives the file its writer, which keeps it open. */
+  attach(writer: AttachedWriter): void {
+    this.descriptor.acquire("write");
+    this.writer = writer;
+    this.length.writers++;
+  }
+
+  /** Called by the writer when it no longer uses the file. */
+  detach(): void {
+    assert(this.writer !== undefined, "a writer leaves its file once");
+    this.writer = undefined;
+    this.length.writers--;
+    this.descriptor.release();
+  }
+
   /** Throws if the file was opened with `append: true`, so that writes have no position. */
   assertPositioned(): void {
     if (!this.appends) return;
@@ -260,7 +276,10 @@ export class OpenFile {
   /** Closes the file after its last use. An atomic file is synced and published first. */
   close(): Promise<void> {
     return this.descriptor.close(async () => {
-      await this.#end().finally(() => this.naming.release());
+      await this.#end().finally(() => {
+        this.naming.release();
+        this.length.leave(this.descriptor);
+      });
       return this.#closesQuickly;
     });
   }

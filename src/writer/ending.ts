@@ -1,6 +1,5 @@
 // The phases of a writer, and its endings as lists of steps. Each step reads the state of the file when it runs.
 
-import { assert } from "../assert.ts";
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 
@@ -39,7 +38,7 @@ export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
     // An atomic file that stays open for more writers is published when it is closed.
     () => fate === "leave" ? undefined : publishWhole(file),
     () => {
-      detach(file);
+      file.detach();
       return fate === "close" ? file.close() : undefined;
     },
   ];
@@ -57,7 +56,7 @@ export function stepsAfterFailure(
 ): Step[] {
   const cut = () => cutToContent(file)?.catch((error) => failure.cutError = error);
   const leave = () => {
-    detach(file);
+    file.detach();
     return closes || file.dropped ? file.giveUp() : undefined;
   };
   return [...confirm ? [confirm, cut] : [], () => file.naming.discard(), leave];
@@ -67,10 +66,4 @@ function publishWhole(file: OpenFile): Promise<void> | undefined {
   const { naming, durability: { failure } } = file;
   if (!naming.isUnpublished) return undefined;
   return failure ? Promise.reject(failure.error) : naming.publish();
-}
-
-function detach(file: OpenFile): void {
-  assert(file.writer !== undefined, "a writer leaves its file once");
-  file.writer = undefined;
-  file.descriptor.release();
 }

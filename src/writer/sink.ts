@@ -77,6 +77,8 @@ export class WriterSink {
 
   constructor(readonly writer: Writer) {
     writer.failed = (reason) => this.#fail(reason);
+    // There was no memory for the writer to open with.
+    if (writer.failure) this.#fail(writer.failure.reason);
   }
 
   /** Notes the stream of this sink. */

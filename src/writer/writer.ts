@@ -3,7 +3,7 @@
 
 import { assert } from "../assert.ts";
 import { waitUntil } from "../engine/engine.ts";
-import { afterCallers, queueMicrotask } from "../engine/event_loop.ts";
+import { afterCallers } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
@@ -50,19 +50,19 @@ export class Writer implements AttachedWriter {
     this.#syncs = new SyncQueue(file, options.preallocate);
     const { append, position } = options;
     [this.#queue, this.#buffers] = this.#writeFrom(append ? file.length.contentEnd : position);
-    file.descriptor.acquire("write");
-    file.writer = this;
+    file.attach(this);
     // A new file without writes is known to be empty. An appending writer reads the size, because another program may
     // have appended.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#phase = { name: "open" };
     // The size before the end of another write would be mistaken for the end of the content.
-    else this.#letOthersWrite = file.length.holdWrites(() => queueMicrotask(() => this.#askSize()));
+    else this.#letOthersWrite = file.length.holdWrites((release) => this.#askSize(release));
   }
 
-  /** Reads the size, unless that has begun. Meanwhile nothing else writes to the file or truncates it. */
-  #askSize(): void {
+  /** Reads the size, unless that has begun. Until `letOthersWrite` nothing else writes to the file or truncates it. */
+  #askSize(letOthersWrite = this.#letOthersWrite): void {
     if (this.#phase.name !== "opening" || this.#pending.any) return;
+    this.#letOthersWrite = letOthersWrite;
     this.#pending.begin();
     submitStat(this.file.descriptor, false, (facts) => this.#open(facts));
   }
@@ -76,8 +76,8 @@ export class Writer implements AttachedWriter {
       const start = append ? facts.size : position;
       // Other programs may have written to the file without a sync.
       if (start > 0) this.file.durability.noteOthers();
-      // If the writer starts behind reserved space, that space is content.
-      length.addContent(Math.min(start, facts.size));
+      // If the only writer starts behind reserved space, that space is content.
+      if (length.writers === 1) length.addContent(Math.min(start, facts.size));
       [this.#queue, this.#buffers] = this.#writeFrom(start);
       this.#phase = { name: "open" };
     }

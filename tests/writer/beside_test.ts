@@ -79,6 +79,71 @@ testInEachDirectory("What another handle wrote behind a writer stays", async (di
   }
 });
 
+testInEachDirectory("What another handle writes into a writer's reserve stays", async (dir) => {
+  const BLOCK = 65536;
+  for (const end of ["close", "abort", "closeFile"] as const) {
+    for (const isFirst of [false, true]) {
+      const first = await create(dir, { sizeHint: 64 * BLOCK });
+      await first.write(pattern(BLOCK));
+      await first.sync({ tail: true });
+      const file = await DmaFile.open(dir.file("file"), { write: true });
+      const second = new DmaStreamWriter(file, { position: 2 * BLOCK, bufferSize: BLOCK });
+      await second.write(pattern(BLOCK + 10, 2 * BLOCK));
+      if (!isFirst) await second.close();
+      const ends = { close: first, abort: first, closeFile: first.file };
+      await (end === "abort" ? first.abort() : ends[end].close());
+      if (isFirst) await second.close();
+      const hole = filled(BLOCK, 0);
+      const written = joined(pattern(BLOCK), hole, pattern(BLOCK + 10, 2 * BLOCK));
+      await assertFile(dir.file("file"), written, `${end}, ${isFirst}`);
+    }
+  }
+});
+
+testInEachDirectory("Another handle writes after a cut, and not during it", async (dir) => {
+  const writer = await create(dir);
+  await writer.write(pattern(100));
+  await using other = await DmaFile.open(dir.file("file"), { write: true });
+  const order: string[] = [];
+  using _writes = interpose("write", ({ operation: { position }, pass }) => {
+    order.push(`write at ${position}`);
+    pass();
+  });
+  let written: Promise<unknown> | undefined;
+  using _cuts = interpose("truncate", ({ pass }) => {
+    written = other.writeAt(pattern(4096, 65536), 65536);
+    setTimeout(() => {
+      order.push("cut");
+      pass();
+    }, 20);
+  });
+  await writer.close();
+  await written;
+  // Without padding nothing is cut.
+  const [first, ...rest] = order;
+  assertEquals(first, "write at 0");
+  if (written) assertEquals(rest, ["cut", "write at 65536"]);
+  const rest2 = written ? [filled(65436, 0), pattern(4096, 65536)] : [];
+  await assertFile(dir.file("file"), joined(pattern(100), ...rest2));
+});
+
+testInEachDirectory("flushSync() writes beside a writer that is opening", async (dir) => {
+  await Deno.writeFile(dir.file("file"), old(8192));
+  const open = () => DmaFile.open(dir.file("file"), { write: true });
+  const [one, other] = [await open(), await open()];
+  const writer = new DmaStreamWriter(one);
+  await writer.write(pattern(4096));
+  await writer.sync({ tail: true });
+  writer.write(pattern(100, 4096));
+  const second = new DmaStreamWriter(other, { append: true });
+  writer.flushSync();
+  assertEquals(writer.currentFlushedPos, 4196);
+  await second.write(pattern(5, 8192));
+  await Promise.all([writer.close(), second.close()]);
+  const kept = old(8192).subarray(4196);
+  await assertFile(dir.file("file"), joined(pattern(4196), kept, pattern(5, 8192)));
+});
+
 testInEachDirectory("What another handle writes before a failed write stays", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, old(5000));
