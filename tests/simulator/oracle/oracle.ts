@@ -102,7 +102,11 @@ export class Oracle implements FlightObserver {
     if (operation.op !== "write") return;
     const { position, length } = operation;
     if (file.isClaimed(position, position + length)) return;
-    const writer = [...file.writers].find((each) => each.covers(position, position + length));
+    const end = position + length;
+    const writers = [...file.writers].filter((each) => each.covers(position, end));
+    // A writer covers a block on each side, where another one may write.
+    const writer = writers.find((each) => each.start < end && position < each.givenEnd) ??
+      writers[0];
     if (!writer) return;
     this.#writers.set(flight, writer);
     const inFlight = [...this.#writers.values()].filter((each) => each === writer).length;

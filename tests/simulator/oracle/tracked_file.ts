@@ -51,6 +51,7 @@ export class TrackedFile {
 
   begin(writer: WriterOracle): void {
     this.writers.add(writer);
+    if (this.writers.size > 1) { for (const each of this.writers) each.isBeside = true; }
     this.touches.begun = this.world.clock.tick();
   }
 

@@ -21,6 +21,8 @@ export class WriterOracle {
   /** All bytes of its chunks, in order, and their number. */
   readonly #given = new SparseBytes();
   givenLength = 0;
+  /** Whether another handle had a writer at the same time. */
+  isBeside = false;
   /** The limit of its positions, behind which another call writes. */
   wall = Infinity;
   flushed: number;
@@ -213,9 +215,10 @@ export class WriterOracle {
     const certain = file.certainSince(since, true);
     const { unsyncedPastWriters } = touches;
     for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
-    const isWhole = expected.end === file.view.size && file.isLengthLeftAlone &&
+    const isWhole = !this.isBeside && expected.end === file.view.size && file.isLengthLeftAlone &&
       touches.areWritersSince(since) && unsyncedPastWriters.length === 0;
-    const ranges = file.hasFailedSync ? certain.within(this.start, this.flushed) : certain;
+    const isOwn = file.hasFailedSync || this.isBeside;
+    const ranges = isOwn ? certain.within(this.start, this.flushed) : certain;
     file.promise(ranges, isWhole ? expected.end : undefined);
   }
 

@@ -14,26 +14,30 @@ const NOTHING = new Uint8Array(0);
 /** The maximum length of a file. */
 const FURTHEST = 2 ** 50;
 
-/**
- * Whether a range is free: no running call uses it, and no writer has written or will write there. A writer of another
- * handle may cut off bytes behind it.
- */
+/** Whether the handles of a file do not share its length (docs/limits.md). */
+export function isOnServer({ world: { kind } }: TrackedFile): boolean {
+  return kind.server !== undefined;
+}
+
+/** Whether a range is free: no running call uses it, and no writer has written or will write there. */
 function isFree(handle: Handle, from: number, to: number): boolean {
-  const { tracked, file } = handle;
+  const { tracked } = handle;
   if (tracked.truncates.size > 0 || tracked.isClaimed(from, to)) return false;
-  // The writer of another handle cuts off bytes in space that its handle has reserved (docs/limits.md).
+  // On a server the writer of another handle cuts off bytes in space that its handle has reserved (docs/limits.md).
   const { end, longest } = tracked.expected;
   if (to > end && longest > end && isBesideOthers(handle)) return false;
   return [...tracked.writers].every((writer) =>
     writer.isOpened && !writer.piped &&
     (to <= blockStart(writer.start) ||
-      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file))
+      (from >= blockEnd(writer.givenEnd) && !writer.facts.appendsAlways))
   );
 }
 
-/** Whether another handle has an open writer, which may have any operation in flight. */
+/** Whether another handle has an open writer that this handle must not disturb. */
 function isBesideOthers({ tracked, file }: Handle): boolean {
-  return [...tracked.writers].some(({ stream }) => stream.file !== file);
+  return [...tracked.writers].some(({ stream, facts }) =>
+    stream.file !== file && (isOnServer(tracked) || facts.appendsAlways)
+  );
 }
 
 /** The start of the free range behind a writer. */
@@ -213,7 +217,7 @@ export const rangeSteps = {
     (handle, { to: { of, amount } }) => {
       const { tracked, tracked: { expected, view } } = handle;
       // The reservation of another handle may fail, and is cut off then.
-      const isReserved = handle.isShared && tracked.reserves.size > 0;
+      const isReserved = handle.isShared && isOnServer(tracked) && tracked.reserves.size > 0;
       const isTaken = tracked.claims.size + tracked.truncates.size > 0 || isReserved;
       if (isTaken || isBesideOthers(handle)) return;
       const lengths = {
@@ -242,8 +246,8 @@ export const rangeSteps = {
     (handle, { length, keepSize }) => {
       const { tracked, tracked: { claims, expected, truncates, reserves } } = handle;
       const mustNotGrow = [...claims].some(({ to }) => to === FURTHEST);
-      // Bytes that another handle writes into space that is being reserved are lost (docs/limits.md).
-      const isTaken = handle.isShared &&
+      // On a server bytes that another handle writes into space that is being reserved are lost (docs/limits.md).
+      const isTaken = handle.isShared && isOnServer(tracked) &&
         (truncates.size > 0 || [...claims].some(({ to }) => to > expected.end));
       if (isBesideOthers(handle) || mustNotGrow || isTaken) return;
       const entry = { end: keepSize ? 0 : length };

@@ -321,8 +321,9 @@ export class Session {
 
   /** Whether another handle created or truncated the file, and so does not expect bytes of others. */
   isOthers(tracked: TrackedFile, handle?: Handle): boolean {
-    const { expected, mayLookReserved, writers } = tracked;
-    // Its next writer cuts off bytes in space that it has reserved (docs/limits.md).
+    const { expected, mayLookReserved, world, writers } = tracked;
+    if (handle && !world.kind.server) return false;
+    // On a server its next writer cuts off bytes in space that it has reserved (docs/limits.md).
     const isReserved = handle !== undefined && writers.size === 0 && mayLookReserved;
     return (expected.end === 0 || isReserved) &&
       this.handles.some((other) => other.tracked === tracked && other.owns && other !== handle);

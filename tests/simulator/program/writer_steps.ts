@@ -4,9 +4,10 @@ import type { DmaStreamWriter } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { bytesOf } from "../files.ts";
 import { Violation } from "../oracle/promises.ts";
-import { LARGEST_BLOCK } from "../oracle/ranges.ts";
+import { blockEnd, blockStart, LARGEST_BLOCK } from "../oracle/ranges.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { Random } from "../random.ts";
+import { isOnServer } from "./range_steps.ts";
 import { type Handle, OpenWriter, type Over, type Slot } from "./session.ts";
 import { nothing, onFile, onWriter, place, size, SIZES_OF_BUFFERS, step } from "./step.ts";
 
@@ -37,15 +38,26 @@ function openWriter(
 ): Over {
   if (handle.closing || !handle.writable) return;
   const { session, file, tracked, appends } = handle;
-  const isTaken = tracked.writers.size + tracked.claims.size + tracked.emptying > 0;
-  if (isTaken || session.isOthers(tracked, handle)) return;
+  const others = [...tracked.writers];
+  if (tracked.claims.size + tracked.emptying > 0 || session.isOthers(tracked, handle)) return;
+  // Another handle may have a writer, behind which this one starts.
+  const isFree = others.every((other) =>
+    other.isOpened && !other.piped && !other.facts.appendsAlways && other.givenEnd < 2 ** 40 &&
+    other.stream.file !== file && place === "position" && !appends && !isOnServer(tracked)
+  );
+  if (!isFree) return;
   // No other call may change the length of a file that is appended to or that two handles have open: the position of a
   // chunk, or the length, would not be known.
   const isResized = tracked.truncates.size + tracked.reserves.size > 0;
   if (isResized && (appends || handle.isShared)) return;
   const options = place === "default" ? DEFAULTS : chosen;
   // If every write goes to the end, there is no other start.
-  const start = place === "position" && !appends ? { position } : { append: place === "append" };
+  const behind = Math.max(0, ...others.map(({ givenEnd }) => blockEnd(givenEnd)));
+  const first = others.length > 0 ? behind + 4096 * (position % 5) : position;
+  for (const other of others) other.wall = Math.min(other.wall, blockStart(first));
+  const start = place === "position" && !appends
+    ? { position: first }
+    : { append: place === "append" };
   const stream = place === "default"
     ? file.writable
     : new session.module.DmaStreamWriter(file, { ...options, ...start });
