@@ -101,8 +101,10 @@ publishes a name and forgets the directory
   file/naming.ts: await this.sync(); →
 publishes an atomic file that is not durable
   file/open_file.ts: await descriptor.call("sync", { op: "sync", fd, dataOnly: false }); → void descriptor, fd;
-cuts off what another handle has written below its start
-  writer/write_queue.ts: length.addContent(this.#edges.start); →
+cuts off what another handle has written behind its end
+  file/file_length.ts: return identifiesFiles ? → return !identifiesFiles ?
+counts as content what another writer has reserved
+  file/file_length.ts: (whole && this.writers === 1) → whole
 # A reader that is wrong in one place.
 gives out what was read first, and not what comes first
   reader/read_ahead.ts: const read = this.#queue[0];\n    if (!read?.ended) return undefined; → const read = this.#queue.find(({ ended }) => ended); if (!read) return undefined;
