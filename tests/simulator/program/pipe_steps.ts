@@ -67,6 +67,7 @@ async function pipeInto(writer: OpenWriter, choice: Pipe): Promise<void> {
       ...(abortAfter === undefined ? {} : { signal: controller.signal }),
     }),
     done: () => {
+      writer.keptByPipe = preventClose;
       if (preventClose) return goOn();
       oracle.piped = false;
       oracle.ending = true;

@@ -116,6 +116,8 @@ export class OpenWriter {
   source: Handle | undefined;
   /** Its first failure, or the reason of the abort that has ended it. */
   endedBy: unknown;
+  /** Whether a pipe with preventClose has ended well. */
+  keptByPipe = false;
 
   constructor(
     readonly slot: Slot,

@@ -58,12 +58,15 @@ async function close(writer: OpenWriter, how: keyof typeof closing): Promise<voi
   if (closes) handle.closing = true;
   if (how === "seal") handle.sealing = true;
   const began = beginClose(handle, closes, publishes);
+  // A pipe whose source has ended can resolve although its last chunk was refused (docs/errors.md).
+  const isMissed = writer.keptByPipe && writer.endedBy !== undefined;
   await writer.call({
     name: how,
     promise: closing[how](writer),
     done: () => {
       // The writer has failed before, and a call has reported it or the caller has given up: disposing is silent.
-      const isTold = oracle.failure || oracle.reasons.size > 0 && writer.endedBy !== undefined;
+      const hasGivenUp = oracle.reasons.size > 0 && writer.endedBy !== undefined;
+      const isTold = oracle.failure || hasGivenUp || isMissed;
       if (how === "dispose" && isTold) return giveUp(writer, began);
       finishClose(writer, began);
       if (how === "seal") handle.writable = false;
