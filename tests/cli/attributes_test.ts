@@ -112,20 +112,17 @@ testDma("dma gives a group that cannot be kept no old rights, and says so", asyn
   await assertFile(target, pattern(5000));
 }, { ignore: !mayDropRights });
 
-testDma(
-  "dma copy --preserve that is stopped has a private file, and its own times",
-  async (dir) => {
-    const [source, target] = [`${dir}/source`, `${dir}/target`];
-    await make(source, 0o644, { length: 0 });
-    // Holes, so that it takes no space here and long enough to copy.
-    await Deno.truncate(source, 4 * 1024 ** 3);
-    await Deno.utime(source, 1e9, 1e9);
-    await make(target, 0o644);
-    await using running = new Running(["copy", "--preserve", "--sparse", "never", source, target]);
-    await eventually(async () => (await Deno.stat(target)).size > 5000, "Nothing was written");
-    assertEquals((await running.stop("SIGINT")).code, 130);
-    const { mode, mtime } = await Deno.stat(target);
-    assertEquals(mode! & 0o777, 0o600);
-    assert(mtime!.getTime() > 1e12, "It looks as old as its source, and is not whole");
-  },
-);
+testDma("dma copy --preserve that is stopped has a private file and its own times", async (dir) => {
+  const [source, target] = [`${dir}/source`, `${dir}/target`];
+  await make(source, 0o644, { length: 0 });
+  // Holes, so that it takes no space here and long enough to copy.
+  await Deno.truncate(source, 4 * 1024 ** 3);
+  await Deno.utime(source, 1e9, 1e9);
+  await make(target, 0o644);
+  await using running = new Running(["copy", "--preserve", "--sparse", "never", source, target]);
+  await eventually(async () => (await Deno.stat(target)).size > 5000, "Nothing was written");
+  assertEquals((await running.stop("SIGINT")).code, 130);
+  const { mode, mtime } = await Deno.stat(target);
+  assertEquals(mode! & 0o777, 0o600);
+  assert(mtime!.getTime() > 1e12, "It looks as old as its source, and is not whole");
+});

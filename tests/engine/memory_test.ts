@@ -8,6 +8,7 @@ import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../
 import { engine, replaceMethod } from "../support/engine.ts";
 import { assertNoLeak, collectGarbage, takeStock, untilCollected } from "../support/leaks.ts";
 import { allOf } from "../support/patterned.ts";
+import { create } from "../writer/create.ts";
 
 const MiB = 1024 * 1024;
 /** The memory that a pool may keep for reuse. */
@@ -36,11 +37,7 @@ testInOneDirectory("1,500 small files one after the other leave nothing", async 
 });
 
 testInOneDirectory("The memory of a large file is given back when it is closed", async (dir) => {
-  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("large")), {
-    bufferSize: 8 * MiB,
-    writeBehind: 15,
-    syncOnClose: false,
-  });
+  const writer = await create(dir, { bufferSize: 8 * MiB, writeBehind: 15, syncOnClose: false });
   const chunk = pattern(4 * MiB);
   for (let index = 0; index < 64; index++) await writer.write(chunk);
   await writer.close();
@@ -84,7 +81,7 @@ async function assertFreed(dir: TestDirectory): Promise<void> {
 }
 
 testDirectAndCached("A tail takes no memory, and bytes after it fail without any", async (dir) => {
-  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")));
+  const writer = await create(dir);
   await writer.write(pattern(5000));
   // The name takes memory.
   await writer.sync();
@@ -116,7 +113,7 @@ testDirectAndCached("A directory that memory was refused for is opened later", a
 });
 
 testDirectAndCached("Calls beside a chunk without memory fail with it", async (dir) => {
-  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")));
+  const writer = await create(dir);
   {
     using _ = withoutMemory();
     const calls = [writer.write(pattern(10)), writer.sync({ tail: true }), writer.close()];

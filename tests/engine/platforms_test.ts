@@ -3,6 +3,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { OLDEST_DENO } from "../../src/runtime.ts";
+import { assertRefused, dma } from "../cli/process.ts";
 import { namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -73,22 +74,10 @@ for (const platform of others) {
 testInOneDirectory("On another platform the command line prints one line", async (dir) => {
   const platform = "windows x86_64";
   const message = refusal(platform);
-  const flags = [
-    "run",
-    "-A",
-    "--quiet",
-    "--no-check",
-    await disguise(dir, platform),
-    `${root}/cli.ts`,
-  ];
-  const runCli = async (command: string) => {
-    const args = [...flags, ...command.split(" ")];
-    const { code, stdout, stderr } = await run(Deno.execPath(), args, { cwd: dir.path });
-    return { code, stdout, stderr };
-  };
-  const refused = { code: 1, stdout: "", stderr: `dma: ${message}\n` };
+  const flags = ["-A", await disguise(dir, platform)];
+  const runCli = (command: string) => dma(command.split(" "), undefined, { flags, cwd: dir.path });
   for (const command of ["write --atomic dest", "copy disguise.js dest", "read x", "bench"]) {
-    assertEquals(await runCli(command), refused);
+    assertRefused(await runCli(command), 1, message);
   }
   assertEquals(await namesIn(dir.path), ["disguise.js"]);
   // Wrong arguments are reported on every platform.

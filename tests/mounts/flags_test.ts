@@ -8,7 +8,7 @@ import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import { serverTest } from "../faults/fault_file_system.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { allOf } from "../support/patterned.ts";
-import { writeAndClose } from "./promises.ts";
+import { promises } from "./promises.ts";
 
 const flags = ["cached", "no-async-dio", "serial", "writeback"];
 const pairs = [
@@ -23,6 +23,12 @@ const answers: Readonly<Record<string, readonly string[]>> = {
   "late": ["read delay 3", "write delay 3"],
 };
 
+const checks = [
+  "a file of odd length is whole, and no longer",
+  "a reader gets no byte past the end",
+]
+  .map((name) => promises[name]!);
+
 for (const pair of pairs) {
   for (const [answer, faults] of Object.entries(answers)) {
     const flags = pair.join(" and ") || "no flag";
@@ -34,20 +40,9 @@ for (const pair of pairs) {
         const fails = fault.startsWith("read") || !pair.includes("no-async-dio");
         if (!cached || !fails) await server.fault(fault);
       }
-      await oddLength(server.path);
+      for (const check of checks) await check(`${server.path}/file`, server.path);
     }, pair);
   }
-}
-
-/** A file of odd length by a writer, a second writer that continues at its end, and a reader. */
-async function oddLength(directory: string): Promise<void> {
-  const length = 300_001;
-  const { path, writable } = await DmaFile.create(`${directory}/file`);
-  await writeAndClose(writable, pattern(length));
-  await assertFile(path, pattern(length));
-  await using again = await DmaFile.open(path, { write: true });
-  assertEquals(await again.readAt(1, 1 << 20), pattern(length - 1, 1));
-  assertEquals(await again.readAt(length, 1 << 20), new Uint8Array());
 }
 
 serverTest("a file whose length its server does not know is read whole", async (server) => {

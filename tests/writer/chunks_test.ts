@@ -181,7 +181,7 @@ const changes: Record<string, (buffer: ArrayBuffer) => void> = {
 };
 
 testDirectAndCached(
-  "A chunk that is detached or shrinks before it is taken fails the stream",
+  "A chunk that is lost before it is taken fails the stream",
   async (dir) => {
     for (const [change, apply] of Object.entries(changes)) {
       // The first chunk may be taken in part: what would follow would stand in the wrong place.

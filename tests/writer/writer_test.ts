@@ -63,26 +63,23 @@ testDirectAndCached("Buffer size and write-behind are rounded, and shown", async
   assertThrows(both, TypeError, "append");
 });
 
-testDirectAndCached(
-  "A file has one writer at a time, and a closed one refuses all",
-  async (dir) => {
-    const first = await create(dir, { closeFile: false });
-    const { file } = first;
-    assertThrows(() => new DmaStreamWriter(file), TypeError, "two writers");
-    await first.write(pattern(5));
-    await first.close();
-    for (const call of [() => first.close(), () => first.write(pattern(5)), () => first.seal()]) {
-      await assertRejects(call, TypeError, "closed");
-    }
-    const { writable } = file;
-    assert(writable instanceof DmaStreamWriter && writable instanceof WritableStream);
-    assertStrictEquals(file.writable, writable);
-    await writable.write(pattern(10));
-    await closeWith(writable, pattern(10));
-    assertEquals([first.currentPos, writable.currentPos], [5, 10]);
-    assertThrows(() => new DmaStreamWriter(file), Deno.errors.BadResource, "closed");
-  },
-);
+testDirectAndCached("A file has one writer at a time, and a closed one refuses", async (dir) => {
+  const first = await create(dir, { closeFile: false });
+  const { file } = first;
+  assertThrows(() => new DmaStreamWriter(file), TypeError, "two writers");
+  await first.write(pattern(5));
+  await first.close();
+  for (const call of [() => first.close(), () => first.write(pattern(5)), () => first.seal()]) {
+    await assertRejects(call, TypeError, "closed");
+  }
+  const { writable } = file;
+  assert(writable instanceof DmaStreamWriter && writable instanceof WritableStream);
+  assertStrictEquals(file.writable, writable);
+  await writable.write(pattern(10));
+  await closeWith(writable, pattern(10));
+  assertEquals([first.currentPos, writable.currentPos], [5, 10]);
+  assertThrows(() => new DmaStreamWriter(file), Deno.errors.BadResource, "closed");
+});
 
 // ---- positions ------------------------------------------------------------------------------------------------
 
