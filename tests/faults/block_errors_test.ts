@@ -6,25 +6,17 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts
 import { within } from "../setup/command.ts";
 import { assertNoFile } from "../support/bytes.ts";
 import { content, firstWrong } from "./content.ts";
-import { type Disk, diskTest } from "./disks.ts";
-import type { FaultFileSystem } from "./fault_file_system.ts";
+import { diskTest } from "./disks.ts";
 import { assertFails, assertSticky, finish, MiB, writeContent } from "./failed_writer.ts";
 
 const EIO = 5;
 const options = { bufferSize: MiB };
 
-/** Registers a test once a file system. btrfs repairs bad blocks by checksums and copies of its own. */
-function brokenDiskTest(
-  name: string,
-  fn: (disk: Disk, memory: FaultFileSystem, path: string) => Promise<void>,
-) {
-  diskTest(name, async (disk, memory) => {
-    await fn(disk, memory, disk.file("file"));
-    assert(Number(await memory.command("fired")) > 0, "The fault must have occurred");
-  }, { types: ["ext4", "xfs"] });
-}
+/** btrfs repairs bad blocks by checksums and copies of its own. */
+const types = ["ext4", "xfs"] as const;
 
-brokenDiskTest("a block that cannot be read fails its reads alone", async (disk, memory, path) => {
+diskTest("a block that cannot be read fails its reads alone", async (disk, memory) => {
+  const path = disk.file("file");
   const length = 12 * MiB;
   // With its full length, so that the places of its blocks are known.
   await finish(new DmaStreamWriter(await DmaFile.create(path), { sizeHint: length }), length);
@@ -52,9 +44,10 @@ brokenDiskTest("a block that cannot be read fails its reads alone", async (disk,
     for await (const { position } of file.readMany(ranges)) results.push(position);
   }, expected);
   assertEquals(results, [bad - 4096]);
-});
+}, { types });
 
-brokenDiskTest("a disk fails a flush, and then every write", async (disk, memory, path) => {
+diskTest("a disk fails a flush, and then every write", async (disk, memory) => {
+  const path = disk.file("file");
   const writer = new DmaStreamWriter(await DmaFile.create(path), options);
   const other = new DmaStreamWriter(await DmaFile.create(disk.file("other")), options);
   const atomic = (await DmaFile.create(disk.file("atomic"), { atomic: true })).writable;
@@ -94,4 +87,4 @@ brokenDiskTest("a disk fails a flush, and then every write", async (disk, memory
   await disk.mount();
   assertEquals(firstWrong(await Deno.readFile(disk.file("other")), synced), -1);
   await assertNoFile(disk.file("atomic"));
-});
+}, { types });

@@ -21,12 +21,7 @@ export class Disk implements AsyncDisposable {
   ) {}
 
   /** Mounts the file system in `backing`, or a new one, on the new directory `path`. */
-  static async open(
-    type: FileSystem,
-    backing: string,
-    path: string,
-    isNew = false,
-  ): Promise<Disk> {
+  static async open(type: FileSystem, backing: string, path: string, isNew = false): Promise<Disk> {
     const disk = new Disk(type, backing, path);
     await Deno.mkdir(path);
     await disk.mount(isNew);
@@ -96,7 +91,7 @@ export function diskTest(
       await using memory = await FaultFileSystem.open(directory, ["cached", "disk"]);
       await using disk = await Disk.open(type, `${memory.path}/disk`, `${directory}/mount`, true);
       // Without faults, so that it can be unmounted.
-      await using _ = { [Symbol.asyncDispose]: async () => void await memory.command("clear") };
+      await using _ = { [Symbol.asyncDispose]: () => memory.command("clear") };
       await fn(disk, memory, directory);
       await assertIdle();
     }, ["root", "gcc", "loop", "fuse", `mkfs.${type}`, ...needs]);

@@ -37,17 +37,16 @@ export class FaultFileSystem implements AsyncDisposable {
     return value;
   }
 
-  /** Sends a command and resolves to the answer: answers come in the order of commands. Throws if it is an error. */
-  async command(line: string): Promise<string> {
+  /** Sends a command. Resolves when it is answered, and rejects if the answer is an error. */
+  async command(line: string): Promise<void> {
     await this.#commands.write(new TextEncoder().encode(`${line}\n`));
     const text = await this.#answer();
     if (text.startsWith("error")) throw new Error(`${line}: ${text}`);
-    return text;
   }
 
   /** Adds a fault: what follows "fault" in the commands. */
-  async fault(rule: string): Promise<void> {
-    await this.command(`fault ${rule}`);
+  fault(rule: string): Promise<void> {
+    return this.command(`fault ${rule}`);
   }
 
   /** The end of its input is the end of the server. */

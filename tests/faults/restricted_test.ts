@@ -17,10 +17,7 @@ const ENOSYS = "38";
 const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
 
 /** Runs all kinds of work in a program with these settings. Resolves to what its engine found. */
-async function work(
-  folder: string,
-  options: ProgramOptions = {},
-): Promise<EngineInfo> {
+async function work(folder: string, options: ProgramOptions = {}): Promise<EngineInfo> {
   const { wrong, used, info } = await resultOf("allWork", [folder], { env: free, ...options });
   assertEquals({ wrong, used }, { wrong: [], used: 0 });
   return info;

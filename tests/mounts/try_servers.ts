@@ -40,11 +40,7 @@ async function check(
   return good;
 }
 
-async function tryServer(
-  server: Server,
-  directory: string,
-  bin: string,
-): Promise<boolean> {
+async function tryServer(server: Server, directory: string, bin: string): Promise<boolean> {
   const { name, breaks, version, slow } = server;
   try {
     await using mounted = await Mounted.start(server, directory, [], bin);

@@ -20,7 +20,6 @@
 //          It fails with the error VALUE, moves at most VALUE bytes, or takes VALUE milliseconds more: COUNT times,
 //          by default (0) always, and only if it touches these bytes.
 //   clear  Removes all faults.
-//   fired  Prints the number of faults so far.
 //   snap PATH SEED PERCENT UNIT
 //          Writes the image that a power cut would leave of the disk to PATH: what is durable, and each volatile piece of
 //          UNIT bytes with a probability of PERCENT.
@@ -77,7 +76,6 @@ struct fate {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rule rules[MOST_RULES];
 static int rule_count;
-static unsigned long fired;
 
 // Determines the fate of an operation on these bytes. A delay happens here.
 static struct fate meet(int operation, uint64_t from, uint64_t to) {
@@ -90,7 +88,6 @@ static struct fate meet(int operation, uint64_t from, uint64_t to) {
     if (rule->kind == 'd') delay += (useconds_t)rule->value * 1000;
     else if (rule->kind == 's') fate.most = (size_t)rule->value;
     else fate.error = (int)rule->value;
-    fired++;
   }
   pthread_mutex_unlock(&lock);
   if (delay) usleep(delay);
@@ -476,14 +473,9 @@ static void *serve_requests(void *unused) {
 
 static void obey(const char *command) {
   pthread_mutex_lock(&lock);
-  if (!strcmp(command, "fired")) {
-    printf("%lu\n", fired);
-  } else if (!strcmp(command, "clear")) {
-    rule_count = 0;
-    printf("ok\n");
-  } else {
-    printf(add_rule(command) || snap(command) ? "ok\n" : "error %s\n", strerror(errno));
-  }
+  int clears = !strcmp(command, "clear");
+  if (clears) rule_count = 0;
+  printf(clears || add_rule(command) || snap(command) ? "ok\n" : "error %s\n", strerror(errno));
   pthread_mutex_unlock(&lock);
 }
 

@@ -213,22 +213,6 @@ testWriter("flushSync({ durable }) syncs file and name, once", small, async (wri
   await writer.abort();
 });
 
-testDirectAndCached("A close waits for a sync that flushSync() overtakes", async (dir) => {
-  const options = { append: true, preallocate: false, syncOnClose: false };
-  await Deno.writeFile(dir.file("file"), pattern(8192));
-  const stream = new DmaStreamWriter(
-    await DmaFile.open(dir.file("file"), { write: true }),
-    options,
-  );
-  // The chunk waits until the size of the file is known. Whole blocks need no cut.
-  const written = stream.write(pattern(8192, 8192));
-  const synced = stream.sync({ tail: true });
-  const closed = stream.close();
-  stream.flushSync();
-  assertEquals(await synced, 16_384);
-  await Promise.all([written, closed]);
-});
-
 testWriter("flushSync({ durable }) throws if a running sync fails", {}, async (writer) => {
   // The kernel reports a failure only once, so a second sync would succeed.
   const running = Promise.withResolvers<void>();

@@ -77,9 +77,7 @@ export async function buildSelfTest(target: Target, directory: string): Promise<
 }
 
 /** The bytes that ship for an architecture. */
-export async function embeddedShim(
-  architecture: Architecture,
-): Promise<Uint8Array<ArrayBuffer>> {
+export async function embeddedShim(architecture: Architecture): Promise<Uint8Array<ArrayBuffer>> {
   const { base64 } = architecture === "aarch64"
     ? await import("../../../ffi/shim_aarch64.ts")
     : await import("../../../ffi/shim_x86_64.ts");
