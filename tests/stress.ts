@@ -2,7 +2,7 @@
 // resized, concurrent closes, and Workers that are terminated. All bytes must be right, every failure must be
 // documented, and at the end no descriptor, mapping or memory may be left.
 //
-//   deno task stress [--seconds 60] [--seed N] [--slots 6] [--directory PATH]
+//   deno task stress [--seconds 60] [--seed N] [--directory PATH]
 //
 // Rounds are numbered from the seed on, and the number determines all decisions of a round.
 
@@ -20,6 +20,7 @@ const WARM_UP = 0.25;
 const TOLERANCE = Deno.env.has("ASAN_OPTIONS")
   ? { mappings: Infinity, resident: Infinity }
   : { mappings: 100, resident: 256 << 20 };
+const SLOTS = 6;
 /** Slots that run rounds in Workers instead, and terminate them. */
 const KILLERS = 2;
 /** The distance of the round numbers of Workers, which no Worker exceeds. */
@@ -30,13 +31,11 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "60" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 1e6)) },
-    slots: { type: "string", default: "6" },
     directory: { type: "string", default: Deno.env.get("TMPDIR") ?? "/var/tmp" },
   },
 });
 const seconds = Number(values.seconds);
 const seed = Number(values.seed);
-const slots = Number(values.slots);
 
 const total = { calls: 0, failed: 0, bytes: 0, rounds: 0, workers: 0 };
 const wrong: unknown[] = [];
@@ -58,7 +57,7 @@ async function work(directory: string, until: number): Promise<void> {
     }
   };
   const all = [
-    ...Array.from({ length: slots }, slot),
+    ...Array.from({ length: SLOTS }, slot),
     ...Array.from({ length: KILLERS }, killer),
   ].map((each) => each.catch((error) => wrong.push(error)));
   await Promise.all(all);
@@ -84,7 +83,7 @@ async function compare(before: Holdings): Promise<Holdings> {
 }
 
 async function stress(directory: string): Promise<void> {
-  console.log(`Seed ${seed}: ${slots} slots and ${KILLERS} for Workers, for ${seconds} s`);
+  console.log(`Seed ${seed}: ${SLOTS} slots and ${KILLERS} for Workers, for ${seconds} s`);
   await work(directory, seconds * 1000 * WARM_UP);
   await settle();
   const before = takeStock();

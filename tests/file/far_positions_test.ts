@@ -77,22 +77,6 @@ for (const at of far) {
   });
 }
 
-testInEachDirectory("Up to the largest position nothing is read", async (dir) => {
-  await Deno.writeFile(dir.file("file"), near);
-  await using file = await DmaFile.open(dir.file("file"));
-  const { direct } = file;
-  const most = Number.MAX_SAFE_INTEGER;
-  for (const length of [0, 1, 4096, 100_000, 4 << 20]) {
-    const range = { position: most - length, length };
-    assertEquals(await file.readAt(range.position, length), zeros(0));
-    const [read] = await Array.fromAsync(file.readMany([range]));
-    assertEquals(read, { ...range, bytes: zeros(0) });
-    const reader = new DmaStreamReader(file, { start: range.position, closeFile: false });
-    assertEquals(await allOf(reader), zeros(0));
-  }
-  assertEquals([file.direct, await file.readAt(0, most)], [direct, near]);
-});
-
 testInEachDirectory("A position beyond the longest possible file is too large", async (dir) => {
   await using file = await DmaFile.create(dir.file("far"));
   const position = 2 ** 52;

@@ -91,6 +91,7 @@ testReadMany("merges what is near and no more, and keeps the order", async (file
   for (const [name, reads, ranges, options] of cases) {
     assertEquals(await readsFor(file, ranges, options), reads, name);
   }
+  await readsFor(file, [range(most - 100, 100)]);
 });
 
 testReadMany("gives each range memory of its own", async (file) => {
