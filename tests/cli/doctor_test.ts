@@ -224,9 +224,8 @@ testOnce("The doctor's verdict comes from the worst finding, and each has its re
   for (const [change, ...parts] of machines) {
     const facts = { ...healthy, ...change };
     const all = findings(facts);
-    const told = [verdict(facts, all)].concat(
-      all.flatMap(({ level, what, remedy }) => [level, what, String(remedy)]),
-    );
+    const told = all.flatMap(({ level, what, remedy }) => [level, what, String(remedy)]);
+    told.unshift(verdict(facts, all));
     for (const part of parts) assertStringIncludes(`${told.join(" | ")} | `, part);
     if (parts[0]!.startsWith("Works: ")) assertEquals(told.length > 1, parts[0]!.includes("info"));
   }

@@ -14,8 +14,6 @@ const MIB = 1024 ** 2;
 const TIB = 1024 ** 4;
 const ESCAPE = "\x1b";
 
-// ---- texts ------------------------------------------------------------------------------------------------------
-
 /** Functions of cli/units.ts, their arguments, and their results. */
 const texts: [name: keyof typeof units, given: unknown[], text: unknown][] = [
   ["parseSize", ["4096"], 4096],
@@ -95,8 +93,6 @@ testOnce("The help fits 80 columns, agrees with the code, and needs no permissio
   assertStringIncludes(copy, `(default: ${DEFAULT_WRITE_BEHIND})`);
   assertMatch(await printed("--version"), /^\d+\.\d+\.\d+/);
 });
-
-// ---- terminals --------------------------------------------------------------------------------------------------
 
 /**
  * Runs a shell command on a terminal, in which `dma` is the command line. Resolves to the output with escape sequences,

@@ -67,8 +67,6 @@ export function testExample(
   testInOneDirectory(`${name} ${sentence}`, ({ path }) => fn(new Example(name, path)), options);
 }
 
-// ---- servers -------------------------------------------------------------------------------------------------------
-
 /** An example that is a server. */
 export class Server implements AsyncDisposable {
   /** What it said on standard error, up to now. */

@@ -102,9 +102,8 @@ testInOneDirectory("engineInfo() returns the engine in use and the reason", asyn
 });
 
 Deno.test("Nothing is chosen and counted before the first file is opened", async () => {
-  const [before, stats, after] = await said(
-    "say(dma.engineInfo()); say(dma.ioStats()); say((await info()).engine);",
-  );
+  const code = "say(dma.engineInfo()); say(dma.ioStats()); say((await info()).engine);";
+  const [before, stats, after] = await said(code);
   assertEquals(before.engine, null);
   assertEquals(before.reason, "not chosen before the first file is opened");
   assertEquals(Object.keys(stats), Object.keys(ioStats()));

@@ -64,12 +64,8 @@ for (const engine of engines) {
   serverTest(`${name}, ${KILLS} times [${engine}]`, async (server) => {
     for (let round = 0; round < KILLS; round++) {
       for (const name of await namesIn(server.backing)) await Deno.remove(`${server.path}/${name}`);
-      const life = {
-        kind: "atomic",
-        folder: server.path,
-        seed: firstSeed + round,
-        engine,
-      } as const;
+      const seed = firstSeed + round;
+      const life = { kind: "atomic", folder: server.path, seed, engine } as const;
       const account = await writeAndKill(life, round, "SIGKILL");
       await assertKept({ ...account, folder: server.backing });
       const hidden = (await namesIn(server.backing)).filter((name) => name.startsWith("."));

@@ -105,10 +105,8 @@ async function makeDisk(deno: string, directory: string): Promise<void> {
   await Deno.mkdir(`${content}/project`, { recursive: true });
   await Deno.mkdir(`${content}/t`);
   await Deno.rename(deno, `${content}/deno`);
-  const project = ["mod.ts", "src", "ffi", "cli", "tests", "deno.json"].map((name) =>
-    `${root}/${name}`
-  );
-  await runOrThrow("cp", ["-r", ...project, `${content}/project`]);
+  const project = ["mod.ts", "src", "ffi", "cli", "tests", "deno.json"];
+  await runOrThrow("cp", ["-r", ...project, `${content}/project`], { cwd: root });
   const imports = offlineImports(`${content}/project`, "/mnt/project");
   await Deno.writeTextFile(`${content}/import_map.json`, JSON.stringify({ imports }));
   using file = await Deno.create(`${directory}/disk`);

@@ -35,9 +35,8 @@ async function selfTest(target: Target, directory: string): Promise<void> {
     const isGood = code === 0 && /^[1-9]\d* checks, 0 failed$/m.test(output);
     assert(isGood, `The part ${part} ended with ${code}: ${output}`);
   }));
-  const { errors, ...flags } = JSON.parse(
-    (await runSelfTest(target, program, ["constants"])).output,
-  );
+  const { output } = await runSelfTest(target, program, ["constants"]);
+  const { errors, ...flags } = JSON.parse(output);
   assertEquals(await openFlags(target.architecture), flags);
   // musl has no names of errors.
   if (!target.bare) checkErrors(errors);

@@ -27,9 +27,8 @@ testOnce("A library that the environment names and that cannot be loaded is repo
 });
 
 testOnce("The shim loads where its descriptor was that of another library", async () => {
-  const libc = urlOf("ffi/library.ts");
   const { output } = await runChild(`
-    const { openLibc } = await import("${libc}");
+    const { openLibc } = await import("${urlOf("ffi/library.ts")}");
     const symbols = openLibc({
       open: { parameters: ["buffer", "i32"], result: "i32" },
       close: { parameters: ["i32"], result: "i32" },

@@ -70,10 +70,8 @@ async function findKernel(
   if (image === undefined) throw new Error(`There is no image of the kernel ${version}`);
   // The name of a program of kmod selects its function.
   const depmod = `${directory}/depmod`;
-  await Deno.symlink(
-    hasProgram("/usr/bin/kmod") ? "/usr/bin/kmod" : `${layer}/usr/bin/kmod`,
-    depmod,
-  );
+  const kmod = hasProgram("/usr/bin/kmod") ? "/usr/bin/kmod" : `${layer}/usr/bin/kmod`;
+  await Deno.symlink(kmod, depmod);
   await runOrThrow(depmod, ["-b", layer, version]);
   return { image, modules: `${versions}/${version}` };
 }

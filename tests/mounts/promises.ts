@@ -181,10 +181,7 @@ export const promises: Readonly<Record<string, Check>> = {
     assertEquals(await namesIn(`${directory}/other`), []);
   },
 
-  "a file that is removed while it is open is read, and leaves nothing": async (
-    path,
-    directory,
-  ) => {
+  "a file that is removed while it is open is read, and vanishes": async (path, directory) => {
     const file = await removeOpen(path);
     assertEquals(await file.readAt(1, 50_000), pattern(50_000, 1));
     await file.close();

@@ -87,9 +87,8 @@ testInOneDirectory("Readers that are dropped leak nothing, and leave the file", 
     await new DmaStreamReader(held, { bufferSize: 4096 }).getReader().read();
   };
   for (let count = 0; count < 40; count++) await drop(count % 4);
-  await untilCollected(() =>
-    descriptorsIn(dir.path) === 1 && ioStats().poolBuffers === poolBuffers
-  );
+  const isFreed = () => descriptorsIn(dir.path) === 1 && ioStats().poolBuffers === poolBuffers;
+  await untilCollected(isFreed);
   assertEquals(await held.readAt(0, 10), pattern(10));
 });
 

@@ -158,8 +158,6 @@ export class Round {
   }
 }
 
-// ---- errors -------------------------------------------------------------------------------------------------------
-
 /** The reason of every abort here. */
 export const ENOUGH: Error = new Error("Enough");
 

@@ -19,8 +19,6 @@ function onReader(weight: number, use: (reader: DmaStreamReader, round: Round) =
   return [weight, (round) => round.reader && use(round.reader, round)];
 }
 
-// ---- writers ------------------------------------------------------------------------------------------------------
-
 export async function startWriter(round: Round): Promise<void> {
   const { random, file } = round;
   if (!file || round.writer) return;
@@ -137,8 +135,6 @@ function flush(name: "sync" | "flushAligned"): Action {
     round.promise(start, end);
   });
 }
-
-// ---- readers ------------------------------------------------------------------------------------------------------
 
 function newReader({ random, file }: Round, closeFile: boolean): DmaStreamReader {
   const start = random.length(MOST);

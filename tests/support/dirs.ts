@@ -74,22 +74,20 @@ export function testInEachDirectory(
   }
 }
 
+type Registration = Parameters<typeof testInEachDirectory>;
+
 /**
  * Like {@linkcode testInEachDirectory}, but in one directory with Direct I/O and in one without it, for behaviour that
  * depends on blocks and not on the file system.
  */
-export function testDirectAndCached(
-  ...[name, fn, options = {}]: Parameters<typeof testInEachDirectory>
-): void {
+export function testDirectAndCached(...[name, fn, options = {}]: Registration): void {
   const where = (directory: TestDirectory) =>
     (directory === onePast || directory === oneThrough) && options.where?.(directory) !== false;
   testInEachDirectory(name, fn, { ...options, where });
 }
 
 /** Like {@linkcode testInEachDirectory}, but in the first directory only, for behaviour that does not depend on it. */
-export function testInOneDirectory(
-  ...[name, fn, options]: Parameters<typeof testInEachDirectory>
-): void {
+export function testInOneDirectory(...[name, fn, options]: Registration): void {
   testInEachDirectory(name, fn, { ...options, where: (directory) => directory === first });
 }
 

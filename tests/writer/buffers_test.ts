@@ -52,8 +52,7 @@ testWriter("A flush waits for the buffers that are full by then", exact, async (
 const single = { writeBehind: 1 };
 
 for (const operation of ["write", "sync"] as const) {
-  const name =
-    `Syncs share a write, those at once, those during its ${operation}, and the next ones`;
+  const name = `Syncs share a write: those at once, during its ${operation}, and the next ones`;
   testWriter(name, single, async (writer) => {
     const { writes } = ioStats();
     const start = (count: number) =>

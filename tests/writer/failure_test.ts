@@ -115,11 +115,9 @@ testDirectAndCached("Disposing rejects with a failure that no call has reported"
     using _ = fail("write", Errno.ENOSPC);
     await assertFull(async () => {
       await using writer = stream;
-      if (piped) {
-        await ReadableStream.from([pattern(5000)]).pipeTo(writer, { preventClose: true });
-      } else {
-        await writer.write(pattern(5000));
-      }
+      const source = ReadableStream.from([pattern(5000)]);
+      if (piped) await source.pipeTo(writer, { preventClose: true });
+      else await writer.write(pattern(5000));
       await eventually(() => engine.counters.inFlight === 0);
       const lock = writer.getWriter();
       await assertRejects(() => writer.abort(), TypeError, "locked");

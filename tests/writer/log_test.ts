@@ -25,8 +25,6 @@ async function exact(path: string, options?: DmaStreamWriterOptions): Promise<Dm
   return new DmaStreamWriter(file, { append: true, preallocate: false, ...options });
 }
 
-// ---- files that others write --------------------------------------------------------------------------------------
-
 testInEachDirectory("append: true writes to the end, as Deno.open has it", async (dir) => {
   const path = dir.file("log");
   for (const options of [{ write: true, create: true, append: true }, { append: true }]) {
@@ -113,8 +111,6 @@ testInEachDirectory("Writes at a position of a file open to append are refused",
   await assertRejects(open({ direct: "require" }), TypeError, 'Invalid direct "require"');
   await assertFile(path, pattern(10_000));
 });
-
-// ---- files that others follow -------------------------------------------------------------------------------------
 
 for (const [way, start] of Object.entries(ways)) {
   // Else a follower would see zeros where an earlier write is still in flight.

@@ -15,8 +15,6 @@ function isDirectory(fd: number): boolean {
   return Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
 }
 
-// ---- what is synced -----------------------------------------------------------------------------------------------
-
 testDirectAndCached("The directory is synced once, for a new name", async (dir) => {
   const unsynced = await create(dir, { syncOnClose: false, closeFile: false }, "unsynced");
   await unsynced.write(pattern(10));
@@ -99,9 +97,8 @@ testDirectAndCached("A directory that cannot be synced fails the new names in it
     const folder = dir.file(`${op} ${creates}`);
     await Deno.mkdir(folder);
     const names = ["1", "2", "3"].map((name) => `${folder}/${name}`);
-    const [first, second, third] = await Promise.all(
-      names.map(async (name) => (await DmaFile.create(name)).writable),
-    );
+    const creating = names.map(async (name) => (await DmaFile.create(name)).writable);
+    const [first, second, third] = await Promise.all(creating);
     const atomic = await DmaFile.create(`${folder}/atomic`, { atomic: true });
     const gives = (operation: Operation) =>
       Object.values(operation).includes("new") &&
@@ -196,8 +193,6 @@ testWriter("A tail is not durable by itself if the file changed", {}, async (str
   await stream.close();
 });
 
-// ---- flushSync ------------------------------------------------------------------------------------------------
-
 testWriter("flushSync({ durable }) syncs file and name, once", small, async (writer) => {
   await writer.write(pattern(100));
   const { syncs } = ioStats();
@@ -211,6 +206,18 @@ testWriter("flushSync({ durable }) syncs file and name, once", small, async (wri
   await writer.sync({ tail: true });
   assertEquals(since(), 2);
   await writer.abort();
+});
+
+testDirectAndCached("A close waits for a sync that flushSync() overtakes", async (dir) => {
+  const options = { append: true, preallocate: false, syncOnClose: false };
+  const stream = await createOver(dir.file("file"), pattern(8192), options);
+  // The chunk waits until the size of the file is known. Whole blocks need no cut.
+  const written = stream.write(pattern(8192, 8192));
+  const synced = stream.sync({ tail: true });
+  const closed = stream.close();
+  stream.flushSync();
+  assertEquals(await synced, 16_384);
+  await Promise.all([written, closed]);
 });
 
 testWriter("flushSync({ durable }) throws if a running sync fails", {}, async (writer) => {

@@ -17,8 +17,6 @@ function positions({ currentPos, currentFlushedPos }: DmaStreamWriter): [number,
   return [currentPos, currentFlushedPos];
 }
 
-// ---- the reference's examples ---------------------------------------------------------------------------------
-
 testWriter("5 bytes: positions are 5 and 0, then 5 after close", {}, async (writer) => {
   await writer.write(pattern(5));
   assertEquals(positions(writer), [5, 0]);
@@ -36,8 +34,6 @@ testWriter("5000 bytes by 4096: sync gives 4096, and close 5000", small, async (
   await closeWith(writer, pattern(5000));
   assertEquals(positions(writer), [5000, 5000]);
 });
-
-// ---- options, and writers of one file --------------------------------------------------------------------------
 
 testDirectAndCached("Buffer size and write-behind are rounded, and shown", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
@@ -80,8 +76,6 @@ testDirectAndCached("A file has one writer at a time, and a closed one refuses",
   assertEquals([first.currentPos, writable.currentPos], [5, 10]);
   assertThrows(() => new DmaStreamWriter(file), Deno.errors.BadResource, "closed");
 });
-
-// ---- positions ------------------------------------------------------------------------------------------------
 
 testDirectAndCached("nextPos is where each of many concurrent writes ends up", async (dir) => {
   const writer = await createOver(dir.file("log"), pattern(700), { ...narrow, append: true });
