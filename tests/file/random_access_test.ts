@@ -22,15 +22,15 @@ testInEachDirectory("readAt gives any range, and what of it is before the end", 
   await using file = await openPattern(dir.file("odd"), SIZE);
   const inside = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8191, 12_288, 19_999];
   const most = Number.MAX_SAFE_INTEGER;
-  const { direct } = file;
-  for (const position of [...inside, SIZE, SIZE + 1, 65_536, 2 ** 52, most - 5_000_000]) {
+  for (const position of [...inside, SIZE, SIZE + 1, 65_536, 2 ** 52]) {
     for (const length of [0, 1, 2, 511, 512, 4096, 4097, 9999, 5_000_000]) {
       const there = Math.max(0, Math.min(length, SIZE - position));
       const got = await file.readAt(position, length);
       assertEquals(got, pattern(there, position), `readAt(${position}, ${length})`);
+      assertEquals(await file.readAt(most - length, length), nothing);
     }
   }
-  assertEquals([await file.readAt(0, most), file.direct], [pattern(SIZE), direct]);
+  assertEquals(await file.readAt(0, most), pattern(SIZE));
   await assertRejects(() => file.readAt(most, 1), RangeError, "position + length");
   // 2^32 + 5 in 32 bits is 5, also in a call that was optimized.
   for (let round = 0; round < 2000; round++) {
