@@ -193,9 +193,8 @@ export async function checkAll(request: Request): Promise<Outcome> {
       if (!given) await eventually(remove, "The directory is removed");
       kept++;
     } catch (error) {
-      broken[name] = error instanceof Error
-        ? error.message.split("\n").slice(0, 12).join(" ")
-        : String(error);
+      const { message } = error as Error;
+      broken[name] = message.split("\n").slice(0, 12).join(" ");
     }
   };
   if (!isSlow) {

@@ -206,9 +206,7 @@ async function allByView(
 testReaders("Views of any kind, place and length are filled", 40_000, async (read, file) => {
   const views = [
     () => alignedView(file, 16_384),
-    ...places.map(([offset, length]) => () =>
-      new Uint8Array(new ArrayBuffer(offset + length + 9), offset, length)
-    ),
+    ...places.map(([at, length]) => () => new Uint8Array(new ArrayBuffer(300_000), at, length)),
     ...(types as unknown as (typeof DataView)[]).map((View) => () =>
       new View(new ArrayBuffer(8000))
     ),

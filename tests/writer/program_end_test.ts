@@ -13,6 +13,8 @@ const node = urlOf("node.ts");
 
 /** What every program has besides `path`: sevens are written to a new file by `writer`, or by `write(writer)`. */
 const prelude = `
+  // A busy disk takes longer than the default.
+  dma.configure({ exitTimeout: 60_000 });
   const chunk = new Uint8Array(100_000).fill(7);
   const write = async (writer, awaited = true) => {
     for (let at = 0; at < ${LENGTH}; at += chunk.length) {
