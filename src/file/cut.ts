@@ -1,6 +1,6 @@
 // Truncates files, mostly to cut off this module's reserved space and padding behind the content.
 
-import { promiseOf, waitUntil } from "../engine/engine.ts";
+import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -30,7 +30,7 @@ export function cutNow(file: OpenFile, deadline: number): void {
   // The program may continue and close the file before the cut has ended. The number of the descriptor could then
   // belong to another file.
   if (cutting) file.descriptor.use("truncate", () => cutting).catch(() => {});
-  while (length.isChanging && waitUntil(engine, deadline));
+  while (length.isChanging && length.waitNow(engine, deadline));
 }
 
 /**

@@ -2,17 +2,13 @@
 // file and truncates shorten it, so the two never run at once.
 
 import { assert } from "../assert.ts";
-import type { Engine } from "../engine/engine.ts";
+import { type Engine, waitUntil } from "../engine/engine.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type FileSystem, mayBeLonger } from "./file_system.ts";
 import { knownSize, type StatFacts } from "./stat.ts";
 
 /** The lengths of open files by key. Handles of one file share its length. */
-const known = new WeakMap<Engine, Map<string | symbol, FileLength>>();
-
-function keyOf({ device, inode }: StatFacts, { identifiesFiles }: FileSystem): string | symbol {
-  return identifiesFiles ? `${device}:${inode}` : Symbol();
-}
+const known = new WeakMap<Engine, Map<string | Descriptor, FileLength>>();
 
 /** The length of a file. All writes and truncates through this isolate's handles use it. */
 export class FileLength {
@@ -20,9 +16,9 @@ export class FileLength {
   /** Called after the last handle. */
   readonly #forget: () => void;
   /** The descriptors of the handles. */
-  readonly #descriptors: Descriptor[] = [];
-  /** The open writers of all handles. */
-  writers = 0;
+  readonly #descriptors = new Set<Descriptor>();
+  /** The writers of all handles that have opened. They may have reserved space. */
+  readonly writers = new Set<object>();
   #contentEnd: number;
   /** The end of the content without bytes that a server has not confirmed. */
   #confirmedEnd: number;
@@ -52,28 +48,29 @@ export class FileLength {
     emptied: boolean,
   ): FileLength {
     const { engine } = descriptor;
-    const lengths = known.get(engine) ?? new Map<string | symbol, FileLength>();
+    const lengths = known.get(engine) ?? new Map<string | Descriptor, FileLength>();
     known.set(engine, lengths);
-    const key = keyOf(facts, fileSystem);
-    const size = emptied ? 0 : facts.size;
+    const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : descriptor;
     let length = lengths.get(key);
     if (!length) {
+      const size = emptied ? 0 : facts.size;
       length = new FileLength(size, fileSystem, () => lengths.delete(key));
       lengths.set(key, length);
     } else if (emptied) length.noteEnd();
-    else if (size > length.sizeUpperBound) length.addContent(size);
-    length.#descriptors.push(descriptor);
+    else length.#keepAppended();
+    length.#descriptors.add(descriptor);
     return length;
   }
 
   /** A handle is being closed. */
   leave(descriptor: Descriptor): void {
-    this.#descriptors.splice(this.#descriptors.indexOf(descriptor), 1);
-    if (this.#descriptors.length === 0) this.#forget();
+    this.#descriptors.delete(descriptor);
+    if (this.#descriptors.size === 0) this.#forget();
   }
 
   get #size(): number | undefined {
-    return knownSize(this.#descriptors[0]!);
+    const [descriptor] = this.#descriptors;
+    return knownSize(descriptor!);
   }
 
   // ---- when it changes --------------------------------------------------------------------------------------------
@@ -137,10 +134,22 @@ export class FileLength {
     return release;
   }
 
-  #beginHold(): void {
-    if (!this.truncating || this.isHeld || this.#ends.size > 0) return;
+  /** Begins the first truncate, if no write is noted or `despiteWrites` is set. Returns whether it has begun. */
+  #beginHold(despiteWrites = false): boolean {
+    const isFree = this.#ends.size === 0 || despiteWrites;
+    if (!this.truncating || this.isHeld || !isFree) return false;
     this.isHeld = true;
     this.#holds[0]!();
+    return true;
+  }
+
+  /**
+   * As {@linkcode waitUntil}. If nothing is in flight, a truncate that waits begins: a program that blocks is not
+   * notified of the end of other calls' writes.
+   */
+  waitNow(engine: Engine, deadline: number): boolean {
+    if (waitUntil(engine, deadline)) return true;
+    return engine.counters.inFlight === 0 && this.#beginHold(true);
   }
 
   // ---- the lengths ------------------------------------------------------------------------------------------------
@@ -203,18 +212,19 @@ export class FileLength {
    */
   lengthToCutTo(): number | undefined {
     const size = this.#size;
+    // There are ends only in a program that blocks. The bytes below them may be in the file.
+    const contentEnd = Math.max(this.#contentEnd, ...this.#ends.keys());
     // A file that another program has cut must not be extended again.
-    const isReserved = size === undefined ||
-      (size > this.#contentEnd && size <= this.sizeUpperBound);
-    if (isReserved) return this.#contentEnd;
+    const isReserved = size === undefined || (size > contentEnd && size <= this.sizeUpperBound);
+    if (isReserved) return contentEnd;
     this.#bound = this.#contentEnd;
     return undefined;
   }
 
   /** Notes that the file was truncated to `length`. With `isContent` the whole file is content. */
   truncated(length: number, isContent: boolean): void {
-    this.#endAt(length, isContent);
-    this.#bound = length;
+    this.#endAt(length);
+    if (isContent) this.addContent(length);
   }
 
   /**
@@ -222,24 +232,24 @@ export class FileLength {
    * file.
    */
   noteEnd(): void {
-    const size = this.sizeNow ?? Infinity;
-    this.#endAt(size, false);
-    this.#bound = Math.min(this.#bound, size);
+    this.#endAt(this.sizeNow ?? Infinity);
   }
 
-  /** Notes that the content ends at `end`, or before it unless `exact` is set. */
-  #endAt(end: number, exact: boolean): void {
-    this.#contentEnd = exact ? end : Math.min(this.#contentEnd, end);
-    this.#confirmedEnd = exact ? end : Math.min(this.#confirmedEnd, end);
+  /** Notes that the file ends at `end`, or before it. */
+  #endAt(end: number): void {
+    this.#contentEnd = Math.min(this.#contentEnd, end);
+    this.#confirmedEnd = Math.min(this.#confirmedEnd, end);
+    this.#bound = Math.min(this.#bound, end);
   }
 
   /**
-   * Notes the file's `size` before a first write. Bytes that another program has appended become content, and content
-   * that it has cut off is gone. With `whole` all bytes are content, unless another writer may have reserved some.
+   * Notes the file's `size` when a writer opens. Bytes that another program has appended become content, and content
+   * that it has cut off is gone. The bytes below `known` are content, unless another writer may have reserved some.
    */
-  found(size: number, whole: boolean): void {
+  found(size: number, known: number): void {
     const appended = size > this.sizeUpperBound;
-    this.#endAt(size, appended || (whole && this.writers === 1));
-    this.#bound = Math.max(size, this.#contentEnd);
+    this.#endAt(size);
+    if (appended) this.addContent(size);
+    else if (this.writers.size === 0) this.addContent(Math.min(known, size));
   }
 }

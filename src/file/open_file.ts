@@ -201,18 +201,11 @@ export class OpenFile {
     }
   }
 
-  /** Gives the file its writer, which keeps it open. */
-  attach(writer: AttachedWriter): void {
-    this.descriptor.acquire("write");
-    this.writer = writer;
-    this.length.writers++;
-  }
-
   /** Called by the writer when it no longer uses the file. */
   detach(): void {
     assert(this.writer !== undefined, "a writer leaves its file once");
+    this.length.writers.delete(this.writer);
     this.writer = undefined;
-    this.length.writers--;
     this.descriptor.release();
   }
 

@@ -2,7 +2,6 @@
 // each completion step() reads the current state and decides what comes next. It does not depend on streams.
 
 import { assert } from "../assert.ts";
-import { waitUntil } from "../engine/engine.ts";
 import { afterCallers } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
@@ -50,18 +49,18 @@ export class Writer implements AttachedWriter {
     this.#syncs = new SyncQueue(file, options.preallocate);
     const { append, position } = options;
     [this.#queue, this.#buffers] = this.#writeFrom(append ? file.length.contentEnd : position);
-    file.attach(this);
+    file.descriptor.acquire("write");
+    file.writer = this;
     // A new file without writes is known to be empty. An appending writer reads the size, because another program may
     // have appended.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
-    if (isEmpty) this.#phase = { name: "open" };
+    if (isEmpty) this.#noteOpen();
     // The size before the end of another write would be mistaken for the end of the content.
     else this.#letOthersWrite = file.length.holdWrites((release) => this.#askSize(release));
   }
 
-  /** Reads the size, unless that has begun. Until `letOthersWrite` nothing else writes to the file or truncates it. */
-  #askSize(letOthersWrite = this.#letOthersWrite): void {
-    if (this.#phase.name !== "opening" || this.#pending.any) return;
+  /** Reads the size. Until `letOthersWrite` nothing else writes to the file or truncates it. */
+  #askSize(letOthersWrite: () => void): void {
     this.#letOthersWrite = letOthersWrite;
     this.#pending.begin();
     submitStat(this.file.descriptor, false, (facts) => this.#open(facts));
@@ -72,17 +71,21 @@ export class Writer implements AttachedWriter {
     const { length, ownsSize } = this.file;
     if (facts instanceof Error) this.fail(facts);
     else if (this.#phase.name === "opening") {
-      length.found(facts.size, append || !ownsSize);
       const start = append ? facts.size : position;
+      // Reserved space before the start is content.
+      length.found(facts.size, ownsSize ? start : facts.size);
       // Other programs may have written to the file without a sync.
       if (start > 0) this.file.durability.noteOthers();
-      // If the only writer starts behind reserved space, that space is content.
-      if (length.writers === 1) length.addContent(Math.min(start, facts.size));
       [this.#queue, this.#buffers] = this.#writeFrom(start);
-      this.#phase = { name: "open" };
+      this.#noteOpen();
     }
     this.#letOthersWrite();
     this.#pending.end();
+  }
+
+  #noteOpen(): void {
+    this.#phase = { name: "open" };
+    this.file.length.writers.add(this);
   }
 
   #writeFrom(start: number): [WriteQueue, WriteBuffers] {
@@ -224,9 +227,7 @@ export class Writer implements AttachedWriter {
     this.#throwFailure();
     const { engine, length, path } = this.file;
     if (this.#phase.name !== "opening") this.#startWrites(length.isHeld);
-    // A blocked program is not notified of the end of other writes, so the size is read here.
-    else if (engine.counters.inFlight === 0) this.#askSize();
-    if (waitUntil(engine, deadline)) return;
+    if (length.waitNow(engine, deadline)) return;
     // Nothing is in flight, perhaps because an operation has failed.
     this.#throwFailure();
     const late = "the accepted bytes are not in the file in time";

@@ -15,9 +15,9 @@ const text = String.raw`
 cuts to a length from before it waited
   file/cut.ts: truncateAlone(file, () => exceedsContent(file) ? file.length.lengthToCutTo() : undefined) → truncateAlone(file, ((length) => () => length)(file.length.lengthToCutTo()))
 cuts off what another process appended
-  file/file_length.ts: (size > this.#contentEnd && size <= this.sizeUpperBound) → size > this.#contentEnd
+  file/file_length.ts: (size > contentEnd && size <= this.sizeUpperBound) → size > contentEnd
 goes by the length of a file that another process has cut
-  writer/writer.ts: length.found(facts.size, append || !ownsSize); →
+  writer/writer.ts: length.found(facts.size, ownsSize ? start : facts.size); →
 undoes a close that has begun when it is aborted
   writer/writer.ts: if (!this.#closeBegun) this.fail(reason, true); → this.fail(reason, true);
 # What the simulator has found itself.
@@ -102,9 +102,9 @@ publishes a name and forgets the directory
 publishes an atomic file that is not durable
   file/open_file.ts: await descriptor.call("sync", { op: "sync", fd, dataOnly: false }); → void descriptor, fd;
 cuts off what another handle has written behind its end
-  file/file_length.ts: return identifiesFiles ? → return !identifiesFiles ?
+  file/file_length.ts: fileSystem.identifiesFiles ? → false ?
 counts as content what another writer has reserved
-  file/file_length.ts: (whole && this.writers === 1) → whole
+  file/file_length.ts: else if (this.writers.size === 0) → else
 # A reader that is wrong in one place.
 gives out what was read first, and not what comes first
   reader/read_ahead.ts: const read = this.#queue[0];\n    if (!read?.ended) return undefined; → const read = this.#queue.find(({ ended }) => ended); if (!read) return undefined;

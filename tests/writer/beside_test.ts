@@ -125,6 +125,25 @@ testInEachDirectory("Another handle writes after a cut, and not during it", asyn
   await assertFile(dir.file("file"), joined(pattern(100), ...behind));
 });
 
+testInEachDirectory(
+  "Reserved space stays if several writers open behind it at once",
+  async (dir) => {
+    const path = dir.file("file");
+    await using file = await DmaFile.create(path);
+    await file.preallocate(1 << 20);
+    const open = () => DmaFile.open(path, { write: true });
+    const files = [await open(), await open()];
+    const writers = files.map((file, index) =>
+      new DmaStreamWriter(file, { position: 8192 * index })
+    );
+    for (const writer of writers) await writer.write(pattern(100));
+    for (const writer of writers) {
+      await writer.close();
+      assertEquals(await file.size(), 1 << 20);
+    }
+  },
+);
+
 testInEachDirectory("flushSync() writes beside a writer that is opening", async (dir) => {
   await Deno.writeFile(dir.file("file"), old(8192));
   const open = () => DmaFile.open(dir.file("file"), { write: true });

@@ -88,6 +88,16 @@ for (const [name, code, exit] of ends) {
   );
 }
 
+testPrograms(
+  "A program that ends during a write at a position cuts what is reserved",
+  ...["writer.file", "await dma.DmaFile.open(path, { write: true })"].map((file) => ({
+    code: `const writer = await create(path);
+    await write(writer);
+    (${file}).writeAt(new Uint8Array(4096).fill(7), 0);
+    Deno.exit();`,
+  })),
+);
+
 testPrograms("A worker of Node that comes to its end loses nothing", {
   code: `const program = \`import { DmaFile } from "${urlOf("mod.ts")}";
       const writer = (await DmaFile.create(\${JSON.stringify(path)})).writable;
