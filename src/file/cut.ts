@@ -88,7 +88,6 @@ function truncateAlone(
             return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
           }
           length.truncated(newLength, isContent);
-          durability.noteChange();
           end(syncError);
         };
         if (!durability.unsynced && !durability.syncError) file.writer?.synced();

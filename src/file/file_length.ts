@@ -4,19 +4,25 @@
 import { assert } from "../assert.ts";
 import { type Engine, waitUntil } from "../engine/engine.ts";
 import type { Descriptor } from "./descriptor.ts";
+import type { Durability } from "./durability.ts";
 import { type FileSystem, mayBeLonger } from "./file_system.ts";
 import { knownSize, type StatFacts } from "./stat.ts";
 
+/** What the length of a file needs of each of its handles. */
+interface FileHandle {
+  readonly descriptor: Descriptor;
+  readonly durability: Durability;
+}
+
 /** The lengths of open files by key. Handles of one file share its length. */
-const known = new WeakMap<Engine, Map<string | Descriptor, FileLength>>();
+const known = new WeakMap<Engine, Map<string | FileHandle, FileLength>>();
 
 /** The length of a file. All writes and truncates through this isolate's handles use it. */
 export class FileLength {
   readonly #fileSystem: FileSystem;
   /** Called after the last handle. */
   readonly #forget: () => void;
-  /** The descriptors of the handles. */
-  readonly #descriptors = new Set<Descriptor>();
+  readonly #handles = new Set<FileHandle>();
   /** The writers of all handles that have opened. They may have reserved space. */
   readonly writers = new Set<object>();
   #contentEnd: number;
@@ -42,15 +48,15 @@ export class FileLength {
 
   /** The length of a file that was opened with `facts`, and perhaps `emptied`, for a new handle. */
   static join(
-    descriptor: Descriptor,
+    handle: FileHandle,
     facts: StatFacts,
     fileSystem: FileSystem,
     emptied: boolean,
   ): FileLength {
-    const { engine } = descriptor;
-    const lengths = known.get(engine) ?? new Map<string | Descriptor, FileLength>();
+    const { engine } = handle.descriptor;
+    const lengths = known.get(engine) ?? new Map<string | FileHandle, FileLength>();
     known.set(engine, lengths);
-    const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : descriptor;
+    const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : handle;
     let length = lengths.get(key);
     if (!length) {
       const size = emptied ? 0 : facts.size;
@@ -58,19 +64,19 @@ export class FileLength {
       lengths.set(key, length);
     } else if (emptied) length.noteEnd();
     else length.#keepAppended();
-    length.#descriptors.add(descriptor);
+    length.#handles.add(handle);
     return length;
   }
 
   /** A handle is being closed. */
-  leave(descriptor: Descriptor): void {
-    this.#descriptors.delete(descriptor);
-    if (this.#descriptors.size === 0) this.#forget();
+  leave(handle: FileHandle): void {
+    this.#handles.delete(handle);
+    if (this.#handles.size === 0) this.#forget();
   }
 
   get #size(): number | undefined {
-    const [descriptor] = this.#descriptors;
-    return knownSize(descriptor!);
+    const [handle] = this.#handles;
+    return knownSize(handle!.descriptor);
   }
 
   // ---- when it changes --------------------------------------------------------------------------------------------
@@ -225,6 +231,8 @@ export class FileLength {
   truncated(length: number, isContent: boolean): void {
     this.#endAt(length);
     if (isContent) this.addContent(length);
+    // A writer of another handle relies on the cut, and makes it durable when it closes.
+    for (const { durability } of this.#handles) durability.noteChange();
   }
 
   /**

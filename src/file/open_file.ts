@@ -114,8 +114,8 @@ export class OpenFile {
   constructor({ engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: Opening) {
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
-    this.length = FileLength.join(this.descriptor, facts, fileSystem, ownsSize);
     this.durability = new Durability(this.descriptor, ownsSize);
+    this.length = FileLength.join(this, facts, fileSystem, ownsSize);
     this.facts = facts;
     this.fileSystem = fileSystem;
     this.direct = direct;
@@ -271,7 +271,7 @@ export class OpenFile {
     return this.descriptor.close(async () => {
       await this.#end().finally(() => {
         this.naming.release();
-        this.length.leave(this.descriptor);
+        this.length.leave(this);
       });
       return this.#closesQuickly;
     });

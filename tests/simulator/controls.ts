@@ -33,7 +33,7 @@ a sync of flushSync that failed is tried again
   file/durability.ts: if (this.syncError) throw this.syncError;\n    this.#noteResult → this.#noteResult
   file/durability.ts: this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));\n    if (this.syncError) → const result = engine.runNow({ op: "sync", fd, dataOnly: true }); this.#noteResult(result); if (result < 0)
 a cut is not synced
-  file/cut.ts: durability.noteChange(); →
+  file/file_length.ts: for (const { durability } of this.#handles) durability.noteChange(); →
 preallocate hides what another process appended
   file/file_length.ts: if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended(); →
 # A writer that is wrong in one place.

@@ -6,7 +6,7 @@ import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { alter, fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { closeWith, create, createOver } from "./create.ts";
 
@@ -222,6 +222,23 @@ testInEachDirectory("A writer that is given up before it has opened cuts nothing
   stream.closed.catch(() => {});
   await file.close();
   assertEquals((await Deno.stat(file.path)).size, 4096);
+});
+
+testInEachDirectory("close() makes durable what another handle has cut", async (dir) => {
+  for (const ends of ["close", "abort"] as const) {
+    const writer = await create(dir, { sizeHint: 1 << 20 });
+    await writer.write(pattern(100));
+    await writer.sync({ tail: true });
+    const other = await DmaFile.open(dir.file("file"), { write: true });
+    const second = new DmaStreamWriter(other, { syncOnClose: false });
+    await second.flushAligned();
+    let isDurable = true;
+    using _cuts = alter("truncate", () => void (isDurable = false));
+    using _syncs = alter("sync", () => void (isDurable = true));
+    await second[ends]();
+    await closeWith(writer, pattern(100));
+    assert(isDurable, ends);
+  }
 });
 
 testInEachDirectory("close() makes durable what was done beside the writer", async (dir) => {
