@@ -161,6 +161,20 @@ testInEachDirectory("flushSync() writes beside a writer that is opening", async 
   await assertFile(dir.file("file"), joined(pattern(4196), kept, pattern(5, 8192)));
 });
 
+testInEachDirectory("flushSync() of a writer that opens beside other calls writes", async (dir) => {
+  await Deno.writeFile(dir.file("file"), old(8192));
+  await using other = await DmaFile.open(dir.file("file"), { write: true });
+  const file = await DmaFile.open(dir.file("file"), { write: true });
+  // The program learns only after flushSync() that the write has ended.
+  const calls = [other.writeAt(old(4096), 4096), other.truncate(8192)];
+  const writer = new DmaStreamWriter(file);
+  writer.write(pattern(100));
+  writer.flushSync();
+  assertEquals(writer.currentFlushedPos, 100);
+  await Promise.all(calls);
+  await closeWith(writer, overlaid(old(8192), pattern(100), 0));
+});
+
 testInEachDirectory("What another handle writes before a failed write stays", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, old(5000));
