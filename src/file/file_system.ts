@@ -98,8 +98,11 @@ const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cuts
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 
-/** On a disk, without an alignment and a row. FAT with the mount option `flush` writes at a close (fat_file_release). */
-const OTHER_DISK: FileSystem = { ...DISK, mayWriteAtClose: true };
+/**
+ * On a disk, without an alignment and a row. FAT with the mount option `flush` writes at a close (fat_file_release). A
+ * snapshot of nilfs2 has the numbers of its original.
+ */
+const OTHER_DISK: FileSystem = { ...DISK, identifiesFiles: false, mayWriteAtClose: true };
 
 /** A kernel view that reports blocks. */
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };

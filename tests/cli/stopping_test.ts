@@ -62,8 +62,6 @@ testDma("dma read ends with 130 on SIGINT, also without a reader", async (dir) =
   assertMatch(stderr, /^dma: stopped by SIGINT; wrote \d+ bytes .*to standard output\n$/);
 });
 
-// ---- a slow source ----------------------------------------------------------------------------------------------
-
 testDma("dma write --append has each line soon, behind those of other programs", async (dir) => {
   const path = `${dir}/service.log`;
   await Deno.writeTextFile(path, "old\n");
@@ -112,8 +110,6 @@ testDma("dma write of a pipe adds no zeros, and with --flush-every 0 no tail", a
   assertStopped(await other.stop("SIGINT"), gone);
 });
 
-// ---- a source that fails ----------------------------------------------------------------------------------------
-
 /** A program that transfers 70,005 bytes and a hole, of a source that then fails. */
 const failing = (path: string) => `
   import { transfer } from "${urlOf("cli/transfer.ts")}";
@@ -143,8 +139,6 @@ testDma("dma keeps what came before its source failed, also a hole", async (dir)
   assertEquals([bytes, fileSize, holes, synced], [1_000_000, 1_000_000, 929_995, true]);
   await assertFile(path, joined(filled(70_005, 1), new Uint8Array(929_995)));
 });
-
-// ---- commands with files of their own ---------------------------------------------------------------------------
 
 /** Stops a command when there is a file in its hidden directory. Resolves to the exit code, and checks that all is gone. */
 async function stopScratch(dir: string, args: string[]): Promise<number> {

@@ -59,8 +59,6 @@ testInOneDirectory("Writes of many lengths share their memory", async (dir) => {
   await Promise.all(writes);
 });
 
-// ---- no memory: the cases that the simulator does not find ---------------------------------------------------------
-
 /** Refuses memory for all buffers, or only for the one with this index. `wasReached` tells whether there was one. */
 function withoutMemory(only?: number): Disposable & { wasReached: () => boolean } {
   let index = 0;

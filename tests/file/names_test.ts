@@ -118,8 +118,6 @@ testInEachDirectory("rename and remove do not touch another file of the name", a
   assert((await Deno.lstat(path)).isSymlink);
 });
 
-// ---- atomic files: what cannot be replaced is refused before anything is written ----------------------------------
-
 /** The shell commands that begin and end a state in which a file cannot be replaced, and the error. */
 const states: [begin: string, end: string, message: string][] = [
   ['mount --bind "$0" "$0"', 'umount "$0"', "it is a mount point"],
@@ -185,8 +183,6 @@ testInEachDirectory("A file is published and synced without another descriptor",
     await assertFile(dir.file("file"), pattern(5000));
   }
 });
-
-// ---- all kinds of names ---------------------------------------------------------------------------------------------
 
 testInEachDirectory("DmaFile takes any name that the file system takes", async (dir) => {
   const odd = [" line\nbreak\ttab ", "-rf", "%41 & ? # ' \" \\ *", "😀", "..name"];

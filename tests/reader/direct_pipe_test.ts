@@ -15,8 +15,6 @@ import { engine } from "../support/engine.ts";
 import { fail, type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
 import { allOf, openPattern, readPattern } from "../support/patterned.ts";
 
-// ---- a pipe in both ways: the plain one of every stream, and this module's own ---------------------------------
-
 interface Piping {
   readonly from: DmaStreamReader;
   readonly to: DmaStreamWriter;
@@ -108,8 +106,6 @@ function inWords(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : Deno.inspect(error);
 }
 
-// ---- what is piped ---------------------------------------------------------------------------------------------
-
 testDirectAndCached("A file of any length is piped whole", async (dir) => {
   for (const size of [0, 1, 511, 512, 4095, 4096, 4097, 65_536, 131_073, 3_000_001]) {
     for (const preventClose of [false, true]) {
@@ -193,8 +189,6 @@ testDirectAndCached("A pipe begins with the bytes of an abandoned read", async (
   await abandoned;
   await assertFile(dir.file("to"), pattern(99_990, 10));
 });
-
-// ---- failures and signals --------------------------------------------------------------------------------------
 
 /** Each combination of preventClose, preventAbort and preventCancel. */
 const preventions: StreamPipeOptions[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => ({

@@ -94,8 +94,6 @@ testReaders("console.log shows the position of a reader", 5000, async (read) => 
   assertMatch(Deno.inspect(reader), /^DmaStreamReader \{[^]*currentPos: 7,[^]*readAhead: 2/);
 });
 
-// ---- read-ahead ------------------------------------------------------------------------------------------------
-
 testReaders("The next read starts when a chunk is given out", 200_000, async (read) => {
   for (const readAhead of [0, 3]) {
     using reads = interpose("read", ({ pass }) => pass());
@@ -161,8 +159,6 @@ testReaders("Bytes before a failure are given, and no read follows it", 100_000,
   await assertRejects(() => reader.read(), Error, "os error 5");
   assertEquals(failing.count, count);
 });
-
-// ---- reads into views ------------------------------------------------------------------------------------------
 
 const placeOf = (buffer: ArrayBuffer) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
 
@@ -247,8 +243,6 @@ for (const end of ["close", "cancel"] as const) {
     assertEquals(engine.counters.inFlight, 0);
   });
 }
-
-// ---- skip() ----------------------------------------------------------------------------------------------------
 
 testReaders("The buffers of skipped reads count until the reads end", SIZE, async (read) => {
   const stream = read({ bufferSize: 4096, readAhead: 2 });

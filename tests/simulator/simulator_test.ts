@@ -16,7 +16,7 @@ import { commandOf, findControl, type Report, simulateInWorkers } from "./run/wo
 import { seeds } from "./seeds.ts";
 
 /** The time for new programs, and for those on a real file system. */
-const NEW_MS = 25_000;
+const NEW_MS = 30_000;
 const REAL_MS = 1000;
 
 /** These mistakes are found within a second or two, each by a different promise. */

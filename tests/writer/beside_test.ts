@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { alter, fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -12,8 +12,8 @@ import { closeWith, create, createOver } from "./create.ts";
 
 /** Bytes that the pattern never has in a row. */
 const old = (length: number) => filled(length, 0xee);
-
-// ---- bytes of the file ------------------------------------------------------------------------------------------------
+/** Another handle of the file. */
+const reopen = (dir: TestDirectory) => DmaFile.open(dir.file("file"), { write: true });
 
 testInEachDirectory("A hole before the position takes no space", async (dir) => {
   for (const sizeHint of [0, 4_000_000]) {
@@ -58,8 +58,6 @@ testInEachDirectory("A file open for writing only keeps what stands around", asy
   }
 });
 
-// ---- other handles ----------------------------------------------------------------------------------------------------
-
 testInEachDirectory("What another handle wrote behind a writer stays", async (dir) => {
   // With a hint space is reserved by the first sync, and the other handle writes over that and behind it.
   for (const sizeHint of [0, 8192]) {
@@ -67,7 +65,7 @@ testInEachDirectory("What another handle wrote behind a writer stays", async (di
       const first = await create(dir, { sizeHint });
       await first.write(pattern(100));
       if (sizeHint > 0) await first.sync({ tail: true });
-      const other = await DmaFile.open(dir.file("file"), { write: true });
+      const other = await reopen(dir);
       const second = new DmaStreamWriter(other, { position: 100 });
       await second.write(pattern(8900, 100));
       await second.close();
@@ -81,17 +79,21 @@ testInEachDirectory("What another handle wrote behind a writer stays", async (di
 
 testInEachDirectory("What another handle writes into a writer's reserve stays", async (dir) => {
   const BLOCK = 65536;
-  for (const end of ["close", "abort", "closeFile"] as const) {
+  const ends = [
+    (writer: DmaStreamWriter) => writer.close(),
+    (writer: DmaStreamWriter) => writer.abort(),
+    (writer: DmaStreamWriter) => writer.file.close(),
+  ];
+  for (const end of ends) {
     for (const isFirst of [false, true]) {
       const first = await create(dir, { sizeHint: 64 * BLOCK });
       await first.write(pattern(BLOCK));
       await first.sync({ tail: true });
-      const file = await DmaFile.open(dir.file("file"), { write: true });
+      const file = await reopen(dir);
       const second = new DmaStreamWriter(file, { position: 2 * BLOCK, bufferSize: BLOCK });
       await second.write(pattern(BLOCK + 10, 2 * BLOCK));
       if (!isFirst) await second.close();
-      const ends = { close: first, abort: first, closeFile: first.file };
-      await (end === "abort" ? first.abort() : ends[end].close());
+      await end(first);
       if (isFirst) await second.close();
       const hole = filled(BLOCK, 0);
       const written = joined(pattern(BLOCK), hole, pattern(BLOCK + 10, 2 * BLOCK));
@@ -103,7 +105,7 @@ testInEachDirectory("What another handle writes into a writer's reserve stays", 
 testInEachDirectory("Another handle writes after a cut, and not during it", async (dir) => {
   const writer = await create(dir);
   await writer.write(pattern(100));
-  await using other = await DmaFile.open(dir.file("file"), { write: true });
+  await using other = await reopen(dir);
   const order: string[] = [];
   using _writes = interpose("write", ({ operation: { position }, pass }) => {
     order.push(`write at ${position}`);
@@ -125,29 +127,21 @@ testInEachDirectory("Another handle writes after a cut, and not during it", asyn
   await assertFile(dir.file("file"), joined(pattern(100), ...behind));
 });
 
-testInEachDirectory(
-  "Reserved space stays if several writers open behind it at once",
-  async (dir) => {
-    const path = dir.file("file");
-    await using file = await DmaFile.create(path);
-    await file.preallocate(1 << 20);
-    const open = () => DmaFile.open(path, { write: true });
-    const files = [await open(), await open()];
-    const writers = files.map((file, index) =>
-      new DmaStreamWriter(file, { position: 8192 * index })
-    );
-    for (const writer of writers) await writer.write(pattern(100));
-    for (const writer of writers) {
-      await writer.close();
-      assertEquals(await file.size(), 1 << 20);
-    }
-  },
-);
+testInEachDirectory("Reserved space stays if several writers open behind it", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  await file.preallocate(1 << 20);
+  const files = [await reopen(dir), await reopen(dir)];
+  const writers = files.map((file, at) => new DmaStreamWriter(file, { position: 8192 * at }));
+  for (const writer of writers) await writer.write(pattern(100));
+  for (const writer of writers) {
+    await writer.close();
+    assertEquals(await file.size(), 1 << 20);
+  }
+});
 
 testInEachDirectory("flushSync() writes beside a writer that is opening", async (dir) => {
   await Deno.writeFile(dir.file("file"), old(8192));
-  const open = () => DmaFile.open(dir.file("file"), { write: true });
-  const [one, other] = [await open(), await open()];
+  const [one, other] = [await reopen(dir), await reopen(dir)];
   const writer = new DmaStreamWriter(one);
   await writer.write(pattern(4096));
   await writer.sync({ tail: true });
@@ -163,8 +157,8 @@ testInEachDirectory("flushSync() writes beside a writer that is opening", async 
 
 testInEachDirectory("flushSync() of a writer that opens beside other calls writes", async (dir) => {
   await Deno.writeFile(dir.file("file"), old(8192));
-  await using other = await DmaFile.open(dir.file("file"), { write: true });
-  const file = await DmaFile.open(dir.file("file"), { write: true });
+  await using other = await reopen(dir);
+  const file = await reopen(dir);
   // The program learns only after flushSync() that the write has ended.
   const calls = [other.writeAt(old(4096), 4096), other.truncate(8192)];
   const writer = new DmaStreamWriter(file);
@@ -230,7 +224,7 @@ testInEachDirectory("What is copied into the block of a writer stays", async (di
 
 testInEachDirectory("A writer that is given up before it has opened cuts nothing", async (dir) => {
   await Deno.writeFile(dir.file("file"), filled(512, 1));
-  const file = await DmaFile.open(dir.file("file"), { write: true });
+  const file = await reopen(dir);
   await file.preallocate(4096);
   const stream = new DmaStreamWriter(file);
   stream.closed.catch(() => {});
@@ -243,7 +237,7 @@ testInEachDirectory("close() makes durable what another handle has cut", async (
     const writer = await create(dir, { sizeHint: 1 << 20 });
     await writer.write(pattern(100));
     await writer.sync({ tail: true });
-    const other = await DmaFile.open(dir.file("file"), { write: true });
+    const other = await reopen(dir);
     const second = new DmaStreamWriter(other, { syncOnClose: false });
     await second.flushAligned();
     let isDurable = true;

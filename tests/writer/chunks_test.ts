@@ -114,8 +114,6 @@ testWriter("Every view of bytes is written as its bytes", {}, async (stream) => 
   await closeWith(stream, joined(...parts));
 });
 
-// ---- lengths that lie -----------------------------------------------------------------------------------------
-
 testWriter("A getter of Uint8Array.prototype is not trusted", narrow, async (stream) => {
   // Memory of the pool that has other bytes.
   await stream.write(filled(12_288, 9));
@@ -172,8 +170,6 @@ testDirectAndCached("Bytes of a class that derives from Uint8Array are its own",
   assertEquals(await file.writeAt(buffer, 0), 4096);
 });
 
-// ---- chunks that change ---------------------------------------------------------------------------------------
-
 const changes: Record<string, (buffer: ArrayBuffer) => void> = {
   "is detached": (buffer) => buffer.transfer(),
   shrinks: (buffer) => buffer.resize(10),
@@ -213,8 +209,6 @@ testDirectAndCached(
   },
 );
 
-// ---- buffers that are handed over -----------------------------------------------------------------------------
-
 testWriter("writeBuffer writes a buffer, and keeps it", small, async (stream) => {
   const buffer = stream.file.allocBuffer(20_480);
   const view = buffer.bytes;
@@ -253,8 +247,6 @@ testWriter("writeBuffer makes no copy if the position is aligned", unsynced, asy
   assertEquals(stream.currentFlushedPos, 2_621_440);
   await closeWith(stream, pattern(2_621_440));
 });
-
-// ---- chunks of 2 GiB and more, which optimized code counts wrongly ----------------------------------------------
 
 const GIB = 1 << 30;
 const HUGE = 2 * GIB + 4096;

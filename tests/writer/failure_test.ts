@@ -22,8 +22,6 @@ testWriter("close() rejects if the end of the file fails", hinted, async (stream
   assertEquals(descriptorsOf(stream.file.path), 0);
 });
 
-// ---- who is told ----------------------------------------------------------------------------------------------------
-
 const unreserved = { bufferSize: 4096, preallocate: false };
 
 async function assertFull(work: () => Promise<unknown>): Promise<void> {
@@ -181,8 +179,6 @@ testWriter("A chunk after close() does not change why the close fails", {}, asyn
   }
   await Promise.all(failed);
 });
-
-// ---- abort, and ends by others --------------------------------------------------------------------------------------
 
 testWriter("abort stops a chunk that is being written, however large", narrow, async (stream) => {
   using later = hold("write", { only: ({ position }) => position >= 40_960 });

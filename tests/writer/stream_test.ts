@@ -105,8 +105,6 @@ testWriter("A stuck disk stops the source within the buffers", three, async (str
   await assertClosed(stream, pattern(3_000_000));
 });
 
-// ---- transfer to a Worker: the Worker is told nothing of the disk, so the owner waits -------------------------------
-
 const program = `self.onmessage = async ({ data: { stream, bytes, end } }) => {
   const writer = stream.getWriter();
   const written = [writer.write(bytes.slice(0, 1000)), writer.write(bytes.slice(1000))];
@@ -157,8 +155,6 @@ testDirectAndCached("The owner of a transferred writer learns of its end", async
   await closed;
   await assertClosed(whole, bytes);
 });
-
-// ---- types: `deno task check` is what fails here ----------------------------------------------------------------
 
 // @ts-expect-error Text is no bytes.
 export const asTextWriter = (writer: DmaStreamWriter): WritableStream<string> => writer;

@@ -9,8 +9,6 @@ import { collect } from "./finalizers.ts";
 import { Handle, type Over, type Slot } from "./session.ts";
 import { nothing, onFile, path, step } from "./step.ts";
 
-// ---- opening ------------------------------------------------------------------------------------------------------
-
 const directs = { prefer: 4, off: 1, require: 0.5 };
 
 function drawOpening(random: Random) {
@@ -151,8 +149,6 @@ export const openingSteps = {
   "drop file": onFile(0.3, nothing, dropFile),
 };
 
-// ---- the end ------------------------------------------------------------------------------------------------------
-
 /** Closes a file. An open writer is aborted. */
 export function closeFile(handle: Handle, { twice }: { twice: boolean }, slot: Slot): Over {
   if (handle.closing || !handle.mayPublish) return;
@@ -191,8 +187,6 @@ function dropFile(handle: Handle, _: unknown, slot: Slot): void {
   handle.session.oracle.hasDropped = true;
   collect(handle.file);
 }
-
-// ---- syncs and sizes ----------------------------------------------------------------------------------------------
 
 /** The bytes that a sync makes durable if it begins now. Call the result after its success. */
 function beginSync({ session: { world, oracle }, tracked }: Handle): () => void {
