@@ -99,6 +99,8 @@ closes without a sync
   writer/writer.ts: isWanted && isChanged ? → isWanted && false ?
 publishes a name and forgets the directory
   file/naming.ts: await this.sync(); →
+publishes an atomic file of which a write has failed
+  file/open_file.ts: if (failure) throw failure.error;\n      if → if
 publishes an atomic file that is not durable
   file/open_file.ts: await descriptor.call("sync", { op: "sync", fd, dataOnly: false }); → void descriptor, fd;
 cuts off what another handle has written behind its end

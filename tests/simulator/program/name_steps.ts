@@ -43,6 +43,7 @@ export function publish(handle: Handle): (succeeded: boolean) => void {
     handle.renaming = false;
     naming.settled();
     if (!succeeded) return;
+    if (handle.lacksBytes) throw new Violation("atomic", `${place} lacks bytes of a failed write`);
     oracle.hidden.delete(handle);
     handle.target = undefined;
     if (world.tree.listing().get(place) !== inode) {

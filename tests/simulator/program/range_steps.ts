@@ -1,6 +1,6 @@
 // Steps that read, write, truncate and copy at positions.
 
-import type { DmaFile } from "../../../mod.ts";
+import type { DmaError, DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { bytesOf } from "../files.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/ranges.ts";
@@ -200,6 +200,10 @@ export const rangeSteps = {
         done: (written) => {
           if (written === bytes.length) return put.done();
           throw new Violation("file", `writeAt resolves to ${written}`);
+        },
+        failed: (error) => {
+          put.failed();
+          if ((error as DmaError).errno !== Errno.EBADF) handle.lacksBytes = true;
         },
       });
     },

@@ -28,6 +28,8 @@ export class Handle {
   owns = false;
   /** The future name of an unpublished atomic file; otherwise undefined. */
   target: Place | undefined;
+  /** Whether a write at a position has failed, so that an atomic file is not published. */
+  lacksBytes = false;
   /** Whether its name is being changed. */
   renaming = false;
   /** Whether it is being sealed, so that writes are rejected at any moment. */
