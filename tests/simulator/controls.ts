@@ -105,6 +105,8 @@ publishes an atomic file that is not durable
   file/open_file.ts: await descriptor.call("sync", { op: "sync", fd, dataOnly: false }); → void descriptor, fd;
 cuts off what another handle has written behind its end
   file/file_length.ts: fileSystem.identifiesFiles ? → false ?
+does not sync what another handle has cut
+  file/file_length.ts: for (const { durability } of this.#handles) durability.noteChange(); → [...this.#handles][0].durability.noteChange();
 counts as content what another writer has reserved
   file/file_length.ts: else if (this.writers.size === 0) → else
 # A reader that is wrong in one place.

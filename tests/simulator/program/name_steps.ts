@@ -34,7 +34,7 @@ function change(
 
 /** Begins the publication of an atomic file. Call the result with its success. */
 export function publish(handle: Handle): (succeeded: boolean) => void {
-  const { session: { world, oracle }, tracked } = handle;
+  const { session: { world, oracle }, tracked, lacksBytes } = handle;
   const { inode } = tracked.view;
   const place = handle.target!;
   const naming = oracle.names.begin(place, inode);
@@ -43,7 +43,7 @@ export function publish(handle: Handle): (succeeded: boolean) => void {
     handle.renaming = false;
     naming.settled();
     if (!succeeded) return;
-    if (handle.lacksBytes) throw new Violation("atomic", `${place} lacks bytes of a failed write`);
+    if (lacksBytes) throw new Violation("atomic", `${place} lacks bytes of a failed write`);
     oracle.hidden.delete(handle);
     handle.target = undefined;
     if (world.tree.listing().get(place) !== inode) {
