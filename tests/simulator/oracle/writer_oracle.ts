@@ -193,7 +193,7 @@ export class WriterOracle {
     this.file.check("writer 7");
     const { expected, view } = this.file;
     // If the writer started behind the end, or others have cut the file, the gap has zeros.
-    expected.mayExtendTo(this.flushed);
+    expected.mayExtendTo(Math.max(this.start, this.flushed));
     // In a file with several appenders the owner of the last bytes is not known.
     if (!cut || this.facts.appendsAlways) expected.mayExtendTo(view.size);
     this.checkLength("writer 7");

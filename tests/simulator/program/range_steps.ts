@@ -69,6 +69,7 @@ function putting(
   const since = world.clock.tick();
   const end = position + bytes.length;
   const failed = () => {
+    touches.addPastWriters(Math.min(position, expected.end), furthest);
     expected.mayExtendTo(furthest);
     expected.isAsFound(position, end);
   };
