@@ -2,7 +2,6 @@
 // kernel refuses, the bytes are read and written.
 
 import { alignDown, alignUp } from "../align.ts";
-import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { errorOfTwo } from "../errors.ts";
 import { readBlock } from "./block.ts";
@@ -111,8 +110,14 @@ async function copyInKernel({ from, to, position, targetPosition, length }: Copy
   const { engine, fd, path } = from;
   const range = { fd, position, targetFd: to.fd, targetPosition, length: Math.min(length, STEP) };
   const call = async () => {
-    const result = await run(engine, { op: "copyRange", ...range });
-    if (result > 0) to.length.addContent(targetPosition + result);
+    const result = await new Promise<number>((resolve) => {
+      const complete = (copied: number) => {
+        // Noted here and not after a promise, because a program that blocks may cut before a microtask runs.
+        if (copied > 0) to.length.addContent(targetPosition + copied);
+        resolve(copied);
+      };
+      engine.submit({ op: "copyRange", ...range }, { complete });
+    });
     if (result < 0 && !REFUSED.has(-result)) throw errorOfTwo(-result, "copy", path, to.path);
     return result;
   };
