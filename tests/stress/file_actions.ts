@@ -50,10 +50,9 @@ async function writeBlocks(file: DmaFile, round: Round): Promise<void> {
   const position = file.alignDown(random.length(MOST));
   const buffer = file.allocBuffer(1 + random.below(50_000));
   buffer.bytes.set(content(position, buffer.length, seed));
-  // Beside a writer both write the block of its tail.
-  const isAlone = !round.writer;
   await file.writeAt(random.chance(0.5) ? buffer : buffer.bytes.slice(), position);
-  if (isAlone) round.promise(position, position + buffer.length);
+  // A writer, also one that was opened meanwhile, writes the whole block of its tail too.
+  if (!round.writer) round.promise(position, position + buffer.length);
 }
 
 async function writeChunk(file: DmaFile, { random, seed }: Round): Promise<void> {
