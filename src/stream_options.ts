@@ -33,8 +33,8 @@ export interface DmaStreamWriterOptions {
   bufferSize?: number;
   /**
    * The number of buffers that may be in flight, at most 1,024; values below 1 mean 1. One more buffer fills meanwhile.
-   * In a file opened with `append: true` the number is 1. With neither `writeBehind` nor `bufferSize` set, a writer uses less memory while there are many streams: see
-   * `bufferBudget` of `configure`.
+   * In a file opened with `append: true` the number is 1. With neither `writeBehind` nor `bufferSize` set, a writer uses
+   * less memory while there are many streams: see `bufferBudget` of `configure`.
    *
    * @default {4}
    */
@@ -56,8 +56,8 @@ export interface DmaStreamWriterOptions {
   /**
    * The number of bytes that the writer is expected to write. Their space is reserved at once, and unused space is freed
    * at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, in a file opened with
-   * `append: true`, and on btrfs, FUSE and network file systems. Limit a number that a client sends, such as a Content-Length: the space is reserved before any
-   * byte has arrived.
+   * `append: true`, and on btrfs, FUSE and network file systems. Limit a number that a client sends, such as a
+   * Content-Length: the space is reserved before any byte has arrived.
    *
    * @default {0}
    */

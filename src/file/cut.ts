@@ -46,10 +46,10 @@ export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
  */
 export function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, () => {
-    const { contentEnd, sizeUpperBound } = file.length;
+    const { keptEnd, sizeUpperBound } = file.length;
     const size = knownSize(file.descriptor);
     if (size === undefined || size > sizeUpperBound) return undefined;
-    return Math.min(size, Math.max(before, contentEnd));
+    return Math.min(size, Math.max(before, keptEnd));
   });
 }
 
@@ -60,7 +60,7 @@ export function cutPadding(file: OpenFile, padded: number): Promise<void> {
     // Any other length comes from another write. The writer's own cut cannot replace this one, because it may have run
     // before.
     const size = knownSize(file.descriptor) ?? padded;
-    return size === padded && length.contentEnd < padded ? length.contentEnd : undefined;
+    return size === padded && length.keptEnd < padded ? length.keptEnd : undefined;
   });
 }
 
@@ -99,6 +99,6 @@ function truncateAlone(
       // A failed sync that was not reported yet is reported to the caller of the truncate, which runs in any case.
       const told = durability.syncError;
       durability.submitSync(true, (error) => truncate(error === told ? undefined : error));
-    });
+    }, !isContent);
   });
 }

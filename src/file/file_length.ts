@@ -14,6 +14,13 @@ interface FileHandle {
   readonly durability: Durability;
 }
 
+/** A truncate, or another use of a length that must not change meanwhile. */
+interface Hold {
+  readonly begin: () => void;
+  /** Whether it may begin in a program that blocks, before calls whose end is not noted yet. */
+  readonly mayOvertake: boolean;
+}
+
 /** The lengths of open files by key. Handles of one file share its length. */
 const known = new WeakMap<Engine, Map<string | FileHandle, FileLength>>();
 
@@ -32,8 +39,8 @@ export class FileLength {
   #bound: number;
   /** The ends of the writes and allocations in flight, and the number of operations with each end. */
   readonly #ends = new Map<number, number>();
-  /** The functions that begin truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
-  readonly #holds: (() => void)[] = [];
+  /** Truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
+  readonly #holds: Hold[] = [];
   /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
   isHeld = false;
   /** Called when no truncate waits or runs. */
@@ -120,12 +127,12 @@ export class FileLength {
   /**
    * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier truncates have
    * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
-   * microtask: a caller that blocks the JavaScript thread until a write ends would wait for ever.
+   * microtask: a caller that blocks the JavaScript thread until a write ends would wait for ever. `mayOvertake`: see
+   * {@linkcode Hold}.
    */
-  holdWrites(alone: (release: () => void) => void): () => void {
-    const begin = () => alone(release);
+  holdWrites(alone: (release: () => void) => void, mayOvertake = false): () => void {
     const release = () => {
-      const at = this.#holds.indexOf(begin);
+      const at = this.#holds.indexOf(hold);
       if (at < 0) return;
       this.#holds.splice(at, 1);
       if (at === 0) this.isHeld = false;
@@ -135,27 +142,31 @@ export class FileLength {
       this.#whenWritable.clear();
       for (const begin of waiting) begin();
     };
-    this.#holds.push(begin);
+    const hold = { begin: () => alone(release), mayOvertake };
+    this.#holds.push(hold);
     this.#beginHold();
     return release;
   }
 
-  /** Begins the first truncate, if no write is noted or `despiteWrites` is set. Returns whether it has begun. */
-  #beginHold(despiteWrites = false): boolean {
+  /** Begins the first truncate, if no write is noted or `despiteWrites` is set. */
+  #beginHold(despiteWrites = false): void {
     const isFree = this.#ends.size === 0 || despiteWrites;
-    if (!this.truncating || this.isHeld || !isFree) return false;
+    if (!this.truncating || this.isHeld || !isFree) return;
     this.isHeld = true;
-    this.#holds[0]!();
-    return true;
+    this.#holds[0]!.begin();
   }
 
   /**
-   * As {@linkcode waitUntil}. If nothing is in flight, a truncate that waits begins: a program that blocks is not
+   * As {@linkcode waitUntil}. If nothing is in flight, a hold that may overtake begins: a program that blocks is not
    * notified of the end of other calls' writes.
    */
   waitNow(engine: Engine, deadline: number): boolean {
     if (waitUntil(engine, deadline)) return true;
-    return engine.counters.inFlight === 0 && this.#beginHold(true);
+    const at = this.#holds.findIndex(({ mayOvertake }) => mayOvertake);
+    if (engine.counters.inFlight > 0 || this.isHeld || at < 0) return false;
+    this.#holds.unshift(...this.#holds.splice(at, 1));
+    this.#beginHold(true);
+    return true;
   }
 
   // ---- the lengths ------------------------------------------------------------------------------------------------
@@ -163,6 +174,11 @@ export class FileLength {
   /** The end of the content. Reserved space or padding may follow. No byte below it is cut off. */
   get contentEnd(): number {
     return this.#contentEnd;
+  }
+
+  /** The length below which no cut goes. Only in a program that blocks it includes writes whose end is not noted. */
+  get keptEnd(): number {
+    return Math.max(this.#contentEnd, ...this.#ends.keys());
   }
 
   /** An upper bound of the file's size, unless another program has extended the file. */
@@ -218,11 +234,10 @@ export class FileLength {
    */
   lengthToCutTo(): number | undefined {
     const size = this.#size;
-    // There are ends only in a program that blocks. The bytes below them may be in the file.
-    const contentEnd = Math.max(this.#contentEnd, ...this.#ends.keys());
+    const end = this.keptEnd;
     // A file that another program has cut must not be extended again.
-    const isReserved = size === undefined || (size > contentEnd && size <= this.sizeUpperBound);
-    if (isReserved) return contentEnd;
+    const isReserved = size === undefined || (size > end && size <= this.sizeUpperBound);
+    if (isReserved) return end;
     this.#bound = this.#contentEnd;
     return undefined;
   }

@@ -159,8 +159,8 @@ testInEachDirectory("flushSync() of a writer that opens beside other calls write
   await Deno.writeFile(dir.file("file"), old(8192));
   await using other = await reopen(dir);
   const file = await reopen(dir);
-  // The program learns only after flushSync() that the write has ended.
-  const calls = [other.writeAt(old(4096), 4096), other.truncate(8192)];
+  // The program learns only after flushSync() that parts of the write have ended. The truncate comes after all of them.
+  const calls = [other.writeAt(old(20 << 20), 4096), other.truncate(8192)];
   const writer = new DmaStreamWriter(file);
   writer.write(pattern(100));
   writer.flushSync();
