@@ -15,7 +15,7 @@ const text = String.raw`
 cuts to a length from before it waited
   file/cut.ts: truncateAlone(file, () => exceedsContent(file) ? file.length.lengthToCutTo() : undefined) → truncateAlone(file, ((length) => () => length)(file.length.lengthToCutTo()))
 cuts off what another process appended
-  file/file_length.ts: (size > contentEnd && size <= this.sizeUpperBound) → size > contentEnd
+  file/file_length.ts: (size > end && size <= this.sizeUpperBound) → size > end
 goes by the length of a file that another process has cut
   writer/writer.ts: length.found(facts.size, ownsSize ? start : facts.size); →
 undoes a close that has begun when it is aborted

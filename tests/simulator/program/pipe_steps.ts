@@ -144,7 +144,9 @@ function fileSource(writer: OpenWriter, { from, seed }: Pipe): Source | undefine
   const stream = new session.module.DmaStreamReader(handle.file, options);
   const claim = { from: 0, to: Math.max(1, end), bytes: new Uint8Array(0) };
   tracked.claims.add(claim);
-  const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
+  // The writer has the reader's buffers in flight too.
+  const most = stream.readAhead + 1 + writer.stream.writeBehind;
+  const memory = { bound: most * stream.bufferSize };
   session.oracle.memoryUsers.add(memory);
   return {
     stream,
