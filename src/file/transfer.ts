@@ -124,23 +124,20 @@ export class Transfer implements Completion {
 
   /** Continues from the start of the block in which the kernel stopped. */
   #continueFrom(reached: number): void {
-    const progress = reached > this.#furthest;
-    this.#furthest = Math.max(this.#furthest, reached);
     const before = this.bytesDone;
+    const furthest = this.#furthest;
+    this.#furthest = Math.max(furthest, reached);
     this.bytesDone = alignDown(reached, this.#file.blockSize);
     // A write that stops inside the same block again makes no progress.
-    if (this.#op === "write" ? this.bytesDone > before : progress) this.#stalled = 0;
-    else if (++this.#stalled >= MAX_ATTEMPTS) return this.#fail(Errno.EIO);
-    this.#startAfterPause();
+    const hasProgress = this.#op === "write" ? this.bytesDone > before : reached > furthest;
+    if (!hasProgress) return this.#retry(Errno.EIO);
+    this.#stalled = 0;
+    this.start();
   }
 
+  /** The second attempt follows at once. Each further one follows a pause that is twice as long. */
   #retry(errno: number): void {
-    if (++this.#stalled >= MAX_ATTEMPTS) this.#fail(errno);
-    else this.#startAfterPause();
-  }
-
-  /** The second attempt follows at once. Each further pause is twice as long. */
-  #startAfterPause(): void {
+    if (++this.#stalled >= MAX_ATTEMPTS) return this.#fail(errno);
     if (this.#stalled < 2) return this.start();
     const pause = { op: "pause", milliseconds: 2 ** (this.#stalled - 2) } as const;
     this.#file.engine.submit(pause, { complete: () => this.start() });

@@ -48,8 +48,7 @@ takes a short write for a whole one
 goes on after a short write inside a block
   file/transfer.ts: alignDown(reached, this.#file.blockSize);\n    // A write → reached;\n    // A write
 tries a write for ever that brings nothing
-  file/transfer.ts: else if (++this.#stalled >= MAX_ATTEMPTS) → else if (++this.#stalled >= Infinity)
-  file/transfer.ts: if (++this.#stalled >= MAX_ATTEMPTS) this → if (++this.#stalled >= Infinity) this
+  file/transfer.ts: if (++this.#stalled >= MAX_ATTEMPTS) → if (++this.#stalled >= Infinity)
 tries a failed sync again
   file/durability.ts: this.#noteResult(result);\n      if (!this → if (result < 0) result = engine.runNow({ op: "sync", fd, dataOnly }); this.#noteResult(result); if (!this
 counts as durable what is still being synced
