@@ -141,8 +141,8 @@ export class DmaFile implements AsyncDisposable {
    */
   static async create(path: string | URL, options?: DmaCreateOptions): Promise<DmaFile> {
     const text = pathText("path", path);
-    const { request, atomic } = createRequest(options);
-    const open = atomic ? openAtomic : openPath;
+    const request = createRequest(options);
+    const open = request.atomic ? openAtomic : openPath;
     return new DmaFile(await open(useEngine(), text, request));
   }
 

@@ -4,6 +4,7 @@ import { environment } from "../ffi/shim.ts";
 import {
   choiceOption,
   flagOption,
+  integer,
   integerOption,
   invalid,
   pathText,
@@ -148,9 +149,6 @@ export interface ReadManyOptions {
   concurrency?: number;
 }
 
-/** The bits of a mode that are used, as in Deno. */
-const PERMISSIONS = 0o777;
-
 const OPEN_OPTIONS = {
   read: flagOption(true),
   write: flagOption(false),
@@ -158,12 +156,14 @@ const OPEN_OPTIONS = {
   createNew: flagOption(false),
   truncate: flagOption(false),
   append: flagOption(false),
-  mode: integerOption(0o666, 0, 2 ** 32 - 1),
+  // Deno uses these bits only.
+  mode: (name: string, value: unknown) => integer(name, value ?? 0o666, 0, 2 ** 32 - 1) & 0o777,
   direct: choiceOption("prefer", "require", "off"),
 };
 
 const { read, mode, direct } = OPEN_OPTIONS;
 const CREATE_OPTIONS = { read, mode, direct, atomic: flagOption(false) };
+const CREATE = { write: true, create: true, createNew: false, truncate: true };
 
 /** The checked options of `DmaFile.open`. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
@@ -178,26 +178,15 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   for (const name of ["create", "createNew", "truncate"] as const) {
     if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
   }
-  return { ...request, write, mode: request.mode & PERMISSIONS, unnamed: false };
+  return { ...request, write, unnamed: false };
 }
 
 /** The checked options of `DmaFile.create`. */
 export function createRequest(
   options: DmaCreateOptions | undefined,
-): { readonly request: OpenRequest; readonly atomic: boolean } {
+): OpenRequest & { readonly atomic: boolean } {
   const { read, mode, direct, atomic } = readOptions(options, CREATE_OPTIONS);
-  const request = {
-    read,
-    write: true,
-    create: true,
-    createNew: false,
-    truncate: true,
-    append: false,
-    mode: mode & PERMISSIONS,
-    direct,
-    unnamed: false,
-  };
-  return { request, atomic };
+  return { ...CREATE, append: false, unnamed: false, read, mode, direct, atomic };
 }
 
 /** The directory for a temporary file. */
