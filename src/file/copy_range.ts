@@ -122,7 +122,7 @@ async function copyInKernel({ from, to, position, targetPosition, length }: Copy
     return result;
   };
   // The source may have become shorter, so only the result gives the length of the target.
-  return await to.write(0, 0, call);
+  return await to.extend(0, 0, call);
 }
 
 /** Reads a piece and writes it. Resolves to its length. */
@@ -142,7 +142,7 @@ async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number):
   const blocks = new Uint8Array(alignUp(end - start, blockSize));
   const blocksEnd = start + blocks.length;
   let isPadded = false;
-  await to.write(start, blocksEnd, async () => {
+  await to.extend(start, blocksEnd, async () => {
     if (position > start) blocks.set((await readBlock(to, start)).bytes);
     if (end < blocksEnd) {
       const last = await readBlock(to, blocksEnd - blockSize);

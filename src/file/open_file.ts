@@ -216,10 +216,7 @@ export class OpenFile {
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
-  /**
-   * Runs work from `start` on that may extend the file, which is in use, to `end` bytes, and that changes no bytes if it
-   * fails.
-   */
+  /** Runs work from `start` on that may extend the file, which is in use, to `end` bytes. */
   async extend<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
@@ -234,15 +231,6 @@ export class OpenFile {
       this.durability.noteChange();
       length.endWrite(start, end, isWhole);
     }
-  }
-
-  /** Runs work that writes to the file, which is in use, from `start` to `end`. If it fails, bytes may be missing. */
-  write<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
-    return this.extend(start, end, () =>
-      work().catch((error) => {
-        this.durability.noteFailure(error);
-        throw error;
-      }));
   }
 
   /** Whether the bytes and the name are durable. */

@@ -163,35 +163,24 @@ export async function writeAt(
   file.assertPositioned();
   if (atomic) checkAtomic(file, position, length);
   const flags = atomic ? RWF_ATOMIC : 0;
-  if (!bytes) {
-    const write = (memory: Memory) => writeBytes(file, memory.bytes, position, flags, memory);
-    await lendMemory(data as DmaBuffer, write);
-  } else if (length > 0) await writeBytes(file, bytes, position, flags);
-  return length;
-}
-
-/**
- * Writes bytes, directly from the `memory` that holds them or by a copy in the pool. Position and length are aligned.
- * `flags` are `RWF_*`.
- */
-function writeBytes(
-  file: OpenFile,
-  bytes: Uint8Array,
-  position: number,
-  flags = 0,
-  memory?: Memory,
-): Promise<void> {
-  // Read now, because the caller may detach the bytes before the write begins.
-  const length = lengthOfBytes(bytes);
   const end = position + length;
-  const write = async () => {
-    // The kernel must not get memory that is freed with the isolate.
-    if (memory && file.engine.endsWithProcess) {
-      await transfer(file, "write", { memory, offset: 0, length, position }, flags);
-    } else await writePieces(file, bytes, length, position, flags);
-    file.length.addContent(end);
+  const move = async (memory?: Memory) => {
+    try {
+      // The kernel must not get memory that is freed with the isolate.
+      if (memory && file.engine.endsWithProcess) {
+        await transfer(file, "write", { memory, offset: 0, length, position }, flags);
+      } else await writePieces(file, (memory?.bytes ?? bytes)!, length, position, flags);
+      file.length.addContent(end);
+    } catch (error) {
+      file.durability.noteFailure(error);
+      throw error;
+    }
   };
-  return file.descriptor.use("write", () => file.write(position, end, write));
+  const write = (memory?: Memory) =>
+    file.descriptor.use("write", () => file.extend(position, end, () => move(memory)));
+  if (!bytes) await lendMemory(data as DmaBuffer, write);
+  else if (length > 0) await write();
+  return length;
 }
 
 /** Throws if the kernel would refuse an atomic write of this position and length (generic_atomic_write_valid). */
@@ -209,7 +198,7 @@ function checkAtomic(file: OpenFile, position: number, length: number): void {
   checkAligned("position", position, length);
 }
 
-/** Writes all `whole` bytes, which are whole blocks, in pieces. Runs within `file.write`. */
+/** Writes all `whole` bytes, which are whole blocks, in pieces. Runs within `file.extend`. */
 export async function writePieces(
   file: OpenFile,
   bytes: Uint8Array,
