@@ -4,7 +4,7 @@
 import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
 import type { ReaderSource } from "./reader/source.ts";
-import { sinkOf, type WriterSink } from "./writer/sink.ts";
+import { sinkOf } from "./writer/sink.ts";
 import type { Writer } from "./writer/writer.ts";
 
 // The method of the base class: for the destination this is an ordinary pipe. A program may replace the global class
@@ -29,64 +29,71 @@ export function readPipeOptions(options: StreamPipeOptions | undefined) {
 
 type PipeOptions = NonNullable<ReturnType<typeof readPipeOptions>>;
 
-/** The two ends of a pipe, and their streams. */
-interface DirectPipe {
-  readonly options: PipeOptions;
-  readonly source: ReadableStream<Uint8Array>;
-  readonly readAhead: ReadAhead;
-  readonly destination: WritableStream;
-  readonly sink: WriterSink;
-  readonly writer: Writer;
-}
-
-/** The pipe from a file's stream to `destination`; undefined if whole buffers cannot be passed on. */
-export function directPipe(
+/**
+ * Pipes a file's stream into a writer's stream, and locks both until the pipe has ended. Returns undefined if whole
+ * buffers cannot be passed on.
+ */
+export function pipeDirectly(
   source: ReadableStream<Uint8Array>,
   { untouched, readAhead }: ReaderSource,
   destination: WritableStream,
   options: PipeOptions,
-): DirectPipe | undefined {
+): Promise<void> | undefined {
   const sink = sinkOf(destination);
   const { signal } = options;
   const isSignal = signal === undefined || signal instanceof AbortSignal;
   if (!sink?.isFree || !isSignal || !untouched) return undefined;
   if (source.locked || destination.locked) return undefined;
-  return { options, source, readAhead, destination, sink, writer: sink.writer };
+  return runPipe(source, readAhead, destination, sink.writer, options)
+    .catch((error) => sink.rethrow(error));
 }
 
-/** Waits for a promise, or for an event that ends the pipe. */
-type Wait = (promise: Promise<unknown>) => Promise<unknown>;
-
-/** Pipes a file's stream into a writer. Both are locked until the pipe has ended. */
-export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
-  await runPipe(pipe).catch((error) => pipe.sink.rethrow(error));
-}
-
-async function runPipe(pipe: DirectPipe): Promise<void> {
-  const { source, destination } = pipe;
-  const { preventAbort, preventCancel, preventClose, signal } = pipe.options;
+async function runPipe(
+  source: ReadableStream<Uint8Array>,
+  readAhead: ReadAhead,
+  destination: WritableStream,
+  target: Writer,
+  { preventAbort, preventCancel, preventClose, signal }: PipeOptions,
+): Promise<void> {
   const reader = source.getReader();
   const writer = getWriter.call(destination);
-  // `Promise.race` against a promise that lives as long as the pipe would leak a reaction at every wait.
   let wake = () => {};
-  const wait: Wait = (promise) =>
+  /**
+   * Waits for a promise, or for an event that ends the pipe. `Promise.race` against a promise that lives as long as the
+   * pipe would leak a reaction at every wait.
+   */
+  const wait = (promise: Promise<unknown>) =>
     new Promise((resolve, reject) => {
       wake = () => resolve(undefined);
       promise.then(resolve, reject);
     });
+  const assertGoesOn = () => {
+    signal?.throwIfAborted();
+    if (target.failure) throw target.failure.reason;
+  };
   const stop = () => wake();
   writer.closed.catch(stop);
   signal?.addEventListener("abort", stop);
   try {
-    await moveAll(pipe, wait);
+    for (;;) {
+      assertGoesOn();
+      const moved = moveBlock(readAhead, target) ?? moveBytes(readAhead, target);
+      if (moved === null) break;
+      if (moved === undefined) await wait(readAhead.ready());
+      // Without room a whole buffer waits; a partial one is copied.
+      else if (moved === 0) await wait(target.room());
+      else {
+        const turn = yieldIfNeeded(moved);
+        if (turn) await wait(turn);
+      }
+    }
     // The stream finds the end itself and closes the file. Until then the source has not ended.
     await wait(reader.read());
     // The last writes may have failed meanwhile.
-    assertGoesOn(pipe);
+    assertGoesOn();
     if (!preventClose) await writer.close();
   } catch (reason) {
-    const { failure } = pipe.writer;
-    const writeFailed = failure !== undefined && reason === failure.reason;
+    const writeFailed = target.failure !== undefined && reason === target.failure.reason;
     const isAborted = signal !== undefined && reason === signal.reason;
     // The stream meets the same read error, and is errored as usual, unless memory was lacking.
     if (!writeFailed && !isAborted) await reader.read().catch(() => {});
@@ -100,28 +107,6 @@ async function runPipe(pipe: DirectPipe): Promise<void> {
     signal?.removeEventListener("abort", stop);
     reader.releaseLock();
     writer.releaseLock();
-  }
-}
-
-/** Throws if the pipe was aborted, or the writer has failed. */
-function assertGoesOn({ options: { signal }, writer: { failure } }: DirectPipe): void {
-  signal?.throwIfAborted();
-  if (failure) throw failure.reason;
-}
-
-async function moveAll(pipe: DirectPipe, wait: Wait): Promise<void> {
-  const { readAhead, writer } = pipe;
-  for (;;) {
-    assertGoesOn(pipe);
-    const moved = moveBlock(readAhead, writer) ?? moveBytes(readAhead, writer);
-    if (moved === null) return;
-    if (moved === undefined) await wait(readAhead.ready());
-    // Without room a whole buffer waits; a partial one is copied.
-    else if (moved === 0) await wait(writer.room());
-    else {
-      const turn = yieldIfNeeded(moved);
-      if (turn) await wait(turn);
-    }
   }
 }
 

@@ -14,7 +14,7 @@ import {
 } from "./arguments.ts";
 import { whenDropped } from "./collected.ts";
 import { useEngine } from "./configure.ts";
-import { directPipe, pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
+import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
 import { allocateBuffer, demandBuffer, type DmaBuffer, takeMemory } from "./dma_buffer.ts";
 import { MAX_TRANSFER } from "./engine/linux.ts";
 import { closedError } from "./errors.ts";
@@ -1359,10 +1359,9 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     options?: StreamPipeOptions,
   ): Promise<void> {
     const given = readPipeOptions(options);
-    const pipe = given && directPipe(this, this.#source, destination, given);
+    const piped = given && pipeDirectly(this, this.#source, destination, given);
     // The stream itself rejects wrong arguments.
-    if (!pipe) return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
-    await pipeDirectly(pipe);
+    await (piped ?? super.pipeTo(destination, (given ?? options) as StreamPipeOptions));
   }
 
   /**
