@@ -2,6 +2,7 @@
 // kernel refuses, the bytes are read and written.
 
 import { alignDown, alignUp } from "../align.ts";
+import { promiseOf } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { errorOfTwo } from "../errors.ts";
 import { readBlock } from "./block.ts";
@@ -109,18 +110,16 @@ function wholeBlocks({ to: { blockSize }, position, targetPosition, length }: Co
 async function copyInKernel({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   const { engine, fd, path } = from;
   const range = { fd, position, targetFd: to.fd, targetPosition, length: Math.min(length, STEP) };
-  const call = async () => {
-    const result = await new Promise<number>((resolve) => {
-      const complete = (copied: number) => {
+  const call = () =>
+    promiseOf<number>((ended) => {
+      const complete = (result: number) => {
         // Noted here and not after a promise, because a program that blocks may cut before a microtask runs.
-        if (copied > 0) to.length.addContent(targetPosition + copied);
-        resolve(copied);
+        if (result > 0) to.length.addContent(targetPosition + result);
+        const isError = result < 0 && !REFUSED.has(-result);
+        ended(isError ? errorOfTwo(-result, "copy", path, to.path) : result);
       };
       engine.submit({ op: "copyRange", ...range }, { complete });
     });
-    if (result < 0 && !REFUSED.has(-result)) throw errorOfTwo(-result, "copy", path, to.path);
-    return result;
-  };
   // The source may have become shorter, so only the result gives the length of the target.
   return await to.extend(0, 0, call);
 }

@@ -19,15 +19,12 @@ export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boole
     (result === -Errno.EACCES && fileSystem.heldLockIsDenied);
   if (isHeld) return false;
   if (result < 0) {
-    throw ioError(-result, "lock", file.path, explainRefusal(file, exclusive, -result));
+    // NFS 4 emulates an exclusive lock by a byte-range lock, which requires a file that is open for writing (flock(2)).
+    const lacksWrite = result === -Errno.EBADF && exclusive && !file.writable;
+    const why = lacksWrite ? "an exclusive lock on this file system needs write: true" : "";
+    throw ioError(-result, "lock", file.path, why);
   }
   return true;
-}
-
-/** NFS 4 emulates an exclusive lock by a byte-range lock, which requires a file that is open for writing (flock(2)). */
-function explainRefusal({ writable }: OpenFile, exclusive: boolean, errno: number): string {
-  const takesWrite = errno === Errno.EBADF && exclusive && !writable;
-  return takesWrite ? "an exclusive lock on this file system needs write: true" : "";
 }
 
 /**
@@ -39,12 +36,10 @@ export async function lock(
   exclusive: boolean,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  signal?.throwIfAborted();
-  let pause = FIRST_PAUSE_MS;
-  while (!await tryLock(file, exclusive)) {
-    await pauseFor(pause, signal);
+  for (let pause = FIRST_PAUSE_MS;; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     signal?.throwIfAborted();
-    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    if (await tryLock(file, exclusive)) return;
+    await pauseFor(pause, signal);
   }
 }
 
