@@ -21,6 +21,9 @@ interface Hold {
   readonly mayOvertake: boolean;
 }
 
+/** The later of two positions. */
+const later = (one: number, other: number) => Math.max(one, other);
+
 /** The lengths of open files by key. Handles of one file share its length. */
 const known = new WeakMap<Engine, Map<string | FileHandle, FileLength>>();
 
@@ -37,8 +40,8 @@ export class FileLength {
   #confirmedEnd: number;
   /** The upper bound of the size without the operations in flight. */
   #bound: number;
-  /** The ends of the writes and allocations in flight, and the number of operations with each end. */
-  readonly #ends = new Map<number, number>();
+  /** The ends of the writes and allocations in flight. */
+  readonly #ends: number[] = [];
   /** Truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
   readonly #holds: Hold[] = [];
   /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
@@ -95,7 +98,7 @@ export class FileLength {
 
   /** Whether a write, an allocation or a truncate waits or runs. */
   get isChanging(): boolean {
-    return this.truncating || this.#ends.size > 0;
+    return this.truncating || this.#ends.length > 0;
   }
 
   /** Calls `begin` once when no truncate waits or runs. Another may begin before `begin` acts. */
@@ -110,15 +113,14 @@ export class FileLength {
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.isHeld, "no write begins while the file is truncated");
     if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
-    this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
+    this.#ends.push(end);
   }
 
   /** A write or an allocation from `start` up to `end` has ended. */
   endWrite(start: number, end: number, succeeded: boolean): void {
-    const count = this.#ends.get(end);
-    assert(count !== undefined, "a write ends once");
-    if (count > 1) this.#ends.set(end, count - 1);
-    else this.#ends.delete(end);
+    const at = this.#ends.indexOf(end);
+    assert(at >= 0, "a write ends once");
+    this.#ends.splice(at, 1);
     if (succeeded) this.#bound = Math.max(this.#bound, end);
     else this.#limitBound(start, end);
     this.#beginHold();
@@ -150,7 +152,7 @@ export class FileLength {
 
   /** Begins the first truncate, if no write is noted or `despiteWrites` is set. */
   #beginHold(despiteWrites = false): void {
-    const isFree = this.#ends.size === 0 || despiteWrites;
+    const isFree = this.#ends.length === 0 || despiteWrites;
     if (!this.truncating || this.isHeld || !isFree) return;
     this.isHeld = true;
     this.#holds[0]!.begin();
@@ -178,14 +180,12 @@ export class FileLength {
 
   /** The length below which no cut goes. Only in a program that blocks it includes writes whose end is not noted. */
   get keptEnd(): number {
-    return Math.max(this.#contentEnd, ...this.#ends.keys());
+    return this.#ends.reduce(later, this.#contentEnd);
   }
 
   /** An upper bound of the file's size, unless another program has extended the file. */
   get sizeUpperBound(): number {
-    let bound = this.#bound;
-    for (const end of this.#ends.keys()) bound = Math.max(bound, end);
-    return bound;
+    return this.#ends.reduce(later, this.#bound);
   }
 
   /** The file's length, as the kernel or this module knows it without a request to a server; otherwise undefined. */
