@@ -2,7 +2,7 @@
 
 import { wrongObject } from "./arguments.ts";
 import type { Memory } from "./engine/operation.ts";
-import { allocateMemory, moveMemory } from "./file/aligned_memory.ts";
+import { allocateMemory } from "./file/aligned_memory.ts";
 
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");
@@ -113,14 +113,21 @@ export function demandBuffer(value: unknown, what: string): number {
 /** Takes the memory, and detaches all views of it. */
 export function takeMemory(buffer: DmaBuffer): Memory {
   const state = states.get(buffer)!;
-  if (!state.memory) {
+  const { memory } = state;
+  if (!memory) {
     throw new TypeError(
       "Cannot use a DmaBuffer that is in use or was passed to a writer: await its operation, or allocate another",
     );
   }
-  const memory = moveMemory(state.memory);
+  const { buffer: old, byteOffset, length } = memory.bytes;
+  if (old.detached) {
+    throw new TypeError(
+      "Cannot use a DmaBuffer whose memory was transferred away: allocate another",
+    );
+  }
   state.memory = undefined;
-  return memory;
+  // The address stays the same.
+  return { ...memory, bytes: new Uint8Array(old.transfer(), byteOffset, length) };
 }
 
 /** Takes the memory, and returns it when `use` has ended. */

@@ -494,9 +494,8 @@ export class DmaFile implements AsyncDisposable {
    */
   async truncate(length = 0): Promise<void> {
     integer("length", length);
-    const file = this.#file;
-    file.assertWritable("truncate");
-    await file.descriptor.use("truncate", () => truncateTo(file, length));
+    this.#file.assertWritable("truncate");
+    await truncateTo(this.#file, length);
   }
 
   /**

@@ -14,14 +14,3 @@ export function allocateMemory(length: number): Memory {
   const bytes = new Uint8Array(buffer, offset, length);
   return { bytes, address: start + offset, registration: -1 };
 }
-
-/** The same memory at the same address in a new ArrayBuffer. Every view of the old one becomes empty. */
-export function moveMemory({ bytes, address, registration }: Memory): Memory {
-  const { buffer, byteOffset, length } = bytes;
-  if (buffer.detached) {
-    throw new TypeError(
-      "Cannot use a DmaBuffer whose memory was transferred away: allocate another",
-    );
-  }
-  return { bytes: new Uint8Array(buffer.transfer(), byteOffset, length), address, registration };
-}

@@ -33,11 +33,9 @@ export function cutNow(file: OpenFile, deadline: number): void {
   while (length.isChanging && length.waitNow(engine, deadline));
 }
 
-/**
- * Truncates a file that is in use, when nothing else writes to it. The remaining bytes, or added zeros, are content.
- */
-export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
-  return truncateAlone(file, () => contentEnd, true);
+/** Truncates a file when nothing else writes to it. The remaining bytes, or added zeros, are content. */
+export function truncateTo(file: OpenFile, length: number): Promise<void> {
+  return file.descriptor.use("truncate", () => truncateAlone(file, () => length, true));
 }
 
 /**

@@ -97,7 +97,7 @@ export class Naming {
   }
 
   /** Sets the current name. */
-  #become(name: FileName): void {
+  #become(name: FileName | undefined): void {
     this.#name?.release();
     this.#name = name;
   }
@@ -112,8 +112,7 @@ export class Naming {
     this.#target.release();
     this.#target = undefined;
     await this.#name?.unlink().catch(() => {});
-    this.#name?.release();
-    this.#name = undefined;
+    this.#become(undefined);
   }
 
   /** Removes the temporary name of an atomic file. Blocks, on a server until `deadline` at most. */
