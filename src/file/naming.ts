@@ -130,12 +130,10 @@ export class Naming {
       const target = await finding.catch((error) => {
         throw "errno" in error ? errorOfTwo(error.errno, "rename", descriptor.path, path) : error;
       });
-      try {
-        await inTurn(this, () => this.#rename(target));
-      } catch (error) {
+      await inTurn(this, () => this.#rename(target)).catch((error) => {
         target.release();
         throw error;
-      }
+      });
     });
   }
 
@@ -185,12 +183,10 @@ export class Naming {
   /** Moves a temporary name to the directory of `target`. */
   async #moveTemporary(name: FileName, target: FileName): Promise<void> {
     const moved = temporaryName(target);
-    try {
-      await name.rename(moved);
-    } catch (error) {
+    await name.rename(moved).catch((error) => {
       moved.release();
       throw error;
-    }
+    });
     this.#become(moved);
   }
 

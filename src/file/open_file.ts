@@ -27,16 +27,9 @@ export interface OpenRequest {
 }
 
 /** The result of an open. */
-export interface Opening extends Handle {
+interface Opening extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
   readonly name: FileName | undefined;
-  readonly request: Pick<OpenRequest, "read" | "write" | "append" | "direct">;
-  /** The facts at the open, before the file was emptied. */
-  readonly facts: StatFacts;
-  readonly fileSystem: FileSystem;
-  /** Whether Direct I/O is used. */
-  readonly direct: boolean;
-  /** Whether this open created or emptied the file. */
-  readonly ownsSize: boolean;
+  readonly request: OpenRequest;
 }
 
 /** Safe on every file system that does not report its alignment. */
@@ -107,7 +100,7 @@ export class OpenFile {
    * FinalizationRegistry holds this file.
    */
   lockHolder: object | undefined;
-  readonly #request: Opening["request"];
+  readonly #request: OpenRequest;
   /** Whether Direct I/O is used. False after the first refusal. */
   direct: boolean;
 

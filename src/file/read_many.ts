@@ -277,9 +277,8 @@ export async function* readMany(
         continue;
       }
       for (const range of group.ranges) {
-        const { position, length } = range;
-        const bytes = group.bytesOf(range) ?? await readBytes(file, position, length);
-        yield { position, length, bytes };
+        const bytes = group.bytesOf(range) ?? await readBytes(file, range.position, range.length);
+        yield { ...range, bytes };
       }
     }
     if (failure) throw failure.error;
