@@ -94,9 +94,9 @@ function truncateAlone(
       if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
       // The length is decided again after the sync, because another program may have appended.
       if (decide() === undefined) return end();
-      // A failed sync that was not reported yet is reported to the caller of the truncate, which runs in any case.
-      const told = durability.syncError;
-      durability.submitSync(true, (error) => truncate(error === told ? undefined : error));
+      // The truncate runs even if the sync fails. Its caller gets the error of a sync that no caller has got before.
+      const known = durability.syncError;
+      durability.submitSync(true, (error) => truncate(error === known ? undefined : error));
     }, !isContent);
   });
 }

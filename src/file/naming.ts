@@ -6,7 +6,7 @@ import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import { inTurn } from "./in_turn.ts";
-import { assertStillPermitted, demandName, findPermitted } from "./permissions.ts";
+import { assertStillWritable, demandName, findPermitted } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
 
 /** Saved at import, because tests of a program may replace the function by one that always returns the same value. */
@@ -78,7 +78,7 @@ export class Naming {
       const target = this.#target;
       // It may have been removed meanwhile.
       if (!target) return;
-      assertStillPermitted(target, ["write"]);
+      assertStillWritable(target);
       const { fd } = this.#descriptor;
       if (!this.#name) {
         let result = await target.link(fd);

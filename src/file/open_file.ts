@@ -209,7 +209,7 @@ export class OpenFile {
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
-  /** Runs work from `start` on that may extend the file, which is in use, to `end` bytes. */
+  /** Runs work that changes a file in use from `start` on, and that may extend it to `end`. No truncate runs meanwhile. */
   async extend<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.

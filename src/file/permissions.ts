@@ -87,12 +87,11 @@ export async function demandName(name: FileName, access: readonly Access[]): Pro
   if (name.directory.facts.deviceMajor === 0) checkSpecial(name.realPath);
 }
 
-/** Throws if a permission was revoked after the name was found. Deno does not prompt. */
-export function assertStillPermitted(name: FileName, access: readonly Access[]): void {
-  for (const each of limitedOf(access)) {
-    const real = knownPath(name.realPath, name.path);
-    if (!isGranted(each, real)) throw notCapable(each, real);
-  }
+/** Throws if the permission to write was revoked after the name was found. Deno does not prompt. */
+export function assertStillWritable(name: FileName): void {
+  if (isUnlimited("write")) return;
+  const real = knownPath(name.realPath, name.path);
+  if (!isGranted("write", real)) throw notCapable("write", real);
 }
 
 /** The real path of the user's `path`. Throws if it is not known. */
