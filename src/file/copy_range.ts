@@ -59,7 +59,7 @@ async function copyInUse(copy: Copy): Promise<number> {
   }
 }
 
-/** The kernel would return EINVAL, which has other causes too. */
+/** Throws if the ranges overlap. The kernel would return EINVAL, which has other causes too. */
 function refuseOverlap({ position, length, targetPosition }: Copy): void {
   if (position >= targetPosition + length || targetPosition >= position + length) return;
   throw new RangeError(

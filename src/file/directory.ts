@@ -42,10 +42,7 @@ export class Directory {
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<void> | undefined;
 
-  /**
-   * `fd` is for the `*at` calls: opened with O_PATH. Of the `facts` at the time of the open only mount and device are
-   * used, which never change.
-   */
+  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those at the open. */
   private constructor(
     readonly engine: Engine,
     readonly fd: number,

@@ -59,7 +59,7 @@ export class Durability {
     if (this.isDurable) this.#synced = -1;
   }
 
-  /** Notes a durable write (RWF_DSYNC). It covers only its own change, if `changes` were counted before it. */
+  /** Notes a durable write (RWF_DSYNC) that began after `changes` changes. It does not cover changes meanwhile. */
   noteDurableWrite(changes: number): void {
     const isAlone = this.#changes === changes;
     this.noteChange();

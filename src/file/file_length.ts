@@ -33,7 +33,7 @@ export class FileLength {
   /** Called after the last handle. */
   readonly #forget: () => void;
   readonly #handles = new Set<FileHandle>();
-  /** The writers of all handles that have opened. They may have reserved space. */
+  /** The writers that know their start, of all handles. They may have reserved space. */
   readonly writers = new Set<object>();
   #contentEnd: number;
   /** The end of the content without bytes that a server has not confirmed. */

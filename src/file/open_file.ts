@@ -71,7 +71,7 @@ export class OpenFile {
   readonly length: FileLength;
   readonly durability: Durability;
   readonly naming: Naming;
-  /** The facts at the open, before the file was emptied. Many of them never change. */
+  /** The facts at the open, before the file was emptied. Lengths, times and the mode may have changed since. */
   readonly facts: StatFacts;
   readonly fileSystem: FileSystem;
   /** The alignment of addresses for Direct I/O. */

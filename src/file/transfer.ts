@@ -150,11 +150,11 @@ export class Transfer implements Completion {
 
   #judgeShort(reached: number, facts: StatFacts | DmaError): void {
     if (facts instanceof Error) {
-      // The length is undefined without memory for the result.
-      const { errno = Errno.ENOMEM } = facts as Partial<DmaError>;
-      if (facts instanceof RangeError || !PASSING.has(errno)) {
+      // Without memory for the result the error has no number.
+      const { errno } = facts as Partial<DmaError>;
+      if (errno === undefined || !PASSING.has(errno)) {
         this.error = facts;
-        return this.#end(-errno);
+        return this.#end(-(errno ?? Errno.ENOMEM));
       }
       this.bytesDone = alignDown(reached, this.#file.blockSize);
       return this.#retry(errno);
