@@ -14,7 +14,8 @@ interface WantedSync {
 /** Counts the changes of one open file, and those that a sync has covered. It does not track the name. */
 export class Durability {
   readonly #descriptor: Descriptor;
-  #changes: number;
+  /** Changes so far. */
+  changes: number;
   /** The changes that a sync has covered; -1 before the first sync. */
   #synced = -1;
   /** Whether a sync is in flight or waits. */
@@ -29,29 +30,24 @@ export class Durability {
   /** `changed`: opening the file has changed it. */
   constructor(descriptor: Descriptor, changed: boolean) {
     this.#descriptor = descriptor;
-    this.#changes = changed ? 1 : 0;
-  }
-
-  /** Changes so far. */
-  get changes(): number {
-    return this.#changes;
+    this.changes = changed ? 1 : 0;
   }
 
   /** Whether there are changes that no sync has covered. */
   get unsynced(): boolean {
-    return this.#changes > Math.max(0, this.#synced);
+    return this.changes > Math.max(0, this.#synced);
   }
 
   /**
    * Whether the whole file is durable, including its content at the open, which another program may not have synced.
    */
   get isDurable(): boolean {
-    return this.#synced === this.#changes;
+    return this.#synced === this.changes;
   }
 
   /** Notes that the file was changed, or may have been changed. */
   noteChange(): void {
-    this.#changes++;
+    this.changes++;
   }
 
   /** Notes that other programs may have changed the file: only a further sync makes all of it durable. */
@@ -61,9 +57,9 @@ export class Durability {
 
   /** Notes a durable write (RWF_DSYNC) that began after `changes` changes. It does not cover changes meanwhile. */
   noteDurableWrite(changes: number): void {
-    const isAlone = this.#changes === changes;
+    const isAlone = this.changes === changes;
     this.noteChange();
-    if (isAlone) this.#noteSync(this.#changes);
+    if (isAlone) this.#noteSync(this.changes);
   }
 
   /** Notes that bytes may be missing. */
@@ -102,7 +98,7 @@ export class Durability {
     const { engine, fd } = this.#descriptor;
     const served = this.#waiting.splice(0);
     const dataOnly = served.every((wanted) => wanted.dataOnly);
-    const changes = this.#changes;
+    const changes = this.changes;
     // Noted here and not after a promise, because flushSync() may block the thread before a microtask runs.
     const complete = (result: number) => {
       this.#noteResult(result);
@@ -127,6 +123,6 @@ export class Durability {
     if (this.syncError) throw this.syncError;
     this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));
     if (this.syncError) throw this.syncError;
-    this.#noteSync(this.#changes);
+    this.#noteSync(this.changes);
   }
 }

@@ -35,7 +35,8 @@ export class FileLength {
   readonly #handles = new Set<FileHandle>();
   /** The writers that know their start, of all handles. They may have reserved space. */
   readonly writers = new Set<object>();
-  #contentEnd: number;
+  /** The end of the content. Reserved space or padding may follow. No byte below it is cut off. */
+  contentEnd: number;
   /** The end of the content without bytes that a server has not confirmed. */
   #confirmedEnd: number;
   /** The upper bound of the size without the operations in flight. */
@@ -53,7 +54,7 @@ export class FileLength {
   private constructor(size: number, fileSystem: FileSystem, forget: () => void) {
     this.#fileSystem = fileSystem;
     this.#forget = forget;
-    this.#contentEnd = this.#confirmedEnd = this.#bound = size;
+    this.contentEnd = this.#confirmedEnd = this.#bound = size;
   }
 
   /** The length of a file that was opened with `facts`, and perhaps `emptied`, for a new handle. */
@@ -173,14 +174,9 @@ export class FileLength {
 
   // ---- the lengths ------------------------------------------------------------------------------------------------
 
-  /** The end of the content. Reserved space or padding may follow. No byte below it is cut off. */
-  get contentEnd(): number {
-    return this.#contentEnd;
-  }
-
   /** The length below which no cut goes. Only in a program that blocks it includes writes whose end is not noted. */
   get keptEnd(): number {
-    return this.#ends.reduce(later, this.#contentEnd);
+    return this.#ends.reduce(later, this.contentEnd);
   }
 
   /** An upper bound of the file's size, unless another program has extended the file. */
@@ -198,19 +194,19 @@ export class FileLength {
 
   /** Marks all bytes below `end` as content; with `confirmed` false, only until {@linkcode noteLoss}. */
   addContent(end: number, confirmed = true): void {
-    this.#contentEnd = Math.max(this.#contentEnd, end);
+    this.contentEnd = Math.max(this.contentEnd, end);
     this.#bound = Math.max(this.#bound, end);
     if (confirmed) this.#confirmedEnd = Math.max(this.#confirmedEnd, end);
   }
 
   /** Notes that a server has confirmed all completed writes. */
   confirm(): void {
-    this.#confirmedEnd = this.#contentEnd;
+    this.#confirmedEnd = this.contentEnd;
   }
 
   /** Notes that a server has lost completed but unconfirmed writes. */
   noteLoss(): void {
-    this.#contentEnd = this.#confirmedEnd;
+    this.contentEnd = this.#confirmedEnd;
   }
 
   #keepAppended(): void {
@@ -225,7 +221,7 @@ export class FileLength {
   #limitBound(start: number, end: number): void {
     const size = this.#size ?? Infinity;
     const reached = size > start ? Math.max(this.#bound, end) : this.#bound;
-    this.#bound = Math.max(this.#contentEnd, Math.min(size, reached));
+    this.#bound = Math.max(this.contentEnd, Math.min(size, reached));
   }
 
   /**
@@ -238,7 +234,7 @@ export class FileLength {
     // A file that another program has cut must not be extended again.
     const isReserved = size === undefined || (size > end && size <= this.sizeUpperBound);
     if (isReserved) return end;
-    this.#bound = this.#contentEnd;
+    this.#bound = this.contentEnd;
     return undefined;
   }
 
@@ -260,7 +256,7 @@ export class FileLength {
 
   /** Notes that the file ends at `end`, or before it. */
   #endAt(end: number): void {
-    this.#contentEnd = Math.min(this.#contentEnd, end);
+    this.contentEnd = Math.min(this.contentEnd, end);
     this.#confirmedEnd = Math.min(this.#confirmedEnd, end);
     this.#bound = Math.min(this.#bound, end);
   }

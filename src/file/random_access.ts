@@ -121,7 +121,8 @@ export async function readStraight(
   const address = addressOf(view);
   if (address % memoryAlignment !== 0) return 0;
   const bytes = new Uint8Array(view.buffer, view.byteOffset, length);
-  return await readMemory(file, { bytes, address, registration: -1 }, position);
+  const memory = { bytes, address, registration: -1 };
+  return await file.descriptor.use("read", () => fill(file, memory, position));
 }
 
 /** Fills a buffer from a position on. Resolves to the number of bytes: fewer at the end of the file. */
@@ -135,12 +136,8 @@ export async function readInto(
   checkAligned("position", position, file.alignment);
   checkAligned("buffer.length", length, file.alignment);
   file.assertReadable();
-  return await lendMemory(buffer, (memory) => readMemory(file, memory, position));
-}
-
-/** Fills memory from a position on, all aligned. Resolves to the number of bytes: fewer at the end of the file. */
-function readMemory(file: OpenFile, memory: Memory, position: number): Promise<number> {
-  return file.descriptor.use("read", () => fill(file, memory, position));
+  const read = (memory: Memory) => file.descriptor.use("read", () => fill(file, memory, position));
+  return await lendMemory(buffer, read);
 }
 
 /** Writes `data` to a position, all or nothing if `atomic` is set. Resolves to the number of bytes. */

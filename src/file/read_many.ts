@@ -53,20 +53,23 @@ class Group {
 
   /** Adds a range if it is near enough and the read stays small enough, counted in whole blocks. Returns whether it did. */
   add(range: ByteRange, { maxMerged, maxGap }: MergeLimits, alignment: number): boolean {
-    const down = (value: number) => alignDown(value, alignment);
-    const up = (value: number) => alignUp(value, alignment);
-    const end = range.position + range.length;
-    const gap = Math.max(down(range.position) - up(this.end), down(this.start) - up(end));
-    const before = up(this.end) - down(this.start);
-    const merged = up(Math.max(end, this.end)) - down(Math.min(range.position, this.start));
+    const blocks = (from: number, to: number) =>
+      alignUp(to, alignment) - alignDown(from, alignment);
+    const rangeEnd = range.position + range.length;
+    const start = Math.min(this.start, range.position);
+    const end = Math.max(this.end, rangeEnd);
+    const before = blocks(this.start, this.end);
+    const merged = blocks(start, end);
+    const gap = merged - before - blocks(range.position, rangeEnd);
     // A range within blocks that are read anyway adds no cost.
     const free = merged === before || range.length === 0;
     const isNear = free || (gap <= maxGap && merged <= maxMerged);
     if (!isNear || this.ranges.length >= MAX_RANGES) return false;
     this.ranges.push(range);
-    if (range.length === 0) return true;
-    this.start = Math.min(this.start, range.position);
-    this.end = Math.max(this.end, end);
+    if (range.length > 0) {
+      this.start = start;
+      this.end = end;
+    }
     return true;
   }
 
