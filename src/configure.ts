@@ -90,7 +90,8 @@ const OPTIONS = {
 
 let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
 let chosen: ReturnType<typeof choose> | undefined;
-let listens = false;
+/** Whether `unload` has released an engine. The listeners for the end are registered then. */
+let isReleased = false;
 /** The engine that a test uses in place of the chosen one. */
 let substitute: Engine | undefined;
 
@@ -130,17 +131,13 @@ export function useEngine(): Engine {
   if (substitute) return substitute;
   if (!chosen) {
     chosen = choose();
-    listenForEnd();
+    if (!isReleased) listenForEnd();
   }
   return chosen.engine;
 }
 
 /** Finishes open files and releases all resources when the program ends. */
 function listenForEnd(): void {
-  if (listens) return;
-  listens = true;
-  /** Whether `unload` has released an engine. */
-  let isReleased = false;
   addEventListener("beforeunload", (event) => {
     if (finishOpenFiles()) event.preventDefault();
   });
