@@ -583,8 +583,7 @@ export class DmaFile implements AsyncDisposable {
     integer("targetPosition", targetPosition);
     integer("targetPosition + length", targetPosition + length);
     this.#file.assertReadable();
-    to.assertWritable("copy");
-    to.assertPositioned();
+    to.assertWritableAt("copy");
     return await copyRange({ from: this.#file, to, position, targetPosition, length });
   }
 

@@ -17,7 +17,7 @@ export async function freeSpace(file: OpenFile, position: number, length: number
   const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
   const operation = { op: "allocate", fd, mode, position, length } as const;
   const free = () => descriptor.call("allocate", operation);
-  await descriptor.use("allocate", () => file.extend(0, 0, free));
+  await descriptor.use("allocate", () => file.change(0, 0, free));
 }
 
 /**
@@ -30,7 +30,7 @@ export function reserveSpace(file: OpenFile, length: number, keepSize: boolean):
   return descriptor.use("allocate", async () => {
     let before: number | undefined;
     try {
-      await file.extend(0, keepSize ? 0 : length, () => {
+      await file.change(0, keepSize ? 0 : length, () => {
         before = file.length.sizeNow;
         return descriptor.call("allocate", operation);
       });

@@ -121,7 +121,7 @@ async function copyInKernel({ from, to, position, targetPosition, length }: Copy
       engine.submit({ op: "copyRange", ...range }, { complete });
     });
   // The source may have become shorter, so only the result gives the length of the target.
-  return await to.extend(0, 0, call);
+  return await to.change(0, 0, call);
 }
 
 /** Reads a piece and writes it. Resolves to its length. */
@@ -141,7 +141,7 @@ async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number):
   const blocks = new Uint8Array(alignUp(end - start, blockSize));
   const blocksEnd = start + blocks.length;
   let isPadded = false;
-  await to.extend(start, blocksEnd, async () => {
+  await to.change(start, blocksEnd, async () => {
     if (position > start) blocks.set((await readBlock(to, start)).bytes);
     if (end < blocksEnd) {
       const last = await readBlock(to, blocksEnd - blockSize);

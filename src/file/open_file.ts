@@ -202,15 +202,16 @@ export class OpenFile {
     this.descriptor.release();
   }
 
-  /** Throws if the file was opened with `append: true`, so that writes have no position. */
-  assertPositioned(): void {
+  /** As {@linkcode assertWritable}. Throws also with `append: true`, because such writes have no position. */
+  assertWritableAt(op: string): void {
+    this.assertWritable(op);
     if (!this.appends) return;
     const why = "it was opened with append: true, and every write goes to its end";
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
   /** Runs work that changes a file in use from `start` on, and that may extend it to `end`. No truncate runs meanwhile. */
-  async extend<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
+  async change<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
     while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));

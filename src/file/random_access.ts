@@ -156,8 +156,7 @@ export async function writeAt(
   checkRange(position, length);
   checkAligned("position", position, file.alignment);
   checkAligned("data.length", length, file.alignment);
-  file.assertWritable("write");
-  file.assertPositioned();
+  file.assertWritableAt("write");
   if (atomic) checkAtomic(file, position, length);
   const flags = atomic ? RWF_ATOMIC : 0;
   const end = position + length;
@@ -174,7 +173,7 @@ export async function writeAt(
     }
   };
   const write = (memory?: Memory) =>
-    file.descriptor.use("write", () => file.extend(position, end, () => move(memory)));
+    file.descriptor.use("write", () => file.change(position, end, () => move(memory)));
   if (!bytes) await lendMemory(data as DmaBuffer, write);
   else if (length > 0) await write();
   return length;
@@ -195,7 +194,7 @@ function checkAtomic(file: OpenFile, position: number, length: number): void {
   checkAligned("position", position, length);
 }
 
-/** Writes all `whole` bytes, which are whole blocks, in pieces. Runs within `file.extend`. */
+/** Writes all `whole` bytes, which are whole blocks, in pieces. Runs within `file.change`. */
 export async function writePieces(
   file: OpenFile,
   bytes: Uint8Array,
