@@ -7,8 +7,7 @@ import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
 import type { Engine } from "./engine/engine.ts";
 import { performance } from "./engine/event_loop.ts";
 import { KernelEngine } from "./engine/kernel_engine.ts";
-import { KernelRing, RingRefused } from "./engine/kernel_ring.ts";
-import { Errno } from "./engine/linux.ts";
+import { KernelRing } from "./engine/kernel_ring.ts";
 import { kernelRelease } from "./engine/process.ts";
 import {
   discardNamesNow,
@@ -222,24 +221,7 @@ function choose() {
     const ring = new KernelRing(shim, openLiburing(), ringEntries);
     return use(wanted === "io_uring" ? setBy : "io_uring and liburing are available", ring);
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    if (wanted === "auto") return use(refusal(error));
-    if (!(error instanceof RingRefused)) throw error;
-    throw new Deno.errors.NotSupported(refusal(error), { cause: error });
+    if (wanted === "io_uring" || error instanceof Deno.errors.NotCapable) throw error;
+    return use((error as Error).message);
   }
-}
-
-/** Why the kernel refuses a ring, by error number. */
-const REFUSALS: Readonly<Record<number, string>> = {
-  [Errno.EPERM]:
-    "io_uring is forbidden here (EPERM): by a container's seccomp profile, or by the sysctl kernel.io_uring_disabled",
-  [Errno.ENOSYS]: "This kernel has no io_uring, or a seccomp profile hides it (ENOSYS)",
-};
-
-/** Why io_uring is not available, as text. */
-function refusal(error: unknown): string {
-  if (error instanceof RingRefused) {
-    return REFUSALS[error.errno] ?? `io_uring could not be set up: ${error.message}`;
-  }
-  return error instanceof Error ? error.message : String(error);
 }

@@ -47,13 +47,18 @@ const MAX_WORKERS = 256;
 /** Slots for registered mappings. Mappings beyond them work unregistered. */
 const REGISTERED_SLOTS = 64;
 
-/** The ring could not be created. */
-export class RingRefused extends Error {
-  override name = "RingRefused";
+/** Why the kernel refuses a ring, by error number. */
+const REFUSALS: Readonly<Record<number, string>> = {
+  [Errno.EPERM]:
+    "io_uring is forbidden here (EPERM): by a container's seccomp profile, or by the sysctl kernel.io_uring_disabled",
+  [Errno.ENOSYS]: "This kernel has no io_uring, or a seccomp profile hides it (ENOSYS)",
+};
 
-  constructor(call: string, readonly errno: number) {
-    super(`${call} failed (os error ${errno})`);
-  }
+/** The error for a ring that could not be created. */
+function refusal(call: string, errno: number): Error {
+  const cause = new Error(`${call} failed (os error ${errno})`);
+  const reason = REFUSALS[errno] ?? `io_uring could not be set up: ${cause.message}`;
+  return new Deno.errors.NotSupported(reason, { cause });
 }
 
 /** The two queues that are shared with the kernel, and the features that this kernel supports. */
@@ -82,11 +87,11 @@ export class KernelRing {
   readonly #pointer: Deno.PointerObject;
   readonly #reapedPointer: Deno.PointerObject;
 
-  /** Creates a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
+  /** Creates a ring with `entries` submission entries. Throws NotSupported if the kernel refuses it. */
   constructor(shim: Shim, readonly liburing: Liburing, entries: number) {
     this.#shim = shim;
     const address = shim.dma_map(CONTROL_BYTES, 0);
-    if (address < 0) throw new RingRefused("mmap", -address);
+    if (address < 0) throw refusal("mmap", -address);
     const pointer = pointerTo(address);
     this.#address = address;
     this.#pointer = pointer;
@@ -118,8 +123,8 @@ export class KernelRing {
   #tryNop(): void {
     this.#shim.dma_prepare(this.#pointer, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
     const submitted = this.submit();
-    if (submitted < 0) throw new RingRefused("io_uring_enter", -submitted);
-    if (this.reap() !== 1) throw new RingRefused("io_uring_enter", Errno.EIO);
+    if (submitted < 0) throw refusal("io_uring_enter", -submitted);
+    if (this.reap() !== 1) throw refusal("io_uring_enter", Errno.EIO);
   }
 
   /** Adds an entry to the submission queue. Returns 0, `-EBUSY` if the queue is full, or another `-errno`. */
@@ -191,13 +196,13 @@ export class KernelRing {
   /** Creates the eventfd that completions signal. */
   #openEventfd(): number {
     const fd = this.#shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, EFD_CLOEXEC);
-    if (fd < 0) throw new RingRefused("eventfd", -fd);
+    if (fd < 0) throw refusal("eventfd", -fd);
     this.#shim.resources.trackDescriptor(fd);
     this.#shim.resources.notifier = fd;
     const result = this.liburing.io_uring_register_eventfd(this.#pointer, fd);
     if (result >= 0) return fd;
     closeNow(this.#shim, fd);
-    throw new RingRefused("io_uring_register_eventfd", -result);
+    throw refusal("io_uring_register_eventfd", -result);
   }
 
   /** Frees the ring. No operation may be in flight. */
@@ -231,7 +236,7 @@ function setUp(
     // EINVAL means that this kernel does not know a flag. Other errors do not depend on the flags.
     if (errno !== Errno.EINVAL) break;
   }
-  throw new RingRefused("io_uring_setup", errno);
+  throw refusal("io_uring_setup", errno);
 }
 
 /** Whether each opcode is supported. Kernels before 5.6 have no probe, so no opcode is. */
