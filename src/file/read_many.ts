@@ -21,12 +21,8 @@ export interface RangeRead extends ByteRange {
   bytes: Uint8Array;
 }
 
-/** The limits of {@linkcode readMany}. Every number has been checked. */
-export interface MergeLimits {
-  maxMerged: number;
-  maxGap: number;
-  concurrency: number;
-}
+/** The checked limits of {@linkcode readMany}. */
+export type MergeLimits = Readonly<Record<"maxMerged" | "maxGap" | "concurrency", number>>;
 
 /** The maximum number of ranges that share a read, so that an endless input yields results. */
 const MAX_RANGES = 1024;
