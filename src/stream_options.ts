@@ -176,7 +176,7 @@ export function writerOptions(
     writeBehind: appends ? 1 : Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
     budget: bufferSize === undefined && writeBehind === undefined ? engine.budget : UNLIMITED,
     preallocate: given.preallocate && !appends,
-    sizeHint: appends ? 0 : given.sizeHint,
+    sizeHint: given.sizeHint,
     syncOnClose: given.syncOnClose,
     closeFile: given.closeFile,
   };

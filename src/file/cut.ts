@@ -4,7 +4,7 @@ import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { knownSize } from "./stat.ts";
+import { knownFacts } from "./stat.ts";
 
 /** Whether there may be reserved space or padding behind the content. */
 function exceedsContent({ appends, length }: OpenFile): boolean {
@@ -45,7 +45,7 @@ export function truncateTo(file: OpenFile, length: number): Promise<void> {
 export function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, () => {
     const { keptEnd, sizeUpperBound } = file.length;
-    const size = knownSize(file.descriptor);
+    const size = knownFacts(file.descriptor)?.size;
     if (size === undefined || size > sizeUpperBound) return undefined;
     return Math.min(size, Math.max(before, keptEnd));
   });
@@ -57,7 +57,7 @@ export function cutPadding(file: OpenFile, padded: number): Promise<void> {
   return truncateAlone(file, () => {
     // Any other length comes from another write. The writer's own cut cannot replace this one, because it may have run
     // before.
-    const size = knownSize(file.descriptor) ?? padded;
+    const size = knownFacts(file.descriptor)?.size ?? padded;
     return size === padded && length.keptEnd < padded ? length.keptEnd : undefined;
   });
 }

@@ -3,7 +3,7 @@
 import { assert } from "../assert.ts";
 import { type Engine, run } from "../engine/engine.ts";
 import type { Operation } from "../engine/operation.ts";
-import { closedError, ioError, unwrap } from "../errors.ts";
+import { closedError, unwrap } from "../errors.ts";
 
 /** Counts the uses of a descriptor and closes it after the last one. */
 export class Descriptor {
@@ -78,6 +78,6 @@ export class Descriptor {
       // Linux frees the descriptor even if close(2) fails, so close(2) is never repeated.
       result = await run(engine, { op: "close", fd, quick });
     }
-    if (result < 0) throw ioError(-result, "close", this.path);
+    unwrap(result, "close", this.path);
   }
 }

@@ -6,7 +6,7 @@ import { type Engine, waitUntil } from "../engine/engine.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Durability } from "./durability.ts";
 import { type FileSystem, mayBeLonger } from "./file_system.ts";
-import { knownSize, type StatFacts } from "./stat.ts";
+import { knownFacts, type StatFacts } from "./stat.ts";
 
 /** What the length of a file needs of each of its handles. */
 interface FileHandle {
@@ -87,7 +87,7 @@ export class FileLength {
 
   get #size(): number | undefined {
     const [handle] = this.#handles;
-    return knownSize(handle!.descriptor);
+    return knownFacts(handle!.descriptor)?.size;
   }
 
   // ---- when it changes --------------------------------------------------------------------------------------------

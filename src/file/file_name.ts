@@ -5,7 +5,7 @@ import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
-import { factsOf, type Handle, type StatFacts, statNow } from "./stat.ts";
+import { factsOf, type Handle, knownFacts, type StatFacts } from "./stat.ts";
 
 /** The facts that identify a file. */
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
@@ -192,9 +192,9 @@ export class FileName {
     const flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
     const fd = engine.runNow({ op: "open", directory, name, flags, mode: 0, cached: true });
     if (fd < 0) return false;
-    const facts = attempt(() => statNow(this.handle(fd)));
+    const facts = knownFacts(this.handle(fd));
     engine.runNow({ op: "close", fd });
-    return !(facts instanceof Error) && isSame(facts, file);
+    return isSame(facts, file);
   }
 
   /**

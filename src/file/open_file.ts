@@ -1,7 +1,7 @@
 // An open file, shared by all objects that use it.
 
 import { assert } from "../assert.ts";
-import { attempt, type Engine } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
@@ -10,7 +10,7 @@ import { FileLength } from "./file_length.ts";
 import type { FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
-import { type Handle, type StatFacts, statNow } from "./stat.ts";
+import { type Handle, knownFacts, type StatFacts } from "./stat.ts";
 
 /** The checked options of an open. */
 export interface OpenRequest {
@@ -268,8 +268,8 @@ export class OpenFile {
     // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.
     const mayHaveReserved = this.#request.write && !direct && !inMemory;
     if (mayHaveReserved || mayWriteAtClose || !engine.isLocal(fd)) return false;
-    const facts = attempt(() => statNow(this.descriptor));
-    return !(facts instanceof Error) && facts.links > 0 && facts.size <= SMALL_FILE;
+    const facts = knownFacts(this.descriptor);
+    return facts !== undefined && facts.links > 0 && facts.size <= SMALL_FILE;
   }
 
   /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */

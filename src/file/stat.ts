@@ -107,10 +107,10 @@ export function statNow(handle: Handle): StatFacts {
   return readFacts(handle, memory, result);
 }
 
-/** The length of a file, from the kernel's memory; undefined if there is no memory for the result. */
-export function knownSize(handle: Handle): number | undefined {
+/** As {@linkcode statNow}; undefined if it fails, as without memory for the result. */
+export function knownFacts(handle: Handle): StatFacts | undefined {
   const facts = attempt(() => statNow(handle));
-  return facts instanceof Error ? undefined : facts.size;
+  return facts instanceof Error ? undefined : facts;
 }
 
 /**
