@@ -19,14 +19,12 @@ import { ONLY_DENO } from "./harness/tools.ts";
 import { KIB, showNumber } from "./harness/units.ts";
 
 const DEFER_TASKRUN = 1 << 13;
-const COOP_TASKRUN = 1 << 8;
 const EINVAL = 22;
 
 /** The variants, and the variables for tests/tools/old_kernel.c or programs/dma.ts that remove a part. */
 const VARIANTS: readonly [name: string, env: Readonly<Record<string, string | number>>][] = [
   ["as it is", {}],
-  ["COOP_TASKRUN instead of DEFER_TASKRUN", { OLD_KERNEL_SETUP: DEFER_TASKRUN }],
-  ["neither of them", { OLD_KERNEL_SETUP: DEFER_TASKRUN | COOP_TASKRUN }],
+  ["without DEFER_TASKRUN", { OLD_KERNEL_SETUP: DEFER_TASKRUN }],
   ["buffers not registered", { OLD_KERNEL_SPARSE: EINVAL }],
   ["woken by a parked thread, not by epoll", { BENCH_WITHOUT_EPOLL: 1 }],
   ["the threads engine", { DMA_ENGINE: "threads" }],

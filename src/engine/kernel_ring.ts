@@ -9,7 +9,6 @@ import {
   Errno,
   IO_URING_OP_SUPPORTED,
   IORING_SETUP_CLAMP,
-  IORING_SETUP_COOP_TASKRUN,
   IORING_SETUP_DEFER_TASKRUN,
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_TASKRUN_FLAG,
@@ -18,15 +17,11 @@ import {
 } from "./linux.ts";
 import { closeNow, type Sqe } from "./sqe.ts";
 
-/** Set-up flags, in the order of the attempts. The first needs kernel 6.1, the second 5.19. */
-const SETUPS = [
-  {
-    name: "DEFER_TASKRUN",
-    flags: IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-  },
-  { name: "COOP_TASKRUN", flags: IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG },
-  { name: "plain", flags: 0 },
-] as const;
+/** The kernel does not interrupt the thread for completions, but waits until it is asked for them. Since kernel 6.1. */
+const DEFER_TASKRUN: number = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+  IORING_SETUP_TASKRUN_FLAG;
+/** Set-up flags, in the order of the attempts. */
+const SETUPS = { DEFER_TASKRUN, plain: 0 };
 
 /** Room for `struct io_uring`, which grows only within what liburing reserved, and for reaped completions. */
 const CONTROL_BYTES = 8 * 1024;
@@ -226,7 +221,7 @@ function setUp(
   entries: number,
 ): [setup: string, entries: number, depth: number] {
   let errno = 0;
-  for (const { name, flags } of SETUPS) {
+  for (const [name, flags] of Object.entries(SETUPS)) {
     // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
     const params = new Uint32Array(30);
     params[2] = flags | IORING_SETUP_CLAMP;

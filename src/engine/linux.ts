@@ -143,7 +143,6 @@ export const IOSQE_ASYNC: number = 1 << 4;
 export const IORING_FSYNC_DATASYNC = 1;
 
 export const IORING_SETUP_CLAMP: number = 1 << 4;
-export const IORING_SETUP_COOP_TASKRUN: number = 1 << 8;
 export const IORING_SETUP_TASKRUN_FLAG: number = 1 << 9;
 export const IORING_SETUP_SINGLE_ISSUER: number = 1 << 12;
 export const IORING_SETUP_DEFER_TASKRUN: number = 1 << 13;

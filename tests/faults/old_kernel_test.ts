@@ -6,7 +6,6 @@ import type { EngineInfo } from "../../mod.ts";
 import {
   Errno,
   IORING_SETUP_CLAMP,
-  IORING_SETUP_COOP_TASKRUN,
   IORING_SETUP_DEFER_TASKRUN,
   Opcode,
 } from "../../src/engine/linux.ts";
@@ -47,7 +46,6 @@ function lacking(...names: (keyof typeof Opcode)[]): Variant {
 }
 
 const { EAGAIN, EINVAL, ENOMEM, EPERM } = Errno;
-const NEITHER = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN;
 const unregistered = { says: { registeredBuffers: false } };
 const noRing = "io_uring could not be set up: io_uring_setup failed (os error 22)";
 
@@ -67,15 +65,11 @@ const variants: Variant[] = [
     SUBMIT_TIMES: 200,
   }, { refused: 200 }),
   kernel("without deferred task work", { SETUP: IORING_SETUP_DEFER_TASKRUN }, {
-    says: { features: ["COOP_TASKRUN"] },
-  }),
-  kernel("without deferred or cooperative task work", { SETUP: NEITHER }, {
     says: { features: ["plain"] },
-    refused: 2,
   }),
   kernel("on which no ring can be set up", { SETUP: IORING_SETUP_CLAMP }, {
     says: { engine: "threads", reason: noRing },
-    refused: 3,
+    refused: 2,
   }),
   kernel("without sparse registration of buffers", { SPARSE: EINVAL }, unregistered),
   kernel("that registers no buffers when it comes to it", { UPDATE: ENOMEM }, unregistered),
