@@ -6,12 +6,10 @@ import type { Counters } from "./counters.ts";
 import { performance } from "./event_loop.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
 
-/** The name of an engine. "simulated" is that of the tests. */
-export type EngineName = "io_uring" | "threads" | "simulated";
-
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
-  readonly name: EngineName;
+  /** "simulated" is the engine of the tests. */
+  readonly name: "io_uring" | "threads" | "simulated";
   readonly counters: Counters;
   /** The memory budget of streams with default buffers. */
   readonly budget: BufferBudget;

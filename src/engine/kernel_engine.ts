@@ -5,11 +5,11 @@ import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
-import { type Engine, waitUntil } from "./engine.ts";
+import { attempt, type Engine, waitUntil } from "./engine.ts";
 import { callAfter, neverNotified, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
-import type { Block, Bytes, Completion, Operation } from "./operation.ts";
+import type { Block, Completion, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
@@ -17,18 +17,8 @@ import { closeNow, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
+/** For paths: a lenient decoder would return the path of another file. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/**
- * The text of a path; undefined if it is not UTF-8, because a lenient decoder would return the path of another file.
- */
-function decodeStrictly(bytes: Bytes): string | undefined {
-  try {
-    return strictDecoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Copies a path into a block, where it outlives the isolate. The kernel refuses a path that is too long for the block.
@@ -245,7 +235,8 @@ export class KernelEngine implements Engine {
     // Copied: TextDecoder may keep its argument, and the block is released.
     const real = bytes.slice(PATH_MAX, PATH_MAX + Math.max(0, length));
     this.release(block);
-    return length > 0 ? decodeStrictly(real) : undefined;
+    const path = attempt(() => strictDecoder.decode(real));
+    return length > 0 && typeof path === "string" ? path : undefined;
   }
 
   // ---- memory -----------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ export class KernelRing {
       length,
       offset,
       flags,
-      Math.max(0, bufferIndex),
+      bufferIndex,
       userData,
     );
   }

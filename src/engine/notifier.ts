@@ -10,7 +10,7 @@ import { callAfter, neverNotified } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { F_DUPFD_CLOEXEC, F_SETFL, O_NONBLOCK, Opcode } from "./linux.ts";
 import { endsWithProcess } from "./process.ts";
-import { awaitSignal, closeNow } from "./sqe.ts";
+import { closeNow, entry } from "./sqe.ts";
 import { callOnThread } from "./thread_calls.ts";
 
 /**
@@ -127,7 +127,8 @@ export class Notifier {
         await this.#tryEpoll(this.#node);
         continue;
       }
-      this.#call = callOnThread(this.#shim, NOTIFIER_PLACE, awaitSignal(eventfd));
+      const wait = entry(Opcode.AWAIT_SIGNAL, eventfd);
+      this.#call = callOnThread(this.#shim, NOTIFIER_PLACE, wait);
       await this.#call;
       this.#call = undefined;
       this.#wake();

@@ -26,7 +26,7 @@ export interface Sqe {
   readonly length: number;
   offset: number;
   readonly flags: number;
-  /** The index of the registered buffer that contains the address, or -1. */
+  /** The index of the registered buffer that contains the address. Only some opcodes use it. */
   readonly bufferIndex: number;
   /** Forces a kernel thread to perform the operation, if it would block or copy on the submitting thread. */
   readonly forceAsync: boolean;
@@ -48,7 +48,7 @@ export interface Request {
 const NO_PATHS: readonly string[] = [];
 
 /** An entry of an operation that uses no registered buffer. */
-function entry(
+export function entry(
   opcode: number,
   fd: number,
   address = 0,
@@ -57,7 +57,7 @@ function entry(
   flags = 0,
   paths = NO_PATHS,
 ): Sqe {
-  return { opcode, fd, address, length, offset, flags, bufferIndex: -1, forceAsync: false, paths };
+  return { opcode, fd, address, length, offset, flags, bufferIndex: 0, forceAsync: false, paths };
 }
 
 /**
@@ -65,11 +65,6 @@ function entry(
  */
 export function closeNow({ resources, dma_call }: Shim, fd: number): number {
   return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
-}
-
-/** Waits until an eventfd is signalled. */
-export function awaitSignal(eventfd: number): Sqe {
-  return entry(Opcode.AWAIT_SIGNAL, eventfd);
 }
 
 /** `struct open_how` of a cached open: flags, mode, resolve. */
@@ -84,8 +79,7 @@ export function prepareSqe(operation: Operation): Sqe {
       const { op, fd, memory, length } = operation;
       const flags = op === "write" ? operation.flags : 0;
       // The kernel refuses atomic writes from registered memory (generic_atomic_write_valid).
-      const bufferIndex = flags & RWF_ATOMIC ? -1 : memory.registration;
-      const isFixed = bufferIndex >= 0;
+      const isFixed = memory.registration >= 0 && (flags & RWF_ATOMIC) === 0;
       const read = isFixed ? Opcode.READ_FIXED : Opcode.READ;
       const write = isFixed ? Opcode.WRITE_FIXED : Opcode.WRITE;
       return {
@@ -95,7 +89,7 @@ export function prepareSqe(operation: Operation): Sqe {
         length,
         offset: operation.position,
         flags,
-        bufferIndex,
+        bufferIndex: isFixed ? memory.registration : 0,
         forceAsync: op === "write" && operation.buffered,
         paths: NO_PATHS,
       };
