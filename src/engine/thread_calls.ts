@@ -54,10 +54,8 @@ export class ThreadCalls {
 
   /** Starts a request, now or when a thread is free. */
   start(request: Request): void {
-    if (this.#mayRun(request)) {
-      this.#counters.submissions++;
-      this.#run(request);
-    } else {
+    if (this.#mayRun(request)) this.#run(request);
+    else {
       this.#counters.queueFull++;
       this.#waiting.push(request);
     }
@@ -71,6 +69,7 @@ export class ThreadCalls {
   }
 
   async #run(request: Request): Promise<void> {
+    this.#counters.submissions++;
     const place = this.#freePlaces.pop() ?? this.#running.size;
     this.#running.set(request, place);
     this.#end(request, await callOnThread(this.#shim, place, request.sqe));

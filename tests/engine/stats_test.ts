@@ -67,15 +67,15 @@ testDirectAndCached("ioStats() shows what is in flight and what memory is used",
   await using file = await openPattern(dir.file("file"), 1 << 20);
   const { reads, submissions } = await growth(async () => {
     assertEquals(ioStats().inFlight, 0);
-    const reading = Array.from({ length: 8 }, (_, index) => file.readAt(index * 65_536, 4096));
-    assertEquals(ioStats().inFlight, 8);
+    const reading = Array.from({ length: 20 }, (_, index) => file.readAt(index * 4096, 4096));
+    assertEquals(ioStats().inFlight, 20);
     await Promise.all(reading);
   });
-  // Operations are handed over together.
-  assertEquals([reads, ioStats().inFlight], [8, 0]);
+  // Operations are handed over together, or each by its own call, also one that had to wait for a thread.
+  assertEquals([reads, ioStats().inFlight], [20, 0]);
   assert(ioStats().wakeups > 0);
-  if (engine.name === "io_uring") assert(submissions < 8, `${submissions} submissions`);
-  else assertEquals(submissions, 8);
+  if (engine.name === "io_uring") assert(submissions < 20, `${submissions} submissions`);
+  else assertEquals(submissions, 20);
   const reader = file.readable.getReader();
   await reader.read();
   const { poolBuffers, poolBytesUsed, poolBytes } = ioStats();
