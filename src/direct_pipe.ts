@@ -112,12 +112,10 @@ async function runPipe(
 
 /** Passes a whole buffer on, if there is one and the target accepts it. Returns its length. */
 function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
-  const { blockSize, engine } = writer.file;
-  const taken = writer.takesMemory ? readAhead.takeBlock(blockSize) : undefined;
+  const taken = writer.takesMemory ? readAhead.takeBlock(writer.file.blockSize) : undefined;
   if (!taken) return undefined;
-  const { block, length } = taken;
-  writer.writeMemory(block, length, () => engine.release(block));
-  return length;
+  writer.writeMemory(taken.block, taken.length, true);
+  return taken.length;
 }
 
 /** Copies, and returns the number of bytes: null at the end, undefined if no bytes are ready. */

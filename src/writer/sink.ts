@@ -172,7 +172,7 @@ export class WriterSink {
     const isAligned = length % writer.file.blockSize === 0;
     const mayKeep = memory && isAligned && chunk.taken === 0 && writer.file.engine.endsWithProcess;
     if (mayKeep && writer.takesMemory) {
-      writer.writeMemory(memory, length);
+      writer.writeMemory(memory, length, false);
       chunk.taken = length;
     }
     while (chunk.taken < length && writer.hasRoom) {

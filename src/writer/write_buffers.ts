@@ -1,6 +1,6 @@
 // The buffers of a writer: bytes are copied into one of them, and full buffers become writes.
 
-import { alignDown, alignUp } from "../align.ts";
+import { alignDown } from "../align.ts";
 import { lengthOfBytes } from "../arguments.ts";
 import { assert } from "../assert.ts";
 import type { Block, Memory } from "../engine/operation.ts";
@@ -122,7 +122,7 @@ export class WriteBuffers {
     const block = this.#file.engine.acquire(capacity);
     block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head);
     this.drop();
-    this.#options.budget.take(capacity);
+    this.#options.budget.take(block.bytes.length);
     this.#capacity = capacity;
     return this.#block = block;
   }
@@ -135,40 +135,28 @@ export class WriteBuffers {
     const memory = this.#block;
     if (!memory) return;
     const fill = this.#fill;
-    const { blockSize } = this.#file;
     const position = this.#base;
     const dataEnd = position + fill;
-    const length = alignUp(fill, blockSize);
-    memory.bytes.fill(0, fill, length);
-    this.#fill = fill % blockSize;
+    this.#fill = fill % this.#file.blockSize;
     this.#base = dataEnd - this.#fill;
     this.#head = memory.bytes.slice(fill - this.#fill, fill);
     this.#block = undefined;
-    const capacity = this.#capacity;
-    const release = () => this.#release(memory, capacity);
-    this.#queue.add({ memory, offset: 0, length, position, dataEnd, release });
+    this.#queue.add(memory, position, dataEnd, true);
   }
 
-  /** Writes the caller's memory. `release` is called when the kernel is done with it. */
-  writeMemory(memory: Memory, length: number, release?: () => void): void {
+  /** Writes `length` bytes of the caller's memory, which goes to the engine's pool afterwards if `isPooled` is set. */
+  writeMemory(memory: Memory, length: number, isPooled: boolean): void {
     const position = this.#base;
-    const dataEnd = position + length;
-    this.#base = dataEnd;
-    this.#options.budget.take(length);
-    const released = () => {
-      this.#options.budget.giveBack(length);
-      release?.();
-    };
-    this.#queue.add({ memory, offset: 0, length, position, dataEnd, release: released });
-  }
-
-  #release(block: Block, capacity: number): void {
-    this.#file.engine.release(block);
-    this.#options.budget.giveBack(capacity);
+    this.#base += length;
+    this.#options.budget.take(memory.bytes.length);
+    this.#queue.add(memory, position, this.#base, isPooled);
   }
 
   drop(): void {
-    if (this.#block) this.#release(this.#block, this.#capacity);
+    const block = this.#block;
+    if (!block) return;
     this.#block = undefined;
+    this.#options.budget.giveBack(block.bytes.length);
+    this.#file.engine.release(block);
   }
 }

@@ -1,10 +1,11 @@
 // The writes of a writer in the order of their positions. Decides which of them may start, and tracks the end of the
 // contiguous prefix of the file.
 
+import { alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
-import type { TransferRange } from "../engine/operation.ts";
+import type { Memory, TransferRange } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
@@ -16,8 +17,8 @@ import { Preallocator } from "./preallocator.ts";
 interface Write extends TransferRange {
   /** The end of the data. The bytes behind it, up to `length`, are padding. */
   readonly dataEnd: number;
-  /** Called once, when the kernel no longer uses the memory, or never will. */
-  readonly release: () => void;
+  /** Whether the memory goes back to the engine's pool after the write. */
+  readonly isPooled: boolean;
   isWritten: boolean;
 }
 
@@ -44,6 +45,7 @@ export interface WriterOptions {
 export class WriteQueue {
   readonly #file: OpenFile;
   readonly #pending: Pending;
+  readonly #budget: BufferBudget;
   readonly #writeBehind: number;
   readonly #preallocator: Preallocator;
   readonly #edges: EdgeBlocks;
@@ -64,9 +66,10 @@ export class WriteQueue {
 
   constructor(file: OpenFile, options: WriterOptions, start: number, pending: Pending) {
     const { blockSize, fileSystem } = file;
-    const { preallocate, sizeHint, writeBehind } = options;
+    const { budget, preallocate, sizeHint, writeBehind } = options;
     this.#file = file;
     this.#pending = pending;
+    this.#budget = budget;
     this.written = start;
     this.flushed = start;
     // With exact tails and no preallocation, a write that ended before an earlier one would show zeros to other
@@ -103,13 +106,24 @@ export class WriteQueue {
     return !before || before.isWritten || before.position + before.length <= position;
   }
 
-  add(write: Omit<Write, "isWritten">): void {
-    this.#waiting.push({ ...write, isWritten: false });
+  /** Adds a write of the data at the start of `memory`, which it pads with zeros to whole blocks. */
+  add(memory: Memory, position: number, dataEnd: number, isPooled: boolean): void {
+    const dataLength = dataEnd - position;
+    const length = alignUp(dataLength, this.#file.blockSize);
+    memory.bytes.fill(0, dataLength, length);
+    const write = { memory, offset: 0, length, position, dataEnd, isPooled, isWritten: false };
+    this.#waiting.push(write);
   }
 
   /** Drops the writes that have not started: continuing past a failed write would leave a hole. */
   drop(): void {
-    for (const { release } of this.#waiting.splice(0)) release();
+    for (const write of this.#waiting.splice(0)) this.#release(write);
+  }
+
+  /** Releases the memory of a write, which the kernel no longer uses, or never will. */
+  #release({ memory, isPooled }: Write): void {
+    this.#budget.giveBack(memory.bytes.length);
+    if (isPooled) this.#file.engine.release(memory);
   }
 
   /**
@@ -155,7 +169,7 @@ export class WriteQueue {
   #end(write: Write, error: DmaError | undefined): void {
     assert(!write.isWritten, "a write ends once");
     this.#inFlight--;
-    write.release();
+    this.#release(write);
     write.isWritten = error === undefined;
     this.#failed ||= !write.isWritten;
     this.#advance();

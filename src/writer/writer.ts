@@ -161,10 +161,10 @@ export class Writer implements AttachedWriter {
     return this.#phase.name === "open" && this.#buffers.takesMemory;
   }
 
-  /** Writes memory of whole blocks without a copy. `release` is called when the kernel no longer uses it. */
-  writeMemory(memory: Memory, length: number, release?: () => void): void {
+  /** Writes memory of whole blocks without a copy: see {@linkcode WriteBuffers.writeMemory}. */
+  writeMemory(memory: Memory, length: number, isPooled: boolean): void {
     assert(this.takesMemory, "memory is handed over when there is room for it");
-    this.#buffers.writeMemory(memory, length, release);
+    this.#buffers.writeMemory(memory, length, isPooled);
     this.#step();
   }
 

@@ -60,11 +60,11 @@ moves the flushed position past a hole
 counts as flushed what a server has only answered
   writer/write_queue.ts: if (isConfirmed) this.flushed → this.flushed
 counts padding as flushed
-  writer/write_buffers.ts: length, position, dataEnd, release });\n  }\n\n  /** Writes the caller → length, position, dataEnd: position + length, release });\n  }\n\n  /** Writes the caller
+  writer/write_queue.ts: dataEnd, isPooled, isWritten → dataEnd: position + length, isPooled, isWritten
 has a tail and its buffer in flight together
   writer/write_queue.ts: before.position + before.length <= position; → true;
 does not clear the padding
-  writer/write_buffers.ts: memory.bytes.fill(0, fill, length); →
+  writer/write_queue.ts: memory.bytes.fill(0, dataLength, length); →
 pads over bytes that are to stay
   writer/edge_blocks.ts: dataEnd < contentEnd ? end : 0 → 0
 takes a read that ends early for the end of the file
@@ -75,13 +75,13 @@ has one buffer too many
   writer/write_buffers.ts: (this.#options.budget.crowded ? 0 : this.#options.writeBehind); → (this.#options.budget.crowded ? 0 : this.#options.writeBehind + 1);
   writer/write_buffers.ts: this.#queue.size <= writeBehind, → this.#queue.size <= writeBehind + 1,
 does not give back what streams share
-  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#options.budget.giveBack(capacity); → this.#file.engine.release(block);
+  writer/write_queue.ts: this.#budget.giveBack(memory.bytes.length); →
 has one write too many in flight
   writer/write_queue.ts: this.#inFlight >= this.#writeBehind → this.#inFlight > this.#writeBehind
 gives a buffer back before it is written
-  writer/write_buffers.ts: const release = () => this.#release(memory, capacity); → const release = () => {}; this.#release(memory, capacity);
+  writer/write_buffers.ts: position, dataEnd, true); → position, dataEnd, false); this.#file.engine.release(memory);
 loses a buffer that is written
-  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#options.budget.giveBack(capacity); → this.#options.budget.giveBack(capacity);
+  writer/write_queue.ts: if (isPooled) this.#file.engine.release(memory); →
 starts a buffer without what is written of its first block
   writer/write_buffers.ts: block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#block) block.bytes.set(this.#block.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
