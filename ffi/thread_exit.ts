@@ -40,8 +40,7 @@ export class ResourceTable {
   readonly #counts: Int32Array<ArrayBuffer>;
   /** Results of calls on other threads, each at its place, for callers that cannot wait for the event loop. */
   readonly results: Int32Array<ArrayBuffer>;
-  /** The address of this table, for the shim. */
-  readonly pointer: Deno.PointerObject;
+  readonly #pointer: Deno.PointerObject;
 
   /** The thread calls `onThreadExit` when it ends. */
   constructor(
@@ -56,7 +55,7 @@ export class ResourceTable {
     this.#numbers = new Float64Array(buffer, 0, 2);
     this.#counts = new Int32Array(buffer, COUNTS_AT, 4);
     this.#counts[NOTIFIER] = -1;
-    this.pointer = pointer;
+    this.#pointer = pointer;
     this.#descriptors = new Uint8Array(buffer, DESCRIPTORS_AT, DESCRIPTOR_BYTES);
     this.results = new Int32Array(buffer, RESULTS_AT, RESULTS);
     this.#list = new Float64Array(buffer, LIST_AT, 2 * MAX_LISTED);
@@ -122,6 +121,6 @@ export class ResourceTable {
   /** Counts a call that begins on another thread. Returns the address of this table, where the shim counts its end. */
   countCall(): Deno.PointerObject {
     Atomics.add(this.#counts, CALLS, 1);
-    return this.pointer;
+    return this.#pointer;
   }
 }

@@ -75,7 +75,7 @@ export interface EngineInfo {
   registeredBuffers: boolean;
   /** How the ring was set up and how it wakes the event loop. */
   features: string[];
-  /** Operations that this kernel's io_uring lacks: they run on threads. */
+  /** Operations that the ring does not perform, because the kernel lacks or refuses them: they run on threads. */
   missing: string[];
 }
 
@@ -201,7 +201,7 @@ export function engineInfo(): EngineInfo {
     maxInFlight: ring?.kernel.depth ?? (chosen ? options.threads : 0),
     registeredBuffers: ring?.kernel.registersBuffers ?? false,
     features: ring ? [ring.kernel.setup, `woken by ${ring.notifier.name}`] : [],
-    missing: [...ring?.kernel.missing ?? []],
+    missing: ring?.kernel.missing ?? [],
   };
 }
 

@@ -18,7 +18,7 @@ export interface Engine {
 
   /** Queues an operation and returns at once. Its memory belongs to the kernel until `completion` is called. */
   submit(operation: Operation, completion: Completion): void;
-  /** Submits all queued operations now, instead of in a microtask. */
+  /** Submits all queued operations now: the microtask that submits them may come after other work of the program. */
   flush(): void;
 
   /**
@@ -53,7 +53,7 @@ export interface Engine {
 /** The longest single wait on the JavaScript thread. The awaited event may happen without a completion. */
 const LONGEST_WAIT_MS = 1000;
 
-/** Blocks for a while, until an operation has ended at most. Returns false if none is in flight, or at `deadline`. */
+/** Blocks until an operation has ended, or for a while. Returns false if none is in flight, or at `deadline`. */
 export function waitUntil(engine: Engine, deadline: number): boolean {
   const left = deadline - performance.now();
   if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return true;

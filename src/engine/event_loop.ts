@@ -15,9 +15,9 @@ export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
   new SharedArrayBuffer(4),
 );
 
-// The globals are not used, because test frameworks replace them with fakes. Deno takes some 5 ms to load its timers,
-// so they are loaded at the first use.
+// Taken at the import, because test frameworks later replace the globals with fakes.
 export const { performance, queueMicrotask } = globalThis;
+/** Loaded at the first use, which takes some 5 ms. */
 let timers: Promise<typeof import("node:timers")> | undefined;
 const loadTimers = () => timers ??= import("node:timers");
 /** The awaited turn, and the time when the wait began. */

@@ -34,8 +34,8 @@ const REAPED_AT = 4096;
 export const BATCH = 8;
 
 /**
- * The kernel's threads that wait for files, instead of 4 for each processor. Each operation on a file system that stands
- * still (fsfreeze(8)) keeps one, and operations on other file systems would wait for them. Measured: as fast.
+ * The maximum number of kernel threads for blocking operations; the default is 4 for each processor. Each operation on a
+ * frozen file system (fsfreeze(8)) keeps one, and with the default all others would soon wait. Measured: as fast.
  */
 const MAX_WORKERS = 256;
 
@@ -66,8 +66,6 @@ export class KernelRing {
   readonly depth: number;
   /** Whether this kernel supports each opcode of io_uring. */
   readonly supported: Uint8Array;
-  /** The names of the operations that the kernel lacks. */
-  readonly missing: readonly string[];
   /** The eventfd that completions signal. {@linkcode close} leaves it open. */
   readonly eventfd: number;
   /** Whether mappings can be registered. False after the first refusal: too little memory may be locked. */
@@ -95,10 +93,7 @@ export class KernelRing {
     try {
       [this.setup, this.entries, this.depth] = setUp(liburing, pointer, entries);
       this.#tryNop();
-      const supported = this.supported = probe(liburing, pointer);
-      this.missing = Object.entries(Opcode)
-        .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
-        .map(([name]) => name);
+      this.supported = probe(liburing, pointer);
       // Since kernel 5.15. The second number is for sockets: 0 leaves it as it is.
       const workers = new Uint32Array([MAX_WORKERS, 0]);
       liburing.io_uring_register_iowq_max_workers?.(pointer, workers);
@@ -109,6 +104,12 @@ export class KernelRing {
       this.close();
       throw error;
     }
+  }
+
+  /** The names of the operations that the ring does not perform. */
+  get missing(): string[] {
+    const names = Object.keys(Opcode) as (keyof typeof Opcode)[];
+    return names.filter((name) => name !== "NOP" && this.supported[Opcode[name]] === 0);
   }
 
   /**

@@ -20,7 +20,6 @@ export const Errno = {
   EFBIG: 27,
   ENOSPC: 28,
   ESPIPE: 29,
-  ENAMETOOLONG: 36,
   ENOSYS: 38,
   EOVERFLOW: 75,
   EBADFD: 77,

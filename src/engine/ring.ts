@@ -35,7 +35,7 @@ export class Ring {
   #refusals = 0;
   /** Requests that have not ended, for which the notifier must wake the event loop. */
   #awaited = 0;
-  /** Whether a scheduled microtask, or the current reaping, will submit the prepared entries. */
+  /** What will submit the prepared entries, if anything will: a scheduled microtask, or the current reaping. */
   #phase: "idle" | "scheduled" | "reaping" | "closed" = "idle";
   /** Completions in this turn of the event loop. */
   #completed = 0;

@@ -6,7 +6,7 @@ import type { Counters } from "./counters.ts";
 import { eventLoopTurn } from "./event_loop.ts";
 import type { Request, Sqe } from "./sqe.ts";
 
-/** The part of the threads not used by other devices that one device may use. */
+/** One device may use this part of the threads that no other device uses. */
 const SHARE = 2 / 3;
 
 /** Marks a missing result. No call returns this number. */
