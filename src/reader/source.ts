@@ -24,7 +24,7 @@ export class ReaderSource {
   #finished: Promise<void> | undefined;
   /** Whether a pull is running. */
   #pulling = false;
-  /** The read into the consumer's view. */
+  /** The last read into the consumer's view. */
   #straight: Promise<number> | undefined;
   readonly #ended = Promise.withResolvers<void>();
   /** Resolves when everything is free. */
@@ -102,7 +102,7 @@ export class ReaderSource {
     view: ArrayBufferView | null | undefined,
     bytes: Uint8Array<ArrayBuffer> | null,
   ): Promise<void> | undefined {
-    if (bytes === null) return this.#end(controller);
+    if (bytes === null) return this.close();
     const { length } = bytes;
     if (view) new Uint8Array(view.buffer, view.byteOffset, length).set(bytes);
     // A copy, which takes a quarter less CPU time than that of slice().
@@ -113,24 +113,17 @@ export class ReaderSource {
     return yieldIfNeeded(length);
   }
 
-  async #end(controller: ReadableByteStreamController): Promise<void> {
-    if (this.#finished) return;
-    await this.finish();
-    controller.close();
-    controller.byobRequest?.respond(0);
-  }
-
   /**
    * Reads into the consumer's view while nothing is read ahead. Returns false if Direct I/O is not possible, or at the
    * end.
    */
   async #pullStraight(controller: ReadableByteStreamController): Promise<boolean> {
-    const { readAhead } = this;
+    const { file, readAhead } = this;
+    const { end } = this.#options;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
     while (readAhead.idle) {
       const { position } = readAhead;
-      this.#straight = readStraight(this.file, view, position, this.#options.end);
-      const length = await this.#straight.finally(() => this.#straight = undefined);
+      const length = await (this.#straight = readStraight(file, view, position, end));
       if (this.#finished) return true;
       // The consumer has skipped these bytes meanwhile.
       if (readAhead.position !== position) continue;
@@ -169,7 +162,7 @@ export class ReaderSource {
       controller?.close();
       controller?.byobRequest?.respond(0);
     } catch {
-      // The stream was cancelled or errored meanwhile, and has ended.
+      // The stream was cancelled or errored meanwhile.
     }
   }
 }
