@@ -15,7 +15,7 @@ import {
   IOSQE_ASYNC,
   Opcode,
 } from "./linux.ts";
-import { closeNow, type Sqe } from "./sqe.ts";
+import { closeNow, entry, type Sqe } from "./sqe.ts";
 
 /** The kernel does not interrupt the thread for completions, but waits until it is asked for them. Since kernel 6.1. */
 const DEFER_TASKRUN: number = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
@@ -117,7 +117,7 @@ export class KernelRing {
    * refuse submissions.
    */
   #tryNop(): void {
-    this.#shim.dma_prepare(this.#pointer, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
+    this.prepare(entry(Opcode.NOP, -1), 0);
     const submitted = this.submit();
     if (submitted < 0) throw refusal("io_uring_enter", -submitted);
     if (this.reap() !== 1) throw refusal("io_uring_enter", Errno.EIO);

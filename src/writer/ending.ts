@@ -14,7 +14,7 @@ export type Phase =
   | { readonly name: "opening" | "open" | "draining" | "closed" | "failed" }
   | Ending;
 
-export function closedError(op: string): TypeError {
+export function closedStreamError(op: string): TypeError {
   return new TypeError(`Cannot ${op} a stream that is closed`);
 }
 

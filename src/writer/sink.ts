@@ -6,7 +6,7 @@ import { chunkBytes, isUint8Array, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Memory } from "../engine/operation.ts";
 import { forgetFailure, reportAtEnd } from "../file/program_end.ts";
-import { closedError } from "./ending.ts";
+import { closedStreamError } from "./ending.ts";
 import type { Writer } from "./writer.ts";
 
 // A DmaStreamWriter overrides these methods for users, and a program may replace the global class.
@@ -205,7 +205,7 @@ export class WriterSink {
     if (stream.locked) {
       throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
     }
-    if (this.isOver) throw closedError(op);
+    if (this.isOver) throw closedStreamError(op);
   }
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */

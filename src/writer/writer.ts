@@ -8,8 +8,8 @@ import type { Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { type StatFacts, submitStat } from "../file/stat.ts";
-import { closedError, stepsAfterFailure, stepsOfClose } from "./ending.ts";
 import type { Ending, Fate, Phase, WriterFailure } from "./ending.ts";
+import { closedStreamError, stepsAfterFailure, stepsOfClose } from "./ending.ts";
 import { Pending } from "./pending.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBuffers } from "./write_buffers.ts";
@@ -125,7 +125,7 @@ export class Writer implements AttachedWriter {
 
   /** The error of a call to a writer that is {@linkcode ending}. */
   get refusal(): unknown {
-    return this.failure ? this.failure.reason : closedError("write");
+    return this.failure ? this.failure.reason : closedStreamError("write");
   }
 
   /** As {@linkcode WriteBuffers.write}. Without memory the writer fails. */
@@ -185,7 +185,7 @@ export class Writer implements AttachedWriter {
 
   /** The descriptor may be closed, and its number may belong to another file. */
   #assertSyncable(): void {
-    if (this.#isDetached && !this.file.isDurable) throw closedError("sync");
+    if (this.#isDetached && !this.file.isDurable) throw closedStreamError("sync");
   }
 
   /** Calls step() after the current callers have run, so that one write and one sync serve all of them. */
