@@ -73,7 +73,7 @@ export class KernelRing {
   /** Unused indexes of the table of registered mappings. */
   readonly #freeBuffers: number[] = [];
   /** The completions of {@linkcode reap}: pairs of `user_data` and result. */
-  readonly reaped: Int32Array;
+  readonly reaped: Int32Array<ArrayBuffer>;
   readonly #shim: Shim;
   readonly #address: number;
   /** liburing's `struct io_uring`. */
@@ -205,9 +205,9 @@ export class KernelRing {
   close(): void {
     this.#shim.resources.ring = 0;
     // Views of it are empty from here on.
-    (this.reaped.buffer as ArrayBuffer).transfer();
-    const wasSetUp = this.depth > 0;
-    if (wasSetUp) this.liburing.io_uring_queue_exit(this.#pointer);
+    this.reaped.buffer.transfer();
+    // Undefined if the set-up has failed.
+    if (this.depth > 0) this.liburing.io_uring_queue_exit(this.#pointer);
     this.#shim.dma_unmap(this.#address, CONTROL_BYTES);
   }
 }
