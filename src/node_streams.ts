@@ -103,15 +103,12 @@ class WriterWritable extends Writable implements Upstream {
 
   #give(written: Promise<unknown>, callback: Callback): void {
     this.#waiting = callback;
-    written.then(
-      () => this.#accept(callback),
-      (reason) => this.#accept(callback, asError(reason)),
-    );
+    callBack(written, (error) => this.#accept(callback, error));
     if (this.#handsOver) this.#accept(callback);
   }
 
   /** Continues Node's stream, unless a flush has continued it already. */
-  #accept(callback: Callback | undefined, error?: Error): void {
+  #accept(callback: Callback | undefined, error?: Error | null): void {
     if (callback === undefined || callback !== this.#waiting) return;
     this.#waiting = undefined;
     callback(error);
