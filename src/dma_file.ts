@@ -214,7 +214,7 @@ export class DmaFile implements AsyncDisposable {
    */
   get engine(): "io_uring" | "threads" {
     const { engine, fileSystem } = this.#file;
-    return fileSystem.onThreads || engine.name === "threads" ? "threads" : "io_uring";
+    return fileSystem.onThreads ? "threads" : engine.name;
   }
 
   /**

@@ -8,8 +8,7 @@ import type { Block, Completion, Operation } from "./operation.ts";
 
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
-  /** "simulated" is the engine of the tests. */
-  readonly name: "io_uring" | "threads" | "simulated";
+  readonly name: "io_uring" | "threads";
   readonly counters: Counters;
   /** The memory budget of streams with default buffers. */
   readonly budget: BufferBudget;

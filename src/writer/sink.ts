@@ -29,7 +29,7 @@ export interface Upstream {
   handOver(): void;
 }
 
-/** Written bytes that are not completely accepted. */
+/** Bytes that a caller has written and the writer has not completely accepted. */
 class Chunk {
   /** The number of accepted bytes. */
   taken = 0;
@@ -38,7 +38,7 @@ class Chunk {
   /** The item of the stream's queue, if the chunk was written without the lock, and the item's bytes. */
   item: { readonly written: Promise<void>; bytes: number } | undefined;
 
-  /** `length` is that at the call. `memory` may be written without a copy. `endsItem`: an item ends with this chunk. */
+  /** `length`: the length at the call. `memory` may be written without a copy. `endsItem`: an item ends with this chunk. */
   constructor(
     readonly bytes: Uint8Array,
     readonly length: number,
@@ -149,7 +149,7 @@ export class WriterSink {
     await ended;
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.hasLock) this.#report();
-    // The chunk that has failed waits too: it is added after the failure.
+    // The chunk whose write has failed is among them: it waits since the failure.
     for (const { flushes } of this.#waiting.splice(0)) for (const flush of flushes) flush();
     this.#waitingBytes = 0;
     this.#controller?.deref()?.error(reason);

@@ -34,7 +34,7 @@ export interface KernelOptions {
 }
 
 export class SimulatedKernel implements Engine {
-  readonly name = "simulated";
+  readonly name = "io_uring";
   readonly endsWithProcess = true;
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
