@@ -149,7 +149,7 @@ export class WriterSink {
     await ended;
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.hasLock) this.#report();
-    // The chunk whose write has failed is among them: it waits since the failure.
+    // The chunk whose write has failed is among them: it began to wait after the failure.
     for (const { flushes } of this.#waiting.splice(0)) for (const flush of flushes) flush();
     this.#waitingBytes = 0;
     this.#controller?.deref()?.error(reason);
