@@ -30,7 +30,7 @@ import { cutAfterEnd, finishAtEnd, forgetFailure } from "./file/program_end.ts";
 import { readInto, writeAt } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { readBytes } from "./file/shared_reads.ts";
-import { fileInfoOf, stat } from "./file/stat.ts";
+import { fileInfo, stat } from "./file/stat.ts";
 import {
   createRequest,
   type DmaCreateOptions,
@@ -475,7 +475,7 @@ export class DmaFile implements AsyncDisposable {
    */
   async stat(): Promise<Deno.FileInfo> {
     const { descriptor } = this.#file;
-    return fileInfoOf(await descriptor.use("stat", () => stat(descriptor)));
+    return await descriptor.use("stat", () => fileInfo(descriptor));
   }
 
   /**

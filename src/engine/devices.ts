@@ -4,11 +4,11 @@ import type { Shim } from "../../ffi/shim.ts";
 import { AT_EMPTY_PATH, Opcode } from "./linux.ts";
 import type { Bytes } from "./operation.ts";
 import { readKernelFile } from "./process.ts";
+import { u32 } from "./struct.ts";
 
 /** A number for the device in a `struct statx`. */
 function deviceIn(bytes: Bytes): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
+  return u32(bytes, 136) * 2 ** 20 + u32(bytes, 140);
 }
 
 /** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */

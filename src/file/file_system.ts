@@ -3,6 +3,7 @@
 
 import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
+import { u32, u64 } from "../engine/struct.ts";
 import { unwrap } from "../errors.ts";
 import { findServer } from "./proc.ts";
 import type { Handle, StatFacts } from "./stat.ts";
@@ -170,7 +171,7 @@ export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
 const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", cutsDirty: false };
 
 /** The file systems of mounts whose identifier no other mount ever gets. */
-const known = new Map<bigint, FileSystem>();
+const known = new Map<number | bigint, FileSystem>();
 
 /** The file system of an open file or directory. */
 export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
@@ -193,8 +194,7 @@ async function statfs({ engine, fd, path }: Handle) {
   try {
     unwrap(await run(engine, { op: "statfs", fd, memory }), "statfs", path);
     // struct statfs: f_type, f_bsize, f_blocks …; 64 bits each.
-    const view = new DataView(memory.bytes.buffer, memory.bytes.byteOffset);
-    return { type: view.getUint32(0, true), hasBlocks: view.getBigUint64(16, true) > 0n };
+    return { type: u32(memory.bytes, 0), hasBlocks: u64(memory.bytes, 16) > 0 };
   } finally {
     engine.release(memory);
   }

@@ -1,6 +1,6 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
-import { attempt, type Engine, promiseOf } from "../engine/engine.ts";
+import { attempt, type Engine, promiseOf, run } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
@@ -10,18 +10,19 @@ import {
   STATX_MNT_ID_UNIQUE,
   STATX_WRITE_ATOMIC,
 } from "../engine/linux.ts";
-import type { Block } from "../engine/operation.ts";
+import type { Block, Bytes } from "../engine/operation.ts";
+import { u32, u64 } from "../engine/struct.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
 
-const S_IFMT = 0o170000;
-const kinds: Record<number, string> = {
-  0o140000: "socket",
-  0o120000: "symbolic link",
-  0o100000: "file",
-  0o060000: "block device",
-  0o040000: "directory",
-  0o020000: "character device",
-  0o010000: "FIFO",
+/** The kinds of files by the upper four bits of the mode. */
+const KINDS: Record<number, string> = {
+  1: "FIFO",
+  2: "character device",
+  4: "directory",
+  6: "block device",
+  8: "file",
+  10: "symbolic link",
+  12: "socket",
 };
 
 /** A descriptor, which the caller keeps open, and its path for messages. */
@@ -35,57 +36,75 @@ export interface Handle {
 export type StatFacts = ReturnType<typeof parseStat>;
 
 /** Reads the structure at the start of `bytes`. Throws if the file's length is not a safe integer. */
-export function parseStat(bytes: Uint8Array, path: string) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const u32 = (at: number) => view.getUint32(at, true);
-  const u64 = (at: number) => view.getBigUint64(at, true);
-  /** Exact up to 2^53. A BigInt would take longer. */
-  const safe = (at: number) => view.getInt32(at + 4, true) * 2 ** 32 + u32(at);
-  /** In milliseconds since 1970. */
-  const time = (at: number) => safe(at) * 1000 + Math.floor(u32(at + 8) / 1e6);
-  const mask = u32(0);
-  const mode = view.getUint16(28, true);
-  const kind = kinds[mode & S_IFMT] ?? "special file";
-  const size = safe(40);
-  if (size < 0 || !Number.isSafeInteger(size)) {
-    const why = `${u64(40)} bytes are more than a number holds exactly`;
+export function parseStat(bytes: Bytes, path: string) {
+  const mask = u32(bytes, 0);
+  const mode = u32(bytes, 28) & 0xffff;
+  const size = u64(bytes, 40);
+  if (typeof size !== "number") {
+    const why = `${size} bytes are more than a number holds exactly`;
     throw ioError(Errno.EOVERFLOW, "stat", path, why);
   }
-  const deviceMajor = u32(136);
-  const deviceMinor = u32(140);
+  const deviceMajor = u32(bytes, 136);
+  const deviceMinor = u32(bytes, 140);
   const saysDirect = (mask & STATX_DIOALIGN) !== 0;
   const writesAtomic = (mask & STATX_WRITE_ATOMIC) !== 0;
   return {
-    kind,
+    kind: KINDS[mode >> 12] ?? "special file",
     mode,
     /** Bits of `STATX_ATTR_*`. */
-    attributes: u32(8),
-    links: u32(16),
-    uid: u32(20),
-    gid: u32(24),
+    attributes: u32(bytes, 8),
+    links: u32(bytes, 16),
+    uid: u32(bytes, 20),
     size,
-    blocks: safe(48),
-    blockSize: u32(4),
-    inode: u64(32),
-    accessed: time(64),
-    born: mask & STATX_BTIME ? time(80) : undefined,
-    changed: time(96),
-    modified: time(112),
+    blockSize: u32(bytes, 4),
+    inode: u64(bytes, 32),
     deviceMajor,
     deviceMinor,
     /** Both parts of the device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
     device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
     /** The identifier of the mount; undefined before kernel 5.8. */
-    mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? u64(144) : undefined,
+    mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
     /** Whether no later mount gets this identifier. */
     mountIdIsUnique: (mask & STATX_MNT_ID_UNIQUE) !== 0,
     /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not reported. */
-    directMemory: saysDirect ? u32(152) : undefined,
+    directMemory: saysDirect ? u32(bytes, 152) : undefined,
     /** Alignment of positions and lengths, likewise. */
-    directOffset: saysDirect ? u32(156) : undefined,
+    directOffset: saysDirect ? u32(bytes, 156) : undefined,
     /** The minimum and maximum length of a write with `RWF_ATOMIC` in bytes; 0 if there is none. */
-    atomicWriteMin: writesAtomic ? u32(168) : 0,
-    atomicWriteMax: writesAtomic ? u32(172) : 0,
+    atomicWriteMin: writesAtomic ? u32(bytes, 168) : 0,
+    atomicWriteMax: writesAtomic ? u32(bytes, 172) : 0,
+  };
+}
+
+/** Reads the structure as `Deno.stat` returns it. */
+function parseFileInfo(bytes: Bytes, path: string): Deno.FileInfo {
+  const { kind, size, inode, device, mode, links, uid, blockSize } = parseStat(bytes, path);
+  const time = (at: number) => {
+    const seconds = (u32(bytes, at + 4) | 0) * 2 ** 32 + u32(bytes, at);
+    return new Date(seconds * 1000 + Math.floor(u32(bytes, at + 8) / 1e6));
+  };
+  return {
+    isFile: kind === "file",
+    isDirectory: kind === "directory",
+    isSymlink: false,
+    size,
+    mtime: time(112),
+    atime: time(64),
+    birthtime: u32(bytes, 0) & STATX_BTIME ? time(80) : null,
+    ctime: time(96),
+    dev: device,
+    ino: Number(inode),
+    mode,
+    nlink: links,
+    uid,
+    gid: u32(bytes, 24),
+    rdev: 0,
+    blksize: blockSize,
+    blocks: Number(u64(bytes, 48)),
+    isBlockDevice: false,
+    isCharDevice: false,
+    isFifo: false,
+    isSocket: false,
   };
 }
 
@@ -143,29 +162,13 @@ export async function factsOf(handle: Handle): Promise<StatFacts> {
   return handle.engine.isLocal(handle.fd) ? statNow(handle) : await stat(handle, true);
 }
 
-/** The facts as `Deno.stat` returns them. */
-export function fileInfoOf(facts: StatFacts): Deno.FileInfo {
-  return {
-    isFile: facts.kind === "file",
-    isDirectory: facts.kind === "directory",
-    isSymlink: false,
-    size: facts.size,
-    mtime: new Date(facts.modified),
-    atime: new Date(facts.accessed),
-    birthtime: facts.born === undefined ? null : new Date(facts.born),
-    ctime: new Date(facts.changed),
-    dev: facts.device,
-    ino: Number(facts.inode),
-    mode: facts.mode,
-    nlink: facts.links,
-    uid: facts.uid,
-    gid: facts.gid,
-    rdev: 0,
-    blksize: facts.blockSize,
-    blocks: facts.blocks,
-    isBlockDevice: false,
-    isCharDevice: false,
-    isFifo: false,
-    isSocket: false,
-  };
+/** The metadata of a descriptor. */
+export async function fileInfo({ engine, fd, path }: Handle): Promise<Deno.FileInfo> {
+  const memory = engine.acquire(STATX_BYTES + 1);
+  try {
+    unwrap(await run(engine, { op: "stat", fd, memory, cached: false }), "stat", path);
+    return parseFileInfo(memory.bytes, path);
+  } finally {
+    engine.release(memory);
+  }
 }

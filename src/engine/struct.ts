@@ -1,0 +1,20 @@
+// Reads the structures that the kernel has written.
+
+import type { Bytes } from "./operation.ts";
+
+/** The view of the last structure's buffer. To create a view takes longer than to read a structure. */
+let view = new DataView(new ArrayBuffer(0));
+
+/** 32 bits at an offset. */
+export function u32({ buffer, byteOffset }: Bytes, at: number): number {
+  if (view.buffer !== buffer) view = new DataView(buffer);
+  return view.getUint32(byteOffset + at, true);
+}
+
+/** 64 bits at an offset: a BigInt if a number does not hold them exactly. */
+export function u64(bytes: Bytes, at: number): number | bigint {
+  const low = u32(bytes, at);
+  const high = u32(bytes, at + 4);
+  const value = high * 2 ** 32 + low;
+  return Number.isSafeInteger(value) ? value : (BigInt(high) << 32n) | BigInt(low);
+}
