@@ -11,6 +11,7 @@ import {
   readOptions,
 } from "./arguments.ts";
 import type { OpenRequest } from "./file/open_file.ts";
+import { type Access, limitedOf } from "./file/permissions.ts";
 import type { MergeLimits } from "./file/read_many.ts";
 
 /** Options of `DmaFile.open`. */
@@ -178,7 +179,11 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   for (const name of ["create", "createNew", "truncate"] as const) {
     if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
   }
-  return { ...request, write, unnamed: false };
+  return { ...request, write, unnamed: false, limited: limitedAccess({ read, write }) };
+}
+
+function limitedAccess(wanted: Record<Access, boolean>): Access[] {
+  return limitedOf((["read", "write"] as const).filter((kind) => wanted[kind]));
 }
 
 /** The checked options of `DmaFile.create`. */
@@ -186,7 +191,8 @@ export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
   const { read, mode, direct, atomic } = readOptions(options, CREATE_OPTIONS);
-  return { ...CREATE, append: false, unnamed: false, read, mode, direct, atomic };
+  const limited = limitedAccess({ read, write: true });
+  return { ...CREATE, append: false, unnamed: false, read, mode, direct, atomic, limited };
 }
 
 /** The directory for a temporary file. */

@@ -9,7 +9,7 @@ import { fileSystemOf } from "./file_system.ts";
 import { assertReplaceable } from "./replaceable.ts";
 import { temporaryName } from "./naming.ts";
 import type { OpenFile, OpenRequest } from "./open_file.ts";
-import { accessOf, openName } from "./open.ts";
+import { openName } from "./open.ts";
 import { findPermitted } from "./permissions.ts";
 
 /** Opens a file that will be published at `path`, as resolved at the time of the call. */
@@ -19,7 +19,7 @@ export async function openAtomic(
   request: OpenRequest,
 ): Promise<OpenFile> {
   if (path.endsWith("/")) throw ioError(Errno.EISDIR, "open", path);
-  const target = await findPermitted(engine, path, accessOf(request));
+  const target = await findPermitted(engine, path, request.limited);
   let file: OpenFile | undefined;
   try {
     await target.directory.prepareSync(path);

@@ -12,6 +12,8 @@ import { knownFacts, type StatFacts } from "./stat.ts";
 interface FileHandle {
   readonly descriptor: Descriptor;
   readonly durability: Durability;
+  /** If it has opened, it may have reserved space. */
+  readonly writer: { readonly hasOpened: boolean } | undefined;
 }
 
 /** A truncate, or another use of a length that must not change meanwhile. */
@@ -24,6 +26,14 @@ interface Hold {
 /** The later of two positions. */
 const later = (one: number, other: number) => Math.max(one, other);
 
+/** Removes one of equal items. Their order does not matter. */
+function removeOne<T>(items: T[], item: T): void {
+  const at = items.indexOf(item);
+  assert(at >= 0, "what ends has begun");
+  items[at] = items.at(-1)!;
+  items.pop();
+}
+
 /** The lengths of open files by key. Handles of one file share its length. */
 const known = new WeakMap<Engine, Map<string | FileHandle, FileLength>>();
 
@@ -32,9 +42,7 @@ export class FileLength {
   readonly #fileSystem: FileSystem;
   /** Called after the last handle. */
   readonly #forget: () => void;
-  readonly #handles = new Set<FileHandle>();
-  /** The writers that know their start, of all handles. They may have reserved space. */
-  readonly writers = new Set<object>();
+  readonly #handles: FileHandle[] = [];
   /** The end of the content. Reserved space or padding may follow. No byte below it is cut off. */
   contentEnd: number;
   /** The end of the content without bytes that a server has not confirmed. */
@@ -48,7 +56,7 @@ export class FileLength {
   /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
   isHeld = false;
   /** Called when no truncate waits or runs. */
-  readonly #whenWritable = new Set<() => void>();
+  #whenWritable: Set<() => void> | undefined;
 
   /** `size` is the file's length. All of it is content. */
   private constructor(size: number, fileSystem: FileSystem, forget: () => void) {
@@ -75,19 +83,18 @@ export class FileLength {
       lengths.set(key, length);
     } else if (emptied) length.noteEnd();
     else length.#keepAppended();
-    length.#handles.add(handle);
+    length.#handles.push(handle);
     return length;
   }
 
   /** A handle is being closed. */
   leave(handle: FileHandle): void {
-    this.#handles.delete(handle);
-    if (this.#handles.size === 0) this.#forget();
+    removeOne(this.#handles, handle);
+    if (this.#handles.length === 0) this.#forget();
   }
 
   get #size(): number | undefined {
-    const [handle] = this.#handles;
-    return knownFacts(handle!.descriptor)?.size;
+    return knownFacts(this.#handles[0]!.descriptor)?.size;
   }
 
   // ---- when it changes --------------------------------------------------------------------------------------------
@@ -104,7 +111,7 @@ export class FileLength {
 
   /** Calls `begin` once when no truncate waits or runs. Another may begin before `begin` acts. */
   whenWritable(begin: () => void): void {
-    this.#whenWritable.add(begin);
+    (this.#whenWritable ??= new Set()).add(begin);
   }
 
   /**
@@ -119,9 +126,7 @@ export class FileLength {
 
   /** A write or an allocation from `start` up to `end` has ended. */
   endWrite(start: number, end: number, succeeded: boolean): void {
-    const at = this.#ends.indexOf(end);
-    assert(at >= 0, "a write ends once");
-    this.#ends.splice(at, 1);
+    removeOne(this.#ends, end);
     if (succeeded) this.#bound = Math.max(this.#bound, end);
     else this.#limitBound(start, end);
     this.#beginHold();
@@ -141,9 +146,9 @@ export class FileLength {
       if (at === 0) this.isHeld = false;
       this.#beginHold();
       if (this.truncating) return;
-      const waiting = [...this.#whenWritable];
-      this.#whenWritable.clear();
-      for (const begin of waiting) begin();
+      const waiting = this.#whenWritable;
+      this.#whenWritable = undefined;
+      waiting?.forEach((begin) => begin());
     };
     const hold = { begin: () => alone(release), mayOvertake };
     this.#holds.push(hold);
@@ -269,6 +274,8 @@ export class FileLength {
     const appended = size > this.sizeUpperBound;
     this.#endAt(size);
     if (appended) this.addContent(size);
-    else if (this.writers.size === 0) this.addContent(Math.min(known, size));
+    else if (!this.#handles.some(({ writer }) => writer?.hasOpened)) {
+      this.addContent(Math.min(known, size));
+    }
   }
 }

@@ -6,7 +6,7 @@ import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import { inTurn } from "./in_turn.ts";
-import { assertStillWritable, demandName, findPermitted } from "./permissions.ts";
+import { assertStillWritable, demandName, findPermitted, limitedOf } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
 
 /** Saved at import, because tests of a program may replace the function by one that always returns the same value. */
@@ -126,7 +126,7 @@ export class Naming {
   rename(path: string): Promise<void> {
     const descriptor = this.#descriptor;
     return descriptor.use("rename", async () => {
-      const finding = findPermitted(descriptor.engine, path, ["write"]);
+      const finding = findPermitted(descriptor.engine, path, limitedOf(["write"]));
       const target = await finding.catch((error) => {
         throw "errno" in error ? errorOfTwo(error.errno, "rename", descriptor.path, path) : error;
       });
@@ -139,7 +139,7 @@ export class Naming {
 
   async #rename(target: FileName): Promise<void> {
     const descriptor = this.#descriptor;
-    await demandName(target, ["write"]);
+    await demandName(target, limitedOf(["write"]));
     await target.directory.prepareSync(target.path);
     const unpublished = this.#target;
     if (unpublished) {
@@ -149,7 +149,7 @@ export class Naming {
     } else {
       const name = this.#name;
       if (!name) throw ioError(Errno.ENOENT, "rename", descriptor.path, "the file has no name");
-      await demandName(name, ["read", "write"]);
+      await demandName(name, limitedOf(["read", "write"]));
       await name.assertLeadsTo(this.#file, "rename");
       await name.rename(target);
       this.#become(target);
@@ -196,7 +196,7 @@ export class Naming {
       if (this.isUnpublished) return await this.#discard();
       const name = this.#name;
       if (!name) return;
-      await demandName(name, ["write"]);
+      await demandName(name, limitedOf(["write"]));
       // A missing name is not an error.
       if (!await name.look()) return;
       await name.assertLeadsTo(this.#file, "remove");

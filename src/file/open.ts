@@ -29,17 +29,11 @@ import {
   demandName,
   findPermitted,
   knownPath,
-  limitedOf,
 } from "./permissions.ts";
 import { factsOf, type Handle, type StatFacts } from "./stat.ts";
 
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
-
-/** The permissions that a request needs. */
-export function accessOf(request: OpenRequest): Access[] {
-  return (["read", "write"] as const).filter((kind) => request[kind]);
-}
 
 /**
  * Opens the file to which `path` leads at the time of the call, or a file without a name in that directory. Rejects
@@ -50,7 +44,7 @@ export async function openPath(
   path: string,
   request: OpenRequest,
 ): Promise<OpenFile> {
-  const name = await findPermitted(engine, path, accessOf(request), request.unnamed);
+  const name = await findPermitted(engine, path, request.limited, request.unnamed);
   return await openName(name, request);
 }
 
@@ -187,8 +181,7 @@ async function openDescriptor(name: FileName, request: OpenRequest): Promise<Ope
 
 /** Opens or creates a file, and returns which of the two. */
 async function openOrCreate(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
-  const { create, createNew, mode } = request;
-  const limited = limitedOf(accessOf(request));
+  const { create, createNew, limited, mode } = request;
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
     // A new file takes one call, unless permissions require a check of an existing file first.
@@ -255,9 +248,9 @@ async function openExisting(
   try {
     if (limited.length > 0) await demand(limited, knownPath(engine.realPath(found), name.path));
     await assertStores(name.handle(found), await factsOf(name.handle(found)));
-    const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
+    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, cached: false };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
-    return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });
+    return await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
   } finally {
     engine.runNow({ op: "close", fd: found });
   }

@@ -10,6 +10,7 @@ import { FileLength } from "./file_length.ts";
 import type { FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
+import type { Access } from "./permissions.ts";
 import { type Handle, knownFacts, type StatFacts } from "./stat.ts";
 
 /** The checked options of an open. */
@@ -24,6 +25,8 @@ export interface OpenRequest {
   readonly append: boolean;
   /** Open a file without a name in the directory of the name. */
   readonly unnamed: boolean;
+  /** The access whose permissions were limited to some paths at the call. */
+  readonly limited: readonly Access[];
 }
 
 /** The result of an open. */
@@ -54,6 +57,8 @@ function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
 
 /** The writer of a file. */
 export interface AttachedWriter {
+  /** Whether its start is known. From then on it may have reserved space. */
+  readonly hasOpened: boolean;
   /** Whether an end was requested or has come. */
   readonly ending: boolean;
   /** Set from the first failure on. */
@@ -197,7 +202,6 @@ export class OpenFile {
   /** Called by the writer when it no longer uses the file. */
   detach(): void {
     assert(this.writer !== undefined, "a writer leaves its file once");
-    this.length.writers.delete(this.writer);
     this.writer = undefined;
     this.descriptor.release();
   }

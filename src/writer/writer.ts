@@ -19,6 +19,7 @@ import { WriteQueue, type WriterOptions } from "./write_queue.ts";
 export class Writer implements AttachedWriter {
   readonly #options: WriterOptions;
   #phase: Phase = { name: "opening" };
+  hasOpened = false;
   /** Whether a close was announced. Chunks before it may still wait. */
   closeAnnounced = false;
   /** Whether a close was requested. No bytes are accepted after it. */
@@ -85,7 +86,7 @@ export class Writer implements AttachedWriter {
 
   #noteOpen(): void {
     this.#phase = { name: "open" };
-    this.file.length.writers.add(this);
+    this.hasOpened = true;
   }
 
   #writeFrom(start: number): [WriteQueue, WriteBuffers] {

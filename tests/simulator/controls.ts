@@ -107,7 +107,7 @@ cuts off what another handle has written behind its end
 does not sync what another handle has cut
   file/file_length.ts: for (const { durability } of this.#handles) durability.noteChange(); → [...this.#handles][0].durability.noteChange();
 counts as content what another writer has reserved
-  file/file_length.ts: else if (this.writers.size === 0) → else
+  file/file_length.ts: else if (!this.#handles.some(({ writer }) => writer?.hasOpened)) → else
 # A reader that is wrong in one place.
 gives out what was read first, and not what comes first
   reader/read_ahead.ts: const read = this.#queue[0];\n    if (!read?.ended) return undefined; → const read = this.#queue.find(({ ended }) => ended); if (!read) return undefined;
