@@ -29,9 +29,6 @@ function placePath({ bytes }: Block, path: string, at: number): void {
   else if (written < PATH_MAX) bytes[at + written] = 0;
 }
 
-/** For operations whose results are returned. */
-const NOBODY: Completion = { complete() {} };
-
 /** Submits operations to the kernel. */
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
@@ -72,7 +69,10 @@ export class KernelEngine implements Engine {
 
   submit(operation: Operation, completion: Completion): void {
     if (this.#disposed) return queueMicrotask(() => completion.complete(-Errno.EBADFD));
-    const request = this.#prepare(operation, completion);
+    const sqe = prepareSqe(operation);
+    const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
+    const paths = this.#placePaths(sqe);
+    const request = { operation, sqe, completion, paths, device };
     this.counters.inFlight++;
     if (operation.op === "close") return this.#close(request, operation.quick);
     if (operation.op !== "pause") return this.#start(request);
@@ -85,15 +85,9 @@ export class KernelEngine implements Engine {
     this.ring?.flush();
   }
 
-  /** Fills the entry of an operation, and copies its paths to memory. */
-  #prepare(operation: Operation, completion: Completion): Request {
-    const sqe = prepareSqe(operation);
-    const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
-    const paths = sqe.paths.length > 0 ? this.#placePaths(sqe) : undefined;
-    return { operation, sqe, completion, paths, device };
-  }
-
-  #placePaths(sqe: Sqe): Block {
+  /** Copies the paths of an entry to memory; undefined if it has none. */
+  #placePaths(sqe: Sqe): Block | undefined {
+    if (sqe.paths.length === 0) return undefined;
     const block = this.acquire(sqe.paths.length * PATH_MAX);
     sqe.paths.forEach((path, index) => placePath(block, path, index * PATH_MAX));
     sqe.address = block.address;
@@ -136,7 +130,7 @@ export class KernelEngine implements Engine {
   }
 
   /** Completes an operation. */
-  #end({ operation, paths }: Request, result: number): void {
+  #end(operation: Operation, paths: Block | undefined, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.#shim.resources.trackDescriptor(result);
@@ -149,8 +143,8 @@ export class KernelEngine implements Engine {
 
   /** Counts one result and passes it to the completion. */
   #settle(request: Request, result: number): void {
-    const { operation, completion } = request;
-    this.#end(request, result);
+    const { operation, completion, paths } = request;
+    this.#end(operation, paths, result);
     this.counters.inFlight--;
     this.counters.count(operation, result);
     try {
@@ -188,10 +182,11 @@ export class KernelEngine implements Engine {
       this.#devices.forget(operation.fd);
       return closeNow(this.#shim, operation.fd);
     }
-    const request = this.#prepare(operation, NOBODY);
-    const { opcode, fd, address, length, offset, flags } = request.sqe;
+    const sqe = prepareSqe(operation);
+    const paths = this.#placePaths(sqe);
+    const { opcode, fd, address, length, offset, flags } = sqe;
     const result = this.#shim.dma_call(opcode, fd, address, length, offset, flags);
-    this.#end(request, result);
+    this.#end(operation, paths, result);
     // Operations that the kernel performs in memory are not counted.
     if (operation.op !== "open" && operation.op !== "stat") this.counters.count(operation, result);
     return result;

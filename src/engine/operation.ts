@@ -40,7 +40,7 @@ export type Operation =
    */
   | Named<
     "open",
-    { directory: number; name: string; flags: number; mode: number; cached?: boolean }
+    { directory: number; name: string; flags: number; mode: number; cached: boolean }
   >
   /** close(2). A `quick` one writes nothing and frees only a few blocks, so it runs on the JavaScript thread. */
   | Named<"close", { fd: number; quick?: boolean }>

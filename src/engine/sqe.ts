@@ -67,8 +67,8 @@ export function closeNow({ resources, dma_call }: Shim, fd: number): number {
   return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
 }
 
-/** `struct open_how` of a cached open: flags, mode, resolve. */
-const OPEN_HOW = new BigUint64Array([0n, 0n, BigInt(RESOLVE_CACHED)]);
+/** `struct open_how` of a cached open: flags, mode and resolve, of 64 bits each. */
+const OPEN_HOW = new Uint32Array([0, 0, 0, 0, RESOLVE_CACHED, 0]);
 let openHowAddress = 0;
 
 /** Converts an operation. */
@@ -95,13 +95,10 @@ export function prepareSqe(operation: Operation): Sqe {
       };
     }
     case "open": {
-      const { directory, name, flags, mode: length } = operation;
+      const { directory, name, flags, mode: length, cached } = operation;
       const paths = [name];
-      // A program may have a property of this name on Object.prototype.
-      if (!Object.hasOwn(operation, "cached")) {
-        return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths);
-      }
-      OPEN_HOW[0] = BigInt(flags);
+      if (!cached) return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths);
+      OPEN_HOW[0] = flags;
       const offset = openHowAddress ||= addressOf(OPEN_HOW);
       return entry(Opcode.OPENAT2, directory, 0, OPEN_HOW.byteLength, offset, 0, paths);
     }

@@ -10,7 +10,8 @@ export class Descriptor {
   #uses = 0;
   /** Whether the descriptor is closed or will be. New uses are not allowed. */
   closing = false;
-  readonly #unused = Promise.withResolvers<void>();
+  /** Called after the last use, if a close waits for it. */
+  #unused: (() => void) | undefined;
   readonly #closed = Promise.withResolvers<void>();
   /** Settles when the descriptor is closed; rejects if closing failed. */
   readonly closed: Promise<void> = this.#closed.promise;
@@ -35,7 +36,7 @@ export class Descriptor {
   /** Undoes one {@linkcode acquire}. */
   release(): void {
     assert(this.#uses > 0, "a descriptor is released once per use");
-    if (--this.#uses === 0 && this.closing) this.#unused.resolve();
+    if (--this.#uses === 0) this.#unused?.();
   }
 
   /** Runs work of several operations. Closing waits for the end of the work. */
@@ -61,7 +62,6 @@ export class Descriptor {
   close(last: () => Promise<boolean>): Promise<void> {
     if (!this.closing) {
       this.closing = true;
-      if (this.#uses === 0) this.#unused.resolve();
       this.#close(last).then(this.#closed.resolve, this.#closed.reject);
     }
     return this.closed;
@@ -69,7 +69,7 @@ export class Descriptor {
 
   async #close(last: () => Promise<boolean>): Promise<void> {
     const { engine, fd } = this;
-    await this.#unused.promise;
+    if (this.#uses > 0) await new Promise<void>((resolve) => this.#unused = resolve);
     let quick = false;
     let result: number;
     try {

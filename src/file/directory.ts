@@ -23,7 +23,14 @@ const NOT_KNOWN: readonly number[] = [Errno.EAGAIN, Errno.ENOSYS, Errno.EINVAL, 
 
 /** Opens a directory: with O_PATH for the `*at` calls, or with O_RDONLY for a sync. */
 function opening(how: number, directory: number, name: string): Extract<Operation, { op: "open" }> {
-  return { op: "open", directory, name, flags: how | O_DIRECTORY | O_CLOEXEC, mode: 0 };
+  return {
+    op: "open",
+    directory,
+    name,
+    flags: how | O_DIRECTORY | O_CLOEXEC,
+    mode: 0,
+    cached: false,
+  };
 }
 
 /** A directory that is held until its last user releases it. */

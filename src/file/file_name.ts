@@ -94,13 +94,12 @@ export class FileName {
   open(flags: number, mode = 0): Promise<number> {
     if (flags & O_CREAT) this.#expectFile();
     const { engine, directory: { fd: directory }, component: name } = this;
-    return run(engine, { op: "open", directory, name, flags, mode });
+    return run(engine, { op: "open", directory, name, flags, mode, cached: false });
   }
 
   /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */
   openWithoutName(flags: number, mode: number): Promise<number> {
-    const { engine, fd } = this.directory;
-    return run(engine, { op: "open", directory: fd, name: ".", mode, flags: flags | O_TMPFILE });
+    return new FileName(this.directory, ".", this.path).open(flags | O_TMPFILE, mode);
   }
 
   /**

@@ -116,8 +116,7 @@ export class Mirror {
     if (operation.op === "open") {
       const name = this.#nameOf(operation.directory, operation.name);
       if (name === undefined) return undefined;
-      Object.assign(translated, { name, flags: operation.flags & ~O_DIRECT });
-      delete translated.cached;
+      Object.assign(translated, { name, flags: operation.flags & ~O_DIRECT, cached: false });
     }
     return translated as unknown as Operation;
   }
