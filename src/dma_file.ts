@@ -768,6 +768,7 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Waits for the operations in flight and closes the file. Further calls have no effect. An open writer of the file is
    * aborted, so close the writer instead. Only an atomic file is made durable; one without a writer is published here.
+   * Rejects if the aborted writer's file could not be cut to the flushed bytes.
    *
    * @example Close a file
    * ```ts
@@ -782,9 +783,15 @@ export class DmaFile implements AsyncDisposable {
   async close(): Promise<void> {
     const file = this.#file;
     forgetFailure(file);
+    let cutError: unknown;
     // Another writer may start while one ends. Without a writer, no new one can start after file.close() is called.
-    while (file.writer) await file.writer.abortWriter(closedError("write", file.path));
+    while (file.writer) {
+      const { writer } = file;
+      await writer.abortWriter(closedError("write", file.path));
+      cutError ??= writer.failure?.cutError;
+    }
     await file.close();
+    if (cutError) throw cutError;
   }
 
   /**

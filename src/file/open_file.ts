@@ -62,7 +62,7 @@ export interface AttachedWriter {
   /** Whether an end was requested or has come. */
   readonly ending: boolean;
   /** Set from the first failure on. */
-  readonly failure: object | undefined;
+  readonly failure: { readonly cutError: unknown } | undefined;
   /** Aborts the writer, and cuts the file to its flushed prefix. Resolves when the writer has released the file. */
   abortWriter(reason: unknown): Promise<void>;
   /** The file was synced while no write was in flight. */
