@@ -18,15 +18,15 @@ export type Block = Memory;
 
 type Named<Name extends string, Fields> = Readonly<{ op: Name } & Fields>;
 
-/** `length` bytes at `position` of a file, into or from `memory` at `offset`. */
+/** `length` bytes at `position` of a file, into or from the start of `memory`. */
 export interface TransferRange {
   readonly memory: Memory;
-  readonly offset: number;
   readonly length: number;
   readonly position: number;
 }
 
-type Transferred = TransferRange & { fd: number };
+/** The memory is used from `offset` on. */
+type Transferred = TransferRange & { fd: number; offset: number };
 
 /** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =

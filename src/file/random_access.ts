@@ -86,7 +86,7 @@ async function fill(file: OpenFile, memory: Memory, position: number): Promise<n
   const { bytes } = memory;
   const { length } = bytes;
   if (file.engine.endsWithProcess) {
-    return await transfer(file, "read", { memory, offset: 0, length, position });
+    return await transfer(file, "read", { memory, length, position });
   }
   // The kernel must not get memory that is freed with the isolate.
   let done = 0;
@@ -164,7 +164,7 @@ export async function writeAt(
     try {
       // The kernel must not get memory that is freed with the isolate.
       if (memory && file.engine.endsWithProcess) {
-        await transfer(file, "write", { memory, offset: 0, length, position }, flags);
+        await transfer(file, "write", { memory, length, position }, flags);
       } else await writePieces(file, (memory?.bytes ?? bytes)!, length, position, flags);
       file.length.addContent(end);
     } catch (error) {
@@ -218,7 +218,7 @@ export async function writePieces(
           throw new TypeError(`Cannot write data: ${why}`);
         }
         memory.bytes.set(length === whole ? bytes : bytes.subarray(from, next));
-        const range = { memory, offset: 0, length, position: position + from };
+        const range = { memory, length, position: position + from };
         await transfer(file, "write", range, flags);
       } finally {
         engine.release(memory);

@@ -69,15 +69,14 @@ export class Transfer implements Completion {
   start(): void {
     const { engine, fd, direct, blockSize } = this.#file;
     const { memory } = this.#range;
-    const done = this.bytesDone;
+    const offset = this.bytesDone;
     this.#direct = direct;
-    const offset = this.#range.offset + done;
-    const length = Math.min(this.#range.length - done, MAX_TRANSFER);
-    const position = this.#range.position + done;
+    const length = Math.min(this.#range.length - offset, MAX_TRANSFER);
+    const position = this.#range.position + offset;
     if (this.#op === "read") {
       // Longer files do not open, and the shim refuses a range that ends there.
       const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
-      if (most === 0) return this.#askSize(done);
+      if (most === 0) return this.#askSize(offset);
       engine.submit(
         { op: "read", fd, memory, offset, length: Math.min(length, most), position },
         this,
@@ -223,7 +222,7 @@ export function readPooled<T>(
     engine.release(memory);
     ended(outcome);
   };
-  const range = { memory, offset: 0, length, position };
+  const range = { memory, length, position };
   const reading = new Transfer(file, "read", range, { complete });
   reading.start();
 }

@@ -205,7 +205,7 @@ export class ReadAhead {
   }
 
   #start(block: Block, position: number, length: number): void {
-    const range = { memory: block, offset: 0, length, position };
+    const range = { memory: block, length, position };
     const complete = () => this.#settle(read);
     const transfer = new Transfer(this.#file, "read", range, { complete });
     const read: Read = { block, position, length, transfer, ended: false };

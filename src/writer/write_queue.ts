@@ -13,7 +13,7 @@ import { EdgeBlocks } from "./edge_blocks.ts";
 import type { Pending } from "./pending.ts";
 import { Preallocator } from "./preallocator.ts";
 
-/** One contiguous write. Position, offset and length are multiples of the file's block size. */
+/** One contiguous write. Position and length are multiples of the file's block size. */
 interface Write extends TransferRange {
   /** The end of the data. The bytes behind it, up to `length`, are padding. */
   readonly dataEnd: number;
@@ -111,8 +111,7 @@ export class WriteQueue {
     const dataLength = dataEnd - position;
     const length = alignUp(dataLength, this.#file.blockSize);
     memory.bytes.fill(0, dataLength, length);
-    const write = { memory, offset: 0, length, position, dataEnd, isPooled, isWritten: false };
-    this.#waiting.push(write);
+    this.#waiting.push({ memory, length, position, dataEnd, isPooled, isWritten: false });
   }
 
   /** Drops the writes that have not started: continuing past a failed write would leave a hole. */
