@@ -31,8 +31,11 @@ export class SyncQueue {
    * because more callers may come.
    */
   get wantedEnd(): number {
-    const wanted = ({ durable, target }: Waiter) => durable && this.#running ? 0 : target;
-    return this.#waiting.reduce((end, waiter) => Math.max(end, wanted(waiter)), 0);
+    let end = 0;
+    for (const { durable, target } of this.#waiting) {
+      if (!durable || !this.#running) end = Math.max(end, target);
+    }
+    return end;
   }
 
   /**
@@ -43,18 +46,17 @@ export class SyncQueue {
     const { blockSize, isDurable, writeFlags } = this.#file;
     // Otherwise padding is cut before each sync.
     const keepsPadding = this.#preallocates || blockSize === 1;
-    const syncsWrites = (writeFlags & RWF_DSYNC) !== 0;
-    if (!syncsWrites || !keepsPadding || !isDurable) return Infinity;
-    return this.#least(({ durable, target }) => durable ? target : Infinity);
+    if (!(writeFlags & RWF_DSYNC) || !keepsPadding || !isDurable) return Infinity;
+    let from = Infinity;
+    for (const { durable, target } of this.#waiting) if (durable) from = Math.min(from, target);
+    return from;
   }
 
   /** The lowest position behind `flushed` that a caller waits for; Infinity if there is none. */
   nextTarget(flushed: number): number {
-    return this.#least(({ target }) => target > flushed ? target : Infinity);
-  }
-
-  #least(end: (waiter: Waiter) => number): number {
-    return this.#waiting.reduce((least, waiter) => Math.min(least, end(waiter)), Infinity);
+    let next = Infinity;
+    for (const { target } of this.#waiting) if (target > flushed) next = Math.min(next, target);
+    return next;
   }
 
   add(target: number, durable: boolean): Promise<number> {
