@@ -22,15 +22,8 @@ function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
 const NOT_KNOWN: readonly number[] = [Errno.EAGAIN, Errno.ENOSYS, Errno.EINVAL, Errno.EPERM];
 
 /** Opens a directory: with O_PATH for the `*at` calls, or with O_RDONLY for a sync. */
-function opening(how: number, directory: number, name: string): Extract<Operation, { op: "open" }> {
-  return {
-    op: "open",
-    directory,
-    name,
-    flags: how | O_DIRECTORY | O_CLOEXEC,
-    mode: 0,
-    cached: false,
-  };
+function opening(how: number, directory: number, name: string, cached = false): Operation {
+  return { op: "open", directory, name, flags: how | O_DIRECTORY | O_CLOEXEC, mode: 0, cached };
 }
 
 /** A directory that is held until its last user releases it. */
@@ -61,7 +54,7 @@ export class Directory {
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
-    let fd = engine.runNow({ ...opening(O_PATH, AT_FDCWD, path), cached: true });
+    let fd = engine.runNow(opening(O_PATH, AT_FDCWD, path, true));
     if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
     unwrap(fd, "open", asked);
     try {
