@@ -11,7 +11,7 @@ import {
   readOptions,
 } from "./arguments.ts";
 import type { OpenRequest } from "./file/open_file.ts";
-import { type Access, limitedOf } from "./file/permissions.ts";
+import { limitedOf } from "./file/permissions.ts";
 import type { MergeLimits } from "./file/read_many.ts";
 
 /** Options of `DmaFile.open`. */
@@ -179,11 +179,7 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   for (const name of ["create", "createNew", "truncate"] as const) {
     if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
   }
-  return { ...request, write, unnamed: false, limited: limitedAccess({ read, write }) };
-}
-
-function limitedAccess(wanted: Record<Access, boolean>): Access[] {
-  return limitedOf((["read", "write"] as const).filter((kind) => wanted[kind]));
+  return { ...request, write, unnamed: false, limited: limitedOf({ read, write }) };
 }
 
 /** The checked options of `DmaFile.create`. */
@@ -191,7 +187,7 @@ export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
   const { read, mode, direct, atomic } = readOptions(options, CREATE_OPTIONS);
-  const limited = limitedAccess({ read, write: true });
+  const limited = limitedOf({ read, write: true });
   return { ...CREATE, append: false, unnamed: false, read, mode, direct, atomic, limited };
 }
 

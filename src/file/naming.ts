@@ -126,7 +126,7 @@ export class Naming {
   rename(path: string): Promise<void> {
     const descriptor = this.#descriptor;
     return descriptor.use("rename", async () => {
-      const finding = findPermitted(descriptor.engine, path, limitedOf(["write"]));
+      const finding = findPermitted(descriptor.engine, path, limitedOf({ write: true }));
       const target = await finding.catch((error) => {
         throw "errno" in error ? errorOfTwo(error.errno, "rename", descriptor.path, path) : error;
       });
@@ -139,7 +139,7 @@ export class Naming {
 
   async #rename(target: FileName): Promise<void> {
     const descriptor = this.#descriptor;
-    await demandName(target, limitedOf(["write"]));
+    await demandName(target, limitedOf({ write: true }));
     await target.directory.prepareSync(target.path);
     const unpublished = this.#target;
     if (unpublished) {
@@ -149,7 +149,7 @@ export class Naming {
     } else {
       const name = this.#name;
       if (!name) throw ioError(Errno.ENOENT, "rename", descriptor.path, "the file has no name");
-      await demandName(name, limitedOf(["read", "write"]));
+      await demandName(name, limitedOf({ read: true, write: true }));
       await name.assertLeadsTo(this.#file, "rename");
       await name.rename(target);
       this.#become(target);
@@ -196,7 +196,7 @@ export class Naming {
       if (this.isUnpublished) return await this.#discard();
       const name = this.#name;
       if (!name) return;
-      await demandName(name, limitedOf(["write"]));
+      await demandName(name, limitedOf({ write: true }));
       // A missing name is not an error.
       if (!await name.look()) return;
       await name.assertLeadsTo(this.#file, "remove");

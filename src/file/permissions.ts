@@ -15,9 +15,9 @@ const ALL = ["read", "write", "env", "run", "net", "sys", "ffi", "import" as "ff
 /** The paths that Deno opens only with all permissions: devices, shared memory, and kernel views. */
 const SPECIAL = /^\/(dev|proc|sys)(\/|$)/;
 
-/** The kinds of access whose permissions are limited to some paths now. A query takes some 2 µs. */
-export function limitedOf(access: readonly Access[]): Access[] {
-  return access.filter((name) => !isUnlimited(name));
+/** The wanted kinds of access whose permissions are limited to some paths now. A query takes some 2 µs. */
+export function limitedOf(wanted: { readonly [Kind in Access]?: boolean }): Access[] {
+  return (["read", "write"] as const).filter((kind) => wanted[kind] && !isUnlimited(kind));
 }
 
 function isUnlimited(name: Deno.PermissionName): boolean {
