@@ -23,8 +23,8 @@ export async function openAtomic(
   let file: OpenFile | undefined;
   try {
     await target.directory.prepareSync(path);
-    if (await keepsUnnamed(target)) file = await openUnnamed(target, request);
-    file ??= await openName(temporaryName(target), { ...request, createNew: true });
+    file = await openUnnamed(target, request) ??
+      await openName(temporaryName(target), { ...request, createNew: true });
     file.naming.publishAs(target);
     await assertReplaceable(target, file.descriptor, "open");
     return file;
@@ -36,16 +36,12 @@ export async function openAtomic(
   }
 }
 
-/** Whether a file without a name keeps a name that it gets later. */
-async function keepsUnnamed(name: FileName): Promise<boolean> {
-  const { fd, facts } = name.directory;
-  const fileSystem = await fileSystemOf(name.handle(fd), facts);
-  name.engine.setThreaded(fd, fileSystem.onThreads);
-  return fileSystem.keepsUnnamed;
-}
-
-/** Undefined if the file system has no files without a name. */
+/** Undefined if the file system has no files without a name, or loses the name that they get later. */
 async function openUnnamed(target: FileName, request: OpenRequest): Promise<OpenFile | undefined> {
+  const { fd, facts } = target.directory;
+  const fileSystem = await fileSystemOf(target.handle(fd), facts);
+  target.engine.setThreaded(fd, fileSystem.onThreads);
+  if (!fileSystem.keepsUnnamed) return undefined;
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
     const file = await openName(target.sibling(target.component), unnamed);
