@@ -42,11 +42,11 @@ export class Directory {
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<void> | undefined;
 
-  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those at the open. */
+  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those of the last lookup. */
   private constructor(
     readonly engine: Engine,
     readonly fd: number,
-    readonly facts: StatFacts,
+    public facts: StatFacts,
     key: string | symbol,
   ) {
     this.#key = key;
@@ -77,6 +77,7 @@ export class Directory {
       (engine.isLocal(fd) || engine.realPath(fd) === engine.realPath(known.fd));
     if (isSame) {
       engine.runNow({ op: "close", fd });
+      known.facts = facts;
       return known.retain();
     }
     const directory = new Directory(engine, fd, facts, key);

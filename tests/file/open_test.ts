@@ -107,6 +107,8 @@ testInEachDirectory("A file that is created at the last moment is emptied", asyn
 testInEachDirectory("In a sticky directory a file is opened twice to create it", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(100));
+  // An open file holds the directory with the mode of that time.
+  await using _held = await DmaFile.open(path);
   await Deno.chmod(dir.path, 0o1777);
   /** Calls `before` before the second open. */
   const again = (before: () => void) =>
