@@ -220,19 +220,18 @@ export async function writePieces(
         memory.bytes.set(length === whole ? bytes : bytes.subarray(from, next));
         const range = { memory, length, position: position + from };
         await transfer(file, "write", range, flags);
+      } catch (error) {
+        // No further piece begins.
+        next = whole;
+        throw error;
       } finally {
         engine.release(memory);
       }
     }
   };
-  const writer = () =>
-    writeRest().catch((error) => {
-      next = whole;
-      throw error;
-    });
   if (whole <= most) return await writeRest();
   // The error is thrown after all writes in flight have ended.
-  const writers = await Promise.allSettled(Array.from({ length: PIECES_AT_ONCE }, writer));
+  const writers = await Promise.allSettled(Array.from({ length: PIECES_AT_ONCE }, writeRest));
   const failed = writers.find((each) => each.status === "rejected");
   if (failed) throw failed.reason;
 }
