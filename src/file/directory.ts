@@ -3,7 +3,7 @@
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
 import type { Operation } from "../engine/operation.ts";
-import { ioError, unwrap } from "../errors.ts";
+import { unwrap } from "../errors.ts";
 import { inTurn } from "./in_turn.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
@@ -121,14 +121,13 @@ export class Directory {
     const fd = opened < 0 && typeof syncFd === "number" ? syncFd : unwrap(opened, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });
     if (fd === opened) engine.runNow({ op: "close", fd });
-    this.#judgeSync(result, path);
+    this.#noteSync(result);
   }
 
-  #judgeSync(result: number, path: string): void {
+  #noteSync(result: number): void {
     // EINVAL: the file system cannot sync directories (fsync(2)).
     if (result >= 0 || result === -Errno.EINVAL) return;
     this.failure = { errno: -result, number: ++Directory.failures };
-    throw ioError(-result, "sync", path);
   }
 
   /** The descriptor for a sync; -1 if the directory may not be read. One that cannot be opened is tried again later. */
@@ -155,15 +154,15 @@ export class Directory {
   }
 
   /**
-   * Makes the names in the directory durable. Callers hold the directory meanwhile. A sync that waits serves all
-   * callers until it begins, so many files that are created at once need only a few syncs.
+   * Makes the names in the directory durable, or notes the {@linkcode failure}. Callers hold the directory meanwhile. A
+   * sync that waits serves all callers until it begins, so many files that are created at once need only a few syncs.
    */
   sync(path: string): Promise<void> {
     return this.#nextSync ??= inTurn(this, async () => {
       this.#nextSync = undefined;
       const fd = await this.#forSync(path);
       if (fd < 0) return;
-      this.#judgeSync(await run(this.engine, { op: "sync", fd, dataOnly: false }), path);
+      this.#noteSync(await run(this.engine, { op: "sync", fd, dataOnly: false }));
     });
   }
 }

@@ -221,8 +221,10 @@ export class FileName {
     const here = engine.realPath(this.directory.fd);
     const real = engine.realPath(fd);
     if (here === undefined || real === undefined || parentOf(real) === here) return;
-    const moved = await FileName.lookUp(engine, real).catch(() => undefined);
-    await moved?.directory.sync(path).finally(() => moved.release());
+    const moved = await this.whereIs(fd);
+    if (moved === this) return;
+    await moved.directory.sync(path).finally(() => moved.release());
+    moved.#noteSync();
   }
 
   /** As {@linkcode sync}, on the JavaScript thread. */
@@ -231,7 +233,7 @@ export class FileName {
     this.#noteSync();
   }
 
-  /** Notes a sync of the directory. Throws if an earlier one has lost the name. */
+  /** Notes a sync of the directory. Throws if it or an earlier one has lost the name. */
   #noteSync(): void {
     const { failure } = this.directory;
     if (failure && failure.number > this.#failuresBefore) {

@@ -122,6 +122,17 @@ testDirectAndCached("A directory that cannot be synced fails the new names in it
   }
 });
 
+testDirectAndCached("The error of a shared sync names the file of each caller", async (dir) => {
+  const paths = ["1", "2", "3"].map((name) => dir.file(name));
+  const writers = await Promise.all(
+    paths.map(async (path) => (await DmaFile.create(path)).writable),
+  );
+  using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
+  await Promise.all(writers.map((writer, index) => {
+    return assertRejects(() => writer.close(), Error, `(os error 5): sync '${paths[index]}'`);
+  }));
+});
+
 testDirectAndCached("A sync makes durable what was there before", async (dir) => {
   const syncs: ((writer: DmaStreamWriter) => unknown)[] = [
     (writer) => writer.sync(),
