@@ -40,7 +40,7 @@ export class Directory {
   /** A descriptor that can be synced. A promise while it is being opened. */
   #syncFd: number | Promise<number> | undefined;
   /** The sync that starts after the one in flight. */
-  #nextSync: Promise<void> | undefined;
+  #nextSync: Promise<number> | undefined;
 
   /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those of the last lookup. */
   private constructor(
@@ -99,7 +99,7 @@ export class Directory {
     if (directories.get(this.#key) === this) directories.delete(this.#key);
     engine.runNow({ op: "close", fd });
     const close = (fd = -1) => void (fd >= 0 && engine.runNow({ op: "close", fd }));
-    Promise.resolve(this.#syncFd).then(close, () => {});
+    Promise.resolve(this.#syncFd).then(close);
   }
 
   /**
@@ -107,8 +107,9 @@ export class Directory {
    * it is open.
    */
   prepareSync(path: string): Promise<unknown> | undefined {
-    const opened = this.#forSync(path);
-    return typeof opened === "number" ? undefined : opened;
+    const opened = this.#forSync();
+    if (typeof opened === "number") return undefined;
+    return opened.then((fd) => assertOpened(fd, path));
   }
 
   /** As {@linkcode sync}, on the JavaScript thread. */
@@ -130,41 +131,41 @@ export class Directory {
     this.failure = { errno: -result, number: ++Directory.failures };
   }
 
-  /** The descriptor for a sync; -1 if the directory may not be read. One that cannot be opened is tried again later. */
-  #forSync(path: string): number | Promise<number> {
+  /** The descriptor for a sync, or `-errno`. If it cannot be opened, the next call tries again. */
+  #forSync(): number | Promise<number> {
     const keep = (fd: number) => {
       this.#syncFd = fd < 0 ? undefined : fd;
       return fd;
     };
-    const refuse = (error: unknown) => {
-      keep(-1);
-      throw error;
-    };
-    return this.#syncFd ??= this.#openForSync(path).then(keep, refuse);
+    // The engine throws without memory for the path.
+    return this.#syncFd ??= this.#openForSync().then(keep, () => keep(-Errno.ENOMEM));
   }
 
-  async #openForSync(path: string): Promise<number> {
+  async #openForSync(): Promise<number> {
     const { engine, fd } = this;
     const operation = opening(O_RDONLY, fd, ".");
     // On a local disk this does not block, because the directory is open already.
-    const opened = await (engine.isLocal(fd) ? engine.runNow(operation) : run(engine, operation));
-    // A directory without read permission cannot be synced.
-    if (opened === -Errno.EACCES) return -1;
-    return unwrap(opened, "open", path);
+    return await (engine.isLocal(fd) ? engine.runNow(operation) : run(engine, operation));
   }
 
   /**
-   * Makes the names in the directory durable, or notes the {@linkcode failure}. Callers hold the directory meanwhile. A
-   * sync that waits serves all callers until it begins, so many files that are created at once need only a few syncs.
+   * Makes the names in the directory durable, or notes the {@linkcode failure}. Resolves to the descriptor or `-errno`
+   * of its open. Callers hold the directory meanwhile. A sync that waits serves all callers until it begins, so many
+   * files that are created at once need only a few syncs.
    */
-  sync(path: string): Promise<void> {
+  sync(): Promise<number> {
     return this.#nextSync ??= inTurn(this, async () => {
       this.#nextSync = undefined;
-      const fd = await this.#forSync(path);
-      if (fd < 0) return;
-      this.#noteSync(await run(this.engine, { op: "sync", fd, dataOnly: false }));
+      const fd = await this.#forSync();
+      if (fd >= 0) this.#noteSync(await run(this.engine, { op: "sync", fd, dataOnly: false }));
+      return fd;
     });
   }
+}
+
+/** Throws if a directory could not be opened for a sync. One without read permission cannot be synced. */
+export function assertOpened(fd: number, path: string): void {
+  if (fd !== -Errno.EACCES) unwrap(fd, "open", path);
 }
 
 /**

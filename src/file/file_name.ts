@@ -4,7 +4,7 @@
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
-import { Directory } from "./directory.ts";
+import { assertOpened, Directory } from "./directory.ts";
 import { factsOf, type Handle, knownFacts, type StatFacts } from "./stat.ts";
 
 /** The facts that identify a file. */
@@ -207,7 +207,7 @@ export class FileName {
   async #sync(file: FileIdentity, fd: number): Promise<void> {
     const directory = this.directory.retain();
     try {
-      await directory.sync(this.path);
+      assertOpened(await directory.sync(), this.path);
       if (!this.#leadsNowTo(file)) await this.#syncWhereMoved(fd);
       this.#noteSync();
     } finally {
@@ -223,7 +223,7 @@ export class FileName {
     if (here === undefined || real === undefined || parentOf(real) === here) return;
     const moved = await this.whereIs(fd);
     if (moved === this) return;
-    await moved.directory.sync(path).finally(() => moved.release());
+    assertOpened(await moved.directory.sync().finally(() => moved.release()), path);
     moved.#noteSync();
   }
 

@@ -3,6 +3,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
+import { O_PATH } from "../../src/engine/linux.ts";
 import type { Operation } from "../../src/engine/operation.ts";
 import { parseStat } from "../../src/file/stat.ts";
 import { engineTest } from "../faults/machine.ts";
@@ -182,6 +183,21 @@ testInEachDirectory("A file is published and synced without another descriptor",
     await writable.close();
     await assertFile(dir.file("file"), pattern(5000));
   }
+});
+
+testInEachDirectory("A directory that cannot be opened again fails each new file", async (dir) => {
+  const runNow = engine.runNow.bind(engine);
+  const isForSync = (operation: Operation) =>
+    operation.op === "open" && operation.name === "." && !(operation.flags & O_PATH);
+  using _now = replaceMethod("runNow", (operation) => {
+    return isForSync(operation) ? -EMFILE : runNow(operation);
+  });
+  using _ = fail("open", EMFILE, isForSync);
+  await Promise.all(["1", "2"].map((name) => {
+    const path = dir.file(name);
+    return assertRejects(() => DmaFile.create(path), Error, `(os error 24): open '${path}'`);
+  }));
+  assertEquals(await namesIn(dir.path), []);
 });
 
 testInEachDirectory("DmaFile takes any name that the file system takes", async (dir) => {
