@@ -99,7 +99,7 @@ export class Directory {
     if (directories.get(this.#key) === this) directories.delete(this.#key);
     engine.runNow({ op: "close", fd });
     const close = (fd = -1) => void (fd >= 0 && engine.runNow({ op: "close", fd }));
-    Promise.resolve(this.#syncFd).then(close);
+    Promise.resolve(this.#syncFd).then(close, () => {});
   }
 
   /**
@@ -137,8 +137,12 @@ export class Directory {
       this.#syncFd = fd < 0 ? undefined : fd;
       return fd;
     };
-    // The engine throws without memory for the path.
-    return this.#syncFd ??= this.#openForSync().then(keep, () => keep(-Errno.ENOMEM));
+    // Without memory for the path the engine throws.
+    const refuse = (error: unknown) => {
+      keep(-1);
+      throw error;
+    };
+    return this.#syncFd ??= this.#openForSync().then(keep, refuse);
   }
 
   async #openForSync(): Promise<number> {
