@@ -65,9 +65,7 @@ async function main(): Promise<boolean> {
     ["documentation", "doc", "--lint", ...modules],
     ["publishing", "publish", "--dry-run", "--allow-dirty"],
   ];
-  for (const [name, ...args] of checks) {
-    if (!await check(args)) failed.push(name);
-  }
+  for (const [name, ...args] of checks) if (!await check(args)) failed.push(name);
   say("import circles, types included");
   const found = await circles();
   for (const path of found) console.log(path);

@@ -211,8 +211,7 @@ testDma("dma spells out invisible characters of names wherever it prints them", 
 
 testOnce("quoted() gives one word, which a shell reads as the same path", async () => {
   assertEquals(["/a/b-c.txt", "-a"].map(quoted), ["/a/b-c.txt", "./-a"]);
-  const paths = ["a b", "it's", "$HOME", "", "it's\\\n", "it's\\\u202e", DECEIVING];
-  for (const path of paths) {
+  for (const path of ["a b", "it's", "$HOME", "", "it's\\\n", "it's\\\u202e", DECEIVING]) {
     const options = { env: { LC_ALL: "C.UTF-8" } };
     assertEquals((await run("bash", ["-c", `printf %s ${quoted(path)}`], options)).stdout, path);
     assertHarmless(quoted(path));

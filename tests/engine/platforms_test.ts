@@ -90,8 +90,7 @@ testInOneDirectory("On another platform the command line prints one line", async
 
 /** Runs a program without a configuration. */
 function evaluate(program: string): Promise<Ended> {
-  const args = ["eval", "--quiet", "--no-config", "--no-lock", program];
-  return run(Deno.execPath(), args);
+  return run(Deno.execPath(), ["eval", "--quiet", "--no-config", "--no-lock", program]);
 }
 
 /** Imports the module in a Deno that reports `version`, and opens a file. */

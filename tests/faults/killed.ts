@@ -127,8 +127,7 @@ async function assertFile(
   { length, flushed, synced, closed }: Promised,
 ): Promise<void> {
   const path = pathOf(kind, folder, generation);
-  const mayLack = loss === "power cut" && synced === 0;
-  if (mayLack && !exists(path)) return;
+  if (loss === "power cut" && synced === 0 && !exists(path)) return;
   const bytes = await Deno.readFile(path);
   const safe = Math.max(synced, loss === "killed" ? flushed : 0);
   assert(bytes.length >= safe, `${path} has ${bytes.length} bytes, and ${safe} were promised`);

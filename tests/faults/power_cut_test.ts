@@ -63,8 +63,7 @@ function cutTest(
   judge: (check: () => Promise<void>) => Promise<unknown>,
 ): void {
   if (engines.length === 0) return;
-  const turn = fileSystems.indexOf(type) + kinds.indexOf(kind);
-  const engine = engines[turn % engines.length]!;
+  const engine = engines[(fileSystems.indexOf(type) + kinds.indexOf(kind)) % engines.length]!;
   const seed = firstSeed + kinds.indexOf(kind);
   diskTest(`${name} [${kind}, ${engine}]`, async (disk, memory, directory) => {
     for (const fault of faults) await memory.fault(fault);
@@ -82,7 +81,5 @@ for (const kind of kinds) {
     cutTest(name, kind, type, slow, (check) => check());
   }
   const name = "on a disk that lies about flushes it is not";
-  cutTest(name, kind, "ext4", ["fsync short 0"], (check) => {
-    return assertRejects(check, Error, "percent");
-  });
+  cutTest(name, kind, "ext4", ["fsync short 0"], (check) => assertRejects(check, Error, "percent"));
 }

@@ -28,8 +28,7 @@ export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildPro
   const { args: own = [], wrapper = [], deno = Deno.execPath(), flags = ["-A"] } = options;
   const { module = root, script = `${module}/tests/faults/programs/${name}.ts` } = options;
   const run = ["run", ...flags, "--no-check", ...standInArguments(module), script];
-  const command = [...wrapper, deno, ...run, ...own];
-  const [program = "", ...args] = command;
+  const [program = "", ...args] = [...wrapper, deno, ...run, ...own];
   return start(program, args, { env: options.env, stdin: "piped" });
 }
 

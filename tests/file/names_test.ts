@@ -187,16 +187,13 @@ testInEachDirectory("A file is published and synced without another descriptor",
 
 testInEachDirectory("A directory that cannot be opened again fails each new file", async (dir) => {
   const runNow = engine.runNow.bind(engine);
-  const isForSync = (operation: Operation) =>
-    operation.op === "open" && operation.name === "." && !(operation.flags & O_PATH);
-  using _now = replaceMethod("runNow", (operation) => {
-    return isForSync(operation) ? -EMFILE : runNow(operation);
-  });
+  const isForSync = (each: Operation) =>
+    each.op === "open" && each.name === "." && !(each.flags & O_PATH);
+  using _now = replaceMethod("runNow", (each) => isForSync(each) ? -EMFILE : runNow(each));
   using _ = fail("open", EMFILE, isForSync);
-  await Promise.all(["1", "2"].map((name) => {
-    const path = dir.file(name);
-    return assertRejects(() => DmaFile.create(path), Error, `(os error 24): open '${path}'`);
-  }));
+  const fails = (path: string) =>
+    assertRejects(() => DmaFile.create(path), Error, `(os error 24): open '${path}'`);
+  await Promise.all([fails(dir.file("1")), fails(dir.file("2"))]);
   assertEquals(await namesIn(dir.path), []);
 });
 

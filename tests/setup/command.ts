@@ -135,8 +135,7 @@ export function exists(path: string): boolean {
 
 /** Whether a program of this name can be run. */
 export function hasProgram(name: string): boolean {
-  const directories = name.startsWith("/") ? [""] : searchPath.split(":");
-  return directories.some((directory) => {
+  return (name.startsWith("/") ? [""] : searchPath.split(":")).some((directory) => {
     try {
       return Deno.statSync(`${directory}/${name}`).isFile;
     } catch {

@@ -31,8 +31,7 @@ export function populate(tree: DirectoryTree, random: Random): void {
     for (const name of ["one", "two"]) {
       if (!random.chance(0.5)) continue;
       const length = random.pick([0, 5, 512, 4096, 5000, random.below(20_000)]);
-      const file = tree.makeFile(bytesOf(random.seed(), length));
-      tree.place(directory, name, file);
+      tree.place(directory, name, tree.makeFile(bytesOf(random.seed(), length)));
     }
   }
 }

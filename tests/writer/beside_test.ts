@@ -226,8 +226,7 @@ testInEachDirectory("A writer that is given up before it has opened cuts nothing
   await Deno.writeFile(dir.file("file"), filled(512, 1));
   const file = await reopen(dir);
   await file.preallocate(4096);
-  const stream = new DmaStreamWriter(file);
-  stream.closed.catch(() => {});
+  new DmaStreamWriter(file).closed.catch(() => {});
   await file.close();
   assertEquals((await Deno.stat(file.path)).size, 4096);
 });
@@ -237,8 +236,7 @@ testInEachDirectory("close() makes durable what another handle has cut", async (
     const writer = await create(dir, { sizeHint: 1 << 20 });
     await writer.write(pattern(100));
     await writer.sync({ tail: true });
-    const other = await reopen(dir);
-    const second = new DmaStreamWriter(other, { syncOnClose: false });
+    const second = new DmaStreamWriter(await reopen(dir), { syncOnClose: false });
     await second.flushAligned();
     let isDurable = true;
     using _cuts = alter("truncate", () => void (isDurable = false));

@@ -132,8 +132,7 @@ testDirectAndCached("A failure of the disk is the stream's error", async (dir) =
 testDirectAndCached("A reader that is left, destroyed or fails closes its file", async (dir) => {
   const path = dir.file("file");
   const open = async () => toNodeReadable((await openPattern(path, 3_000_000)).readable);
-  const left = await open();
-  for await (const _ of left) break;
+  for await (const _ of await open()) break;
   // Leaving a loop does not wait for the end.
   await eventually(() => descriptorsOf(path) === 0);
   const destroyed = await open();

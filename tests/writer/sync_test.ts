@@ -96,10 +96,12 @@ testDirectAndCached("A directory that cannot be synced fails the new names in it
   for (const [op, give, creates] of namings) {
     const folder = dir.file(`${op} ${creates}`);
     await Deno.mkdir(folder);
-    const names = ["1", "2", "3"].map((name) => `${folder}/${name}`);
+    const names = ["1", "2", "3", "4"].map((name) => `${folder}/${name}`);
     const creating = names.map(async (name) => (await DmaFile.create(name)).writable);
-    const [first, second, third] = await Promise.all(creating);
+    const [first, second, third, fourth] = await Promise.all(creating);
     const atomic = await DmaFile.create(`${folder}/atomic`, { atomic: true });
+    const fails = (writer: DmaStreamWriter, name: number) =>
+      assertRejects(() => writer.close(), Error, `${says} '${folder}/${name}'`);
     const gives = (operation: Operation) =>
       Object.values(operation).includes("new") &&
       (operation.op !== "open" || (operation.flags & (O_CREAT | O_EXCL)) === creates);
@@ -108,29 +110,19 @@ testDirectAndCached("A directory that cannot be synced fails the new names in it
     await named.reach();
     {
       using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
-      await assertRejects(() => first!.close(), Error, says);
+      // One sync serves both, and each error names its own file.
+      await Promise.all([fails(first!, 1), fails(fourth!, 4)]);
     }
     named.letGo();
     await failed;
     // Another sync succeeds, though the kernel has thrown these names away.
-    await assertRejects(() => second!.close(), Error, `${says} '${folder}/2'`);
+    await fails(second!, 2);
     assertThrows(() => third!.flushSync({ durable: true }), Error, says);
     await assertRejects(() => third!.close(), Error, says);
     // What is named afterwards is not among them.
     await give(`${folder}/later`);
     await atomic.close();
   }
-});
-
-testDirectAndCached("The error of a shared sync names the file of each caller", async (dir) => {
-  const paths = ["1", "2", "3"].map((name) => dir.file(name));
-  const writers = await Promise.all(
-    paths.map(async (path) => (await DmaFile.create(path)).writable),
-  );
-  using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
-  await Promise.all(writers.map((writer, index) => {
-    return assertRejects(() => writer.close(), Error, `(os error 5): sync '${paths[index]}'`);
-  }));
 });
 
 testDirectAndCached("A sync makes durable what was there before", async (dir) => {

@@ -68,9 +68,7 @@ export class DurableFile {
     if (size < this.#promised.end) return `${size} bytes are left of ${this.#promised.end}`;
     for (const [from, to] of this.#promised) {
       const at = image.content.firstDifference(this.#bytes, from, to);
-      if (at >= 0) {
-        return `byte ${at} is ${image.content.at(at)} and was ${this.#bytes.at(at)}`;
-      }
+      if (at >= 0) return `byte ${at} is ${image.content.at(at)} and was ${this.#bytes.at(at)}`;
     }
     return undefined;
   }

@@ -191,8 +191,7 @@ function beginSync({ oracle, handle, handle: { session } }: OpenWriter): (end: n
   const since = session.world.clock.tick();
   const named = handle.beginNameSync();
   return (end) => {
-    const certain = oracle.file.certainSince(since, true);
-    oracle.file.promise(certain.within(oracle.start, end));
+    oracle.file.promise(oracle.file.certainSince(since, true).within(oracle.start, end));
     named();
     session.oracle.cutThrice();
   };
