@@ -2,6 +2,7 @@
 // ReadableStream.pipeTo (https://streams.spec.whatwg.org/#readable-stream-pipe-to).
 
 import { yieldIfNeeded } from "./engine/event_loop.ts";
+import type { Block } from "./engine/operation.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
 import type { ReaderSource } from "./reader/source.ts";
 import { sinkOf } from "./writer/sink.ts";
@@ -112,10 +113,9 @@ async function runPipe(
 
 /** Passes a whole buffer on, if there is one and the target accepts it. Returns its length. */
 function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
-  const taken = writer.takesMemory ? readAhead.takeBlock(writer.file.blockSize) : undefined;
-  if (!taken) return undefined;
-  writer.writeMemory(taken.block, taken.length, true);
-  return taken.length;
+  if (!writer.takesMemory) return undefined;
+  const write = (block: Block, length: number) => writer.writeMemory(block, length, true);
+  return readAhead.passBlock(writer.file.blockSize, write);
 }
 
 /** Copies, and returns the number of bytes: null at the end, undefined if no bytes are ready. */

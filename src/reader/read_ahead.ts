@@ -122,9 +122,10 @@ export class ReadAhead {
   }
 
   /**
-   * The next buffer, if it is ready, full, a multiple of `blockSize` long, and untouched. The caller must release it.
+   * Passes the next buffer to `use`, which must release it, if the buffer is ready, full, a multiple of `blockSize`
+   * long, and untouched. Returns its length. Further reads start after `use`: they may spend the budget that it needs.
    */
-  takeBlock(blockSize: number): Pick<Read, "block" | "length"> | undefined {
+  passBlock(blockSize: number, use: (block: Block, length: number) => void): number | undefined {
     const read = this.#queue[0];
     if (!read?.ended || read.transfer.bytesDone < read.length) return undefined;
     const end = read.position + read.length;
@@ -133,8 +134,9 @@ export class ReadAhead {
     this.#queue.shift();
     this.#options.budget.giveBack(read.length);
     this.#position = end;
+    use(read.block, read.length);
     this.#fillAhead();
-    return read;
+    return read.length;
   }
 
   /** Resolves when {@linkcode peek}, which has returned undefined, would return something else, or read further. */
