@@ -211,8 +211,9 @@ export async function writePieces(
       const from = next;
       const length = Math.min(most, whole - from);
       next += length;
-      const memory = engine.acquire(length);
+      let memory: Memory | undefined;
       try {
+        memory = engine.acquire(length);
         if (lengthOfBytes(bytes) < next) {
           const why = "its buffer was detached or shrunk before the write was over";
           throw new TypeError(`Cannot write data: ${why}`);
@@ -225,7 +226,7 @@ export async function writePieces(
         next = whole;
         throw error;
       } finally {
-        engine.release(memory);
+        if (memory) engine.release(memory);
       }
     }
   };

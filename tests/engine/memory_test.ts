@@ -83,16 +83,23 @@ testDirectAndCached("A tail takes no memory, and bytes after it fail without any
   await writer.write(pattern(5000));
   // The name takes memory.
   await writer.sync();
-  const write = () => writer.write(pattern(10));
   {
     using _ = withoutMemory();
     assertEquals(await writer.sync({ tail: true }), 5000);
-    await assertFails(write);
+    await assertFails(() => writer.write(pattern(10)));
   }
-  await assertFails(write);
+  await assertFails(() => writer.write(pattern(10)));
   await assertFails(() => writer.sync({ tail: true }));
   await writer.abort();
   await assertFile(dir.file("file"), pattern(5000));
+});
+
+testInOneDirectory("No piece of a write begins after one without memory", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  // The first buffer is for the file's length.
+  using _ = withoutMemory(1);
+  await assertFails(() => file.writeAt(pattern(8 * MiB), 0));
+  await assertFile(file.path, pattern(0));
 });
 
 testDirectAndCached("A directory that memory was refused for is opened later", async (dir) => {

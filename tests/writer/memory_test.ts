@@ -37,28 +37,23 @@ testInOneDirectory("Only default buffers shrink if others have the memory", asyn
   const mostFor = async (options?: { bufferSize: number; writeBehind: number }) => {
     const writer = await create(dir, options);
     using writes = hold("write");
-    const written = writer.write(bytes);
+    void writer.write(bytes);
     await writes.reach();
     const { used } = engine.pool;
     writes.letGo();
-    await written;
     await closeWith(writer, bytes);
     return used;
   };
   assert(await mostFor() > 3 * MIB);
   engine.budget.take(DEFAULT_BUFFER_BUDGET);
-  try {
-    assertEquals(await mostFor(), CROWDED_BUFFER_SIZE);
-    assertEquals(await mostFor({ bufferSize: MIB, writeBehind: 2 }), 3 * MIB);
-  } finally {
-    engine.budget.giveBack(DEFAULT_BUFFER_BUDGET);
-  }
+  using _ = { [Symbol.dispose]: () => engine.budget.giveBack(DEFAULT_BUFFER_BUDGET) };
+  assertEquals(await mostFor(), CROWDED_BUFFER_SIZE);
+  assertEquals(await mostFor({ bufferSize: MIB, writeBehind: 2 }), 3 * MIB);
 });
 
 testInOneDirectory("Writers that are dropped leak nothing, and are cut", async (dir) => {
   const drop = async (index: number) => {
-    const options = { sizeHint: 1_000_000, bufferSize: 65_536 };
-    const stream = await create(dir, options, `file ${index}`);
+    const stream = await create(dir, { sizeHint: 1e6, bufferSize: 65_536 }, `file ${index}`);
     await stream.write(pattern(200_001));
     if (index % 2 === 0) await stream.sync({ tail: true });
     if (index % 3 === 0) stream.getWriter();
@@ -98,7 +93,7 @@ testInOneDirectory("A writer that is dropped leaves its holder the file", async 
 
 testInOneDirectory("A writer whose work is under way is not collected", async (dir) => {
   const path = dir.file("file");
-  const pipe = async () => {
+  await (async () => {
     const source = ReadableStream.from((async function* () {
       for (let index = 0; index < 5; index++) {
         await collectGarbage();
@@ -106,8 +101,7 @@ testInOneDirectory("A writer whose work is under way is not collected", async (d
       }
     })());
     return source.pipeTo(await create(dir, { bufferSize: 4096 }));
-  };
-  await pipe();
+  })();
   await assertFile(path, pattern(50_000));
   using writes = hold("write");
   // In an object: a promise would be waited for before the stream is out of sight.
@@ -116,12 +110,11 @@ testInOneDirectory("A writer whose work is under way is not collected", async (d
   await collectGarbage();
   writes.letGo();
   await written;
-  const close = async () => {
+  await (async () => {
     const stream = await create(dir);
     await stream.write(pattern(100_001));
     void stream.close();
-  };
-  await close();
+  })();
   await untilCollected(() => descriptorsOf(path) === 0);
   await assertFile(path, pattern(100_001));
 });
