@@ -195,9 +195,10 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
     }
     // The real path of the directory is checked, because a file has none before it exists.
     await demandName(name, limited);
-    const fd = request.unnamed
-      ? await name.openWithoutName(flags, mode)
-      : await name.open(flags | O_CREAT | O_EXCL, mode);
+    if (request.unnamed) {
+      return { name, fd: await name.openWithoutName(flags, mode), created: true };
+    }
+    const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
     if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
   }
   // The name is a symbolic link to a file that does not exist, so its real path cannot be checked.

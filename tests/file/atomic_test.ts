@@ -99,6 +99,11 @@ testBothWays("An atomic file does not appear after an abort or a failure", async
       await assertOnly(dir, "old");
     }
   }
+  // An error that an open without a name should not have.
+  using _ = withoutUnnamedFiles(Errno.EEXIST);
+  await using refused = await create(dir.file("old")).catch(() => undefined);
+  await refused?.writeAt(pattern(4096), 0);
+  await refused?.remove();
   await assertFile(dir.file("old"), pattern(100));
 });
 

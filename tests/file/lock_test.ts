@@ -23,15 +23,10 @@ function testLock(name: string, fn: (one: DmaFile, other: DmaFile) => Promise<vo
 
 testLock("Only shared locks stand together; a lock is shared by default", async (one, other) => {
   using plain = await Deno.open(one.path);
-  const cases: [first: boolean | undefined, second: boolean | undefined, both: boolean][] = [
-    [true, true, false],
-    [true, false, false],
-    [false, true, false],
-    [false, false, true],
-    [undefined, undefined, true],
-    [undefined, true, false],
-  ];
-  for (const [first, second, both] of cases) {
+  const kinds = [true, false, undefined];
+  const pairs = kinds.flatMap((first) => kinds.map((second) => [first, second]));
+  for (const [first, second] of pairs) {
+    const both = !first && !second;
     const what = `tryLock(${second}) beside lock(${first})`;
     await one.lock(first);
     assertEquals(await other.tryLock(second), both, what);
