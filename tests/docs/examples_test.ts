@@ -19,8 +19,7 @@ testOnce("The table has the commands of the examples, which allow and import lit
     const { text, flags, source } = commandOf(name);
     assertStringIncludes(table, `\`${text}\``);
     // Access to native memory requires this flag without a path: docs/permissions.md.
-    const wide = flags.filter((flag) => !/^--allow-(ffi|[a-z]+=\S+)$/.test(flag));
-    assertEquals(wide, [], name);
+    assertEquals(flags.filter((flag) => !/^--allow-(ffi|[a-z]+=\S+)$/.test(flag)), [], name);
     // They can be copied out of the checkout.
     assert(!/ from "\./.test(source), `${name} imports a file`);
   }

@@ -28,8 +28,7 @@ async function assertRefused(path: string, ...classes: ErrorClass[]): Promise<vo
   const before = descriptorsOf(path);
   for (const [name, open] of Object.entries(ways)) {
     const error = await assertRejects(() => within(60, "the open", open(path))) as DmaError;
-    const wanted = classes.some((type) => error instanceof type);
-    assert(wanted, `${path} opened ${name} gives ${error}`);
+    assert(classes.some((type) => error instanceof type), `${path} opened ${name} gives ${error}`);
     assertEquals(error.path, path);
   }
   assertEquals(descriptorsOf(path), before);

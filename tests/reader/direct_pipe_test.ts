@@ -176,8 +176,7 @@ for (const readAhead of [1, 0]) {
 
 testDirectAndCached("A pipe begins with the bytes of an abandoned read", async (dir) => {
   const { writable } = await DmaFile.create(dir.file("to"));
-  const bufferSize = 16_384;
-  const stream = await readPattern(dir.file("from"), 100_000, { bufferSize });
+  const stream = await readPattern(dir.file("from"), 100_000, { bufferSize: 16_384 });
   const reader = stream.getReader({ mode: "byob" });
   await reader.read(new Uint8Array(10));
   await pause(1);
