@@ -219,14 +219,21 @@ async function openAsCreator(
 ): Promise<Opened> {
   const { engine, facts } = name.directory;
   const isThere = () => engine.realPath(opened) === name.realPath;
-  // After a symbolic link the permissions may not cover the name.
-  if (!(facts.mode & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
-  const again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
-  if (again < 0 && again !== -Errno.EACCES) return { name, fd: opened, created: false };
-  // The file may have been replaced by a new one.
-  const created = again >= 0 && !isThere();
-  await run(engine, { op: "close", fd: opened });
-  return { name, fd: again, created };
+  let again = -1;
+  try {
+    // After a symbolic link the permissions may not cover the name.
+    if (!(facts.mode & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
+    again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
+    if (again < 0 && again !== -Errno.EACCES) return { name, fd: opened, created: false };
+    // The file may have been replaced by a new one.
+    const created = again >= 0 && !isThere();
+    await run(engine, { op: "close", fd: opened });
+    return { name, fd: again, created };
+  } catch (error) {
+    // Without memory for a path the engine throws.
+    for (const fd of [opened, again]) if (fd >= 0) await run(engine, { op: "close", fd });
+    throw error;
+  }
 }
 
 /**

@@ -134,6 +134,7 @@ const uses: Record<string, (old: string, path: string, link: string) => Promise<
     await using file = await DmaFile.create(path);
     await file.writeAt(file.allocBuffer(1), 0);
     await file.sync();
+    await (await DmaFile.open(path, { write: true, create: true })).close();
   },
   "A file created through a link": async (_, path, link) => {
     await Deno.symlink(path, link);
@@ -172,6 +173,7 @@ const uses: Record<string, (old: string, path: string, link: string) => Promise<
 
 for (const [name, use] of Object.entries(uses)) {
   testDirectAndCached(`${name} without memory for once, wherever, leaves nothing`, async (dir) => {
+    await Deno.chmod(dir.path, 0o1777);
     for (let place = 0, isReached = true; isReached; place++) {
       await Deno.writeFile(dir.file("old"), pattern(10_000));
       using lack = withoutMemory(place);
