@@ -1,6 +1,6 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
-import { attempt, type Engine, promiseOf, run } from "../engine/engine.ts";
+import { attempt, type Engine, promiseOf } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
@@ -108,11 +108,16 @@ function parseFileInfo(bytes: Bytes, path: string): Deno.FileInfo {
   };
 }
 
-/** Returns the facts that a stat has put into `memory`, which is released. Throws the error of its `result`. */
-function readFacts({ engine, path }: Handle, memory: Block, result: number): StatFacts {
+/** Parses what a stat has put into `memory`, which is released. Throws the error of its `result`. */
+function take<T>(
+  { engine, path }: Handle,
+  memory: Block,
+  result: number,
+  parse: (bytes: Bytes, path: string) => T,
+): T {
   try {
     unwrap(result, "stat", path);
-    return parseStat(memory.bytes, path);
+    return parse(memory.bytes, path);
   } finally {
     engine.release(memory);
   }
@@ -123,7 +128,7 @@ export function statNow(handle: Handle): StatFacts {
   const { engine, fd } = handle;
   const memory = engine.acquire(STATX_BYTES + 1);
   const result = engine.runNow({ op: "stat", fd, memory, cached: true });
-  return readFacts(handle, memory, result);
+  return take(handle, memory, result, parseStat);
 }
 
 /** As {@linkcode statNow}; undefined if it fails, as without memory for the result. */
@@ -141,10 +146,20 @@ export function submitStat(
   cached: boolean,
   ended: (facts: StatFacts | DmaError) => void,
 ): void {
+  submit(handle, cached, parseStat, ended);
+}
+
+/** The result is parsed when it arrives: at the end of a program no memory is left when a promise is settled. */
+function submit<T>(
+  handle: Handle,
+  cached: boolean,
+  parse: (bytes: Bytes, path: string) => T,
+  ended: (parsed: T | DmaError) => void,
+): void {
   const { engine, fd } = handle;
   const memory = attempt(() => engine.acquire(STATX_BYTES + 1));
   if (memory instanceof Error) return ended(memory);
-  const complete = (result: number) => ended(attempt(() => readFacts(handle, memory, result)));
+  const complete = (result: number) => ended(attempt(() => take(handle, memory, result, parse)));
   engine.submit({ op: "stat", fd, memory, cached }, { complete });
 }
 
@@ -163,12 +178,6 @@ export async function factsOf(handle: Handle): Promise<StatFacts> {
 }
 
 /** The metadata of a descriptor. */
-export async function fileInfo({ engine, fd, path }: Handle): Promise<Deno.FileInfo> {
-  const memory = engine.acquire(STATX_BYTES + 1);
-  try {
-    unwrap(await run(engine, { op: "stat", fd, memory, cached: false }), "stat", path);
-    return parseFileInfo(memory.bytes, path);
-  } finally {
-    engine.release(memory);
-  }
+export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
+  return promiseOf((ended) => submit(handle, false, parseFileInfo, ended));
 }

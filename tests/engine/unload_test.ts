@@ -130,11 +130,11 @@ for (const exitTimeout of [5000, 0]) {
     const file = await dma.DmaFile.create(directory + "/file");
     const buffer = file.allocBuffer(1 << 20);
     buffer.bytes.fill(7);
-    const written = file.writeAt(buffer, 0);
+    const calls = [file.writeAt(buffer, 0), file.stat()];
     dispatchEvent(new Event("unload"));
     console.log(held() > before);
-    console.log(await written);`,
-    `${exitTimeout === 0}\n${1 << 20}`,
+    console.log(await calls[0], (await calls[1]).isFile);`,
+    `${exitTimeout === 0}\n${1 << 20} true`,
     (path) => assertFile(path, filled(1 << 20, 7)),
   );
 }
