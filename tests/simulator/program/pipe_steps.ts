@@ -139,8 +139,9 @@ function fileSource(writer: OpenWriter, { from, seed }: Pipe): Source | undefine
   if (tracked === writer.handle.tracked || !isQuiet || view.size > 1 << 20) return undefined;
   const start = Math.min(view.size, seed % 3 === 0 ? seed % 5000 : 0);
   const end = Math.min(view.size, start + writer.oracle.room);
-  const bufferSize = [512, 4096, 65_536][seed % 3]!;
-  const options = { start, end, bufferSize, readAhead: 2, closeFile: false };
+  // Without a size the reader shares its memory.
+  const sizes = seed % 4 === 0 ? {} : { bufferSize: [512, 4096, 65_536][seed % 3]!, readAhead: 2 };
+  const options = { start, end, closeFile: false, ...sizes };
   const stream = new session.module.DmaStreamReader(handle.file, options);
   const claim = { from: 0, to: Math.max(1, end), bytes: new Uint8Array(0) };
   tracked.claims.add(claim);
