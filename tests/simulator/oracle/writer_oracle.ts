@@ -67,10 +67,10 @@ export class WriterOracle {
   opened(): void {
     if (this.isOpened || this.end || this.failure) return;
     const { nextPos, currentFlushedPos } = this.stream;
-    // Within a call and in a pipe `given` is ahead of the stream, and of a failing stream no chunk waits. Nothing was
-    // written yet.
+    // Within a call and in a pipe `given` is ahead of the stream, and of a failing stream no chunk waits. A chunk that
+    // is being taken counts twice. Nothing was written yet.
     const isAhead = this.#isGiving || this.piped;
-    const start = isAhead ? currentFlushedPos : nextPos - this.givenLength;
+    const start = Math.min(currentFlushedPos, isAhead ? Infinity : nextPos - this.givenLength);
     this.#start = this.flushed = this.#sizesSeen.has(start) ? start : currentFlushedPos;
     if (this.#sizesSeen.has(this.#start)) return;
     const sizes = [...this.#sizesSeen].join(", ");
