@@ -45,9 +45,13 @@ async function openUnnamed(target: FileName, request: OpenRequest): Promise<Open
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
     const file = await openName(target.sibling(target.component), unnamed);
-    if (await target.canLink(file.fd).catch(() => false)) return file;
-    await file.close();
-    return undefined;
+    let canLink = false;
+    try {
+      canLink = await target.canLink(file.fd);
+    } finally {
+      if (!canLink) await file.close();
+    }
+    return canLink ? file : undefined;
   } catch (error) {
     // Kernels and file systems without O_TMPFILE return EISDIR, among other errors (open(2)).
     const { code } = error as { code?: string };
