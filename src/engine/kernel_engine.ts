@@ -24,9 +24,10 @@ const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
  * Copies a path into a block, where it outlives the isolate. The kernel refuses a path that is too long for the block.
  */
 function placePath({ bytes }: Block, path: string, at: number): void {
-  const { read, written } = encoder.encodeInto(path, bytes.subarray(at, at + PATH_MAX));
-  if (read < path.length) bytes.fill(1, at + written, at + PATH_MAX);
-  else if (written < PATH_MAX) bytes[at + written] = 0;
+  const place = bytes.length === PATH_MAX ? bytes : bytes.subarray(at, at + PATH_MAX);
+  const { read, written } = encoder.encodeInto(path, place);
+  if (read < path.length) place.fill(1, written);
+  else if (written < PATH_MAX) place[written] = 0;
 }
 
 /** Submits operations to the kernel. */

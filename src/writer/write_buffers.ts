@@ -10,6 +10,9 @@ import type { WriteQueue, WriterOptions } from "./write_queue.ts";
 /** The size of the first buffer, which is enough for most files. */
 const FIRST_BUFFER = 64 * 1024;
 
+/** A new empty array takes longer to allocate than a small chunk to write. */
+const NO_BYTES = new Uint8Array(0);
+
 /** Accepts bytes. There is at most one buffer besides those in flight. */
 export class WriteBuffers {
   readonly #file: OpenFile;
@@ -32,7 +35,7 @@ export class WriteBuffers {
     this.#queue = queue;
     this.#base = alignDown(start, file.blockSize);
     this.#fill = start - this.#base;
-    this.#head = new Uint8Array(this.#fill);
+    this.#head = this.#fill > 0 ? new Uint8Array(this.#fill) : NO_BYTES;
   }
 
   get position(): number {
@@ -139,7 +142,7 @@ export class WriteBuffers {
     const dataEnd = position + fill;
     this.#fill = fill % this.#file.blockSize;
     this.#base = dataEnd - this.#fill;
-    this.#head = memory.bytes.slice(fill - this.#fill, fill);
+    this.#head = this.#fill > 0 ? memory.bytes.slice(fill - this.#fill, fill) : NO_BYTES;
     this.#block = undefined;
     this.#queue.add(memory, position, dataEnd, true);
   }
