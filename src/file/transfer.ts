@@ -73,15 +73,16 @@ export class Transfer implements Completion {
     this.#direct = direct;
     const length = Math.min(this.#range.length - offset, MAX_TRANSFER);
     const position = this.#range.position + offset;
+    // The shim refuses a range that ends behind the safe integers. Files with such a length do not open.
+    const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
     if (this.#op === "read") {
-      // Longer files do not open, and the shim refuses a range that ends there.
-      const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
       if (most === 0) return this.#askSize(offset);
       engine.submit(
         { op: "read", fd, memory, offset, length: Math.min(length, most), position },
         this,
       );
-    } else {
+    } else if (length > most) this.#fail(Errno.EFBIG);
+    else {
       const buffered = !direct;
       const flags = this.#flags;
       engine.submit({ op: "write", fd, memory, offset, length, position, buffered, flags }, this);

@@ -79,8 +79,13 @@ for (const at of far) {
 
 testInEachDirectory("A position beyond the longest possible file is too large", async (dir) => {
   await using file = await DmaFile.create(dir.file("far"));
+  const { direct } = file;
   const position = 2 ** 52;
   const codeOf = (work: Promise<unknown>) => work.then(() => "", (error) => error.code);
+  const options = { position: Number.MAX_SAFE_INTEGER - 10, closeFile: false };
+  const last = new DmaStreamWriter(file, options);
+  await last.write(pattern(100));
+  assertEquals([await codeOf(last.close()), file.direct], ["EFBIG", direct]);
   const code = await codeOf(file.writeAt(pattern(4096), position));
   // Some file systems have such files.
   if (code === "") return assertEquals(await file.readAt(position + 1, 5000), pattern(4095, 1));
