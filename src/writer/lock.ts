@@ -56,4 +56,13 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     if (this.#holds) this.#sink.hasLock = false;
     this.#holds = false;
   }
+
+  /** The platform's method would read `closed`, as a caller does who handles a failure. It throws without the lock. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: typeof Deno.inspect,
+    options: Deno.InspectOptions,
+  ): string {
+    const desiredSize = #sink in this && this.#holds ? super.desiredSize : null;
+    return `WriterLock ${inspect({ desiredSize }, options)}`;
+  }
 }
