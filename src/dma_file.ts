@@ -1104,7 +1104,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 
   /**
    * Blocks the JavaScript thread until every chunk so far is in the file. It is meant for `unload` and crash handlers.
-   * It works under a lock and while writes are in flight. Writing may continue.
+   * It works under a lock and while writes are in flight. Writing may continue. There is no time limit: if the device
+   * hangs, so does the program.
    *
    * @param options `durable`: the bytes and the name are made durable too
    * @throws the failure of the stream; `TypeError` if a chunk came after a pipe or the end of the program closed it; and

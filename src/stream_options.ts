@@ -57,7 +57,8 @@ export interface DmaStreamWriterOptions {
    * The number of bytes that the writer is expected to write. Their space is reserved at once, and unused space is freed
    * at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, in a file opened with
    * `append: true`, and on btrfs, FUSE and network file systems. Limit a number that a client sends, such as a
-   * Content-Length: the space is reserved before any byte has arrived.
+   * Content-Length: the space is reserved before any byte has arrived. More than the free space is no error, but fills an
+   * ext4 disk for a moment.
    *
    * @default {0}
    */
