@@ -1,7 +1,7 @@
 // The requirements of fault tests. A test whose requirement is missing is registered as ignored, and a line names it.
 
 import { exists, hasProgram, say } from "../setup/command.ts";
-import { inFreshDirectory, testDirectories } from "../support/dirs.ts";
+import { inFreshDirectory, oneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 
 /** Requirements beside programs. */
@@ -45,7 +45,7 @@ export function folderTest(
   const line = `Skipped for want of ${lacking.join(", ")}: tests of what needs it`;
   if (lacking.length > 0 && !told.has(line)) say(line);
   told.add(line);
-  const inOneDirectory = () => inFreshDirectory(testDirectories[0]!, ({ path }) => fn(path));
+  const inOneDirectory = () => inFreshDirectory(oneDirectory, ({ path }) => fn(path));
   Deno.test({ name, ignore: lacking.length > 0, fn: inOneDirectory });
 }
 
