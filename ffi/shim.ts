@@ -77,6 +77,10 @@ export function loadShim(): Shim {
   if (loaded) return loaded;
   // Checked first: a user's own shim would not work on another platform either.
   assertPlatform();
+  if (environment("DENO_PERMISSION_BROKER_PATH") !== undefined) {
+    const why = "Deno answers queries of permissions without it";
+    throw new Deno.errors.NotSupported(`Cannot run under a permission broker: ${why}`);
+  }
   const override = environment("DMA_SHIM");
   const libc = openLibc(libcSymbols);
   return loaded = override === undefined ? loadEmbedded(libc) : openOverride(libc, override);

@@ -3,6 +3,8 @@
 // and symbolic links lead. Errors are Deno's own.
 
 import type { Engine } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import { ioError } from "../errors.ts";
 import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
 
@@ -38,8 +40,20 @@ export async function demand(
   for (const name of access) {
     if (isGranted(name, path)) continue;
     const { state } = await Deno.permissions.request({ name, path });
-    if (state !== "granted") throw notCapable(name, shown);
+    if (state === "granted") continue;
+    if (name === "read" && isIgnored(path)) throw ioError(Errno.ENOENT, "open", shown);
+    throw notCapable(name, shown);
   }
+}
+
+/** Whether a path is missing for Deno's own calls because of `--ignore-read`, which a query reports as denied. */
+function isIgnored(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
+  return false;
 }
 
 function notCapable(access: Access | "all", path: string): Error {

@@ -210,6 +210,10 @@ testFolders("A denied file is not opened, moved or removed by any name", async (
   assertLines(lines, [...Array(3).fill("NotCapable:"), NO_WRITE, "ok undefined"]);
   assertEquals(await namesIn(outside), ["moved", "secret"]);
   await Deno.remove(`${outside}/moved`);
+  // With this flag a file looks as if it were missing.
+  const open = "for (const { open } of [Deno, DmaFile]) await report(() => open(secret));";
+  const ignored = [FFI, "--allow-read", "--allow-write", `--ignore-read=${outside}`];
+  assertLines(await run(open, ignored), Array(2).fill("NotFound: No such file"));
 });
 
 testFolders("Shared memory opens only if everything is allowed", async ({ run, inside }) => {
