@@ -26,12 +26,6 @@ testOnce("A library that the environment names and that cannot be loaded is repo
   }
 });
 
-testOnce("Under a permission broker, which the module cannot ask, nothing is loaded", async () => {
-  const { output } = await runChild(`Deno.env.set("DENO_PERMISSION_BROKER_PATH", "/broker");
-    await report(() => dma.DmaFile.temp());`);
-  assertStringIncludes(output, "NotSupported: Cannot run under a permission broker");
-});
-
 testOnce("The shim loads where its descriptor was that of another library", async () => {
   const { output } = await runChild(`
     const { openLibc } = await import("${urlOf("ffi/library.ts")}");

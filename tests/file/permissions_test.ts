@@ -56,6 +56,9 @@ testFolders("Without permissions the module is imported, and opens nothing", asy
   for (const flags of [[], [`${FFI}=${inside}`, "--allow-read", "--allow-write"]]) {
     assertLines(await run(code, flags), ["null", "NotCapable: Requires ffi access, run"]);
   }
+  // The module cannot ask a broker.
+  const brokered = `Deno.env.set("DENO_PERMISSION_BROKER_PATH", "/broker");${code}`;
+  assertLines(await run(brokered, ["-A"]), ["null", "NotSupported: Cannot run under a permission"]);
   assertEquals(await namesIn(inside), []);
 });
 

@@ -113,14 +113,9 @@ const program = `self.onmessage = async ({ data: { stream, bytes, end } }) => {
 };`;
 
 /** Has a Worker write `bytes` to the stream and end it. Resolves when the Worker has done so. */
-async function writeInWorker(
-  stream: DmaStreamWriter,
-  bytes: Uint8Array,
-  end: "close" | "abort",
-): Promise<void> {
-  const worker = new Worker(`data:text/javascript,${encodeURIComponent(program)}`, {
-    type: "module",
-  });
+async function writeInWorker(stream: DmaStreamWriter, bytes: Uint8Array, end: string) {
+  const url = `data:text/javascript,${encodeURIComponent(program)}`;
+  const worker = new Worker(url, { type: "module" });
   worker.postMessage({ stream, bytes, end }, [stream as unknown as Transferable]);
   await new Promise((resolve) => worker.onmessage = resolve);
   worker.terminate();

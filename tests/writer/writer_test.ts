@@ -50,9 +50,8 @@ testDirectAndCached("Buffer size and write-behind are rounded, and shown", async
     assertEquals([writer.bufferSize, writer.writeBehind], [bufferSize, writeBehind]);
     assertStrictEquals(writer.file, file);
     const shown = Deno.inspect(writer);
-    for (const part of [file.path, "currentPos: 0", `bufferSize: ${bufferSize}`]) {
-      assert(shown.includes(part), shown);
-    }
+    const parts = [file.path, "currentPos: 0", `bufferSize: ${bufferSize}`];
+    for (const part of parts) assert(shown.includes(part), shown);
     await writer.close();
   }
   const both = () => new DmaStreamWriter(file, { append: true, position: 5 });
