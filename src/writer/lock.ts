@@ -57,7 +57,7 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     this.#holds = false;
   }
 
-  /** The platform's method would read `closed`, as a caller does who handles a failure. It throws without the lock. */
+  /** The platform's method reads `closed`, which counts as knowing of a failure. Without the lock it throws. */
   [Symbol.for("Deno.customInspect")](
     inspect: typeof Deno.inspect,
     options: Deno.InspectOptions,
