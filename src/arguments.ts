@@ -42,6 +42,8 @@ export function integer(
   if (!Number.isSafeInteger(value) || value < least || value > most) {
     const bounds = most === Number.MAX_SAFE_INTEGER
       ? `a safe integer of ${least} or more`
+      : least === Number.MIN_SAFE_INTEGER
+      ? `an integer of ${most} or less`
       : `an integer from ${least} to ${most}`;
     throw new RangeError(`Invalid ${name} ${value}: it must be ${bounds}`);
   }

@@ -1053,7 +1053,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     const sink = this.#sink;
     demandBuffer(buffer, "write");
     try {
-      sink.assertUsable(this, "write");
+      sink.assertUsable(this, "write to");
       const memory = takeMemory(buffer);
       await sink.give(this, memory.bytes, memory);
     } catch (error) {

@@ -175,7 +175,7 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   if (append && direct === "require") {
     throw new TypeError('Invalid direct "require": append: true uses the page cache');
   }
-  if (!read && !write) throw new TypeError("Invalid options: read or write must be true");
+  if (!read && !write) throw new TypeError("Invalid read false: read or write must be true");
   for (const name of ["create", "createNew", "truncate"] as const) {
     if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
   }

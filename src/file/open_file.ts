@@ -179,21 +179,25 @@ export class OpenFile {
   assertReadable(): void {
     this.descriptor.assertOpen("read");
     if (!this.#request.read) {
-      throw ioError(Errno.EBADF, "read", this.path, "it was opened without read");
+      throw ioError(Errno.EBADF, "read", this.path, "it was opened with read: false");
     }
+  }
+
+  get #whyReadOnly(): string {
+    return this.sealed ? "it was sealed" : "it was opened without write: true";
   }
 
   /** Throws if the file is closed, or was not opened for writing. */
   assertWritable(op: string): void {
     this.descriptor.assertOpen(op);
-    if (!this.writable) throw ioError(Errno.EBADF, op, this.path, "it was opened without write");
+    if (!this.writable) throw ioError(Errno.EBADF, op, this.path, this.#whyReadOnly);
   }
 
   /** Throws if the file cannot get a writer. */
   assertTakesWriter(): void {
     this.descriptor.assertOpen("write");
     const cannot = `Cannot write to '${this.path}'`;
-    if (!this.writable) throw new TypeError(`${cannot}: it was opened without write: true`);
+    if (!this.writable) throw new TypeError(`${cannot}: ${this.#whyReadOnly}`);
     if (this.writer) {
       throw new TypeError(`${cannot} with two writers at once: close the first one`);
     }

@@ -14,8 +14,9 @@ export type Phase =
   | { readonly name: "opening" | "open" | "draining" | "closed" | "failed" }
   | Ending;
 
-export function closedStreamError(op: string): TypeError {
-  return new TypeError(`Cannot ${op} a stream that is closed`);
+/** The error of a call to a closed stream. `action` as in "Cannot write to". */
+export function closedStreamError(action: string): TypeError {
+  return new TypeError(`Cannot ${action} a stream that is closed`);
 }
 
 /** Why a writer failed. */

@@ -199,13 +199,13 @@ export class WriterSink {
     this.#waitingBytes = end - this.writer.position;
   }
 
-  assertUsable(stream: WritableStream, op: string): void {
+  assertUsable(stream: WritableStream, action: string): void {
     const { failure } = this.writer;
     if (failure) throw failure.reason;
     if (stream.locked) {
-      throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
+      throw new TypeError(`Cannot ${action} a locked stream: use the writer that holds the lock`);
     }
-    if (this.isOver) throw closedStreamError(op);
+    if (this.isOver) throw closedStreamError(action);
   }
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */
@@ -221,7 +221,7 @@ export class WriterSink {
     if (taken) return taken;
     try {
       const bytes = chunkBytes("chunk", chunk);
-      this.assertUsable(stream, "write");
+      this.assertUsable(stream, "write to");
       return this.give(stream, bytes);
     } catch (error) {
       return this.refuse(error);
@@ -301,7 +301,7 @@ export class WriterSink {
   async end(stream: WritableStream, keepOpen = false): Promise<void> {
     const { writer } = this;
     if (!writer.failure) {
-      this.assertUsable(stream, "close");
+      this.assertUsable(stream, keepOpen ? "seal" : "close");
       writer.announceClose(keepOpen);
     }
     await this.report(closeStream.call(stream));

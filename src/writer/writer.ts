@@ -126,7 +126,7 @@ export class Writer implements AttachedWriter {
 
   /** The error of a call to a writer that is {@linkcode ending}. */
   get refusal(): unknown {
-    return this.failure ? this.failure.reason : closedStreamError("write");
+    return this.failure ? this.failure.reason : closedStreamError("write to");
   }
 
   /** As {@linkcode WriteBuffers.write}. Without memory the writer fails. */
@@ -231,7 +231,7 @@ export class Writer implements AttachedWriter {
     if (length.waitNow(engine, deadline)) return;
     // Nothing is in flight, perhaps because an operation has failed.
     this.#throwFailure();
-    const late = "the accepted bytes are not in the file in time";
+    const late = "the accepted bytes did not reach the file in time";
     throw ioError(Errno.ETIMEDOUT, "write", path, late);
   }
 

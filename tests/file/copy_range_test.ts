@@ -174,7 +174,7 @@ testCopy("refuses what cannot be, without an effect", async (from, dir) => {
   await assertRejects(far, RangeError, "targetPosition + length");
   const copy = (from: DmaFile, to: DmaFile) => () => from.copyRangeTo(to, 0, 1, 0);
   await assertRejects(copy(from, readOnly), BadResource, "opened without write");
-  await assertRejects(copy(writeOnly, to), BadResource, "opened without read");
+  await assertRejects(copy(writeOnly, to), BadResource, "opened with read: false");
   await readOnly.close();
   for (const [source, target] of [[readOnly, to], [from, readOnly]] as const) {
     await assertRejects(copy(source, target), BadResource, "the file is closed");

@@ -89,7 +89,7 @@ testInEachDirectory("What is not aligned is rejected, and changes nothing", asyn
     [() => file.readInto(buffer, 1), RangeError, multiple],
     [() => file.readInto(buffer, -4096), RangeError, "position"],
     [() => file.readInto(bytes, 0), TypeError, "buffer must be a DmaBuffer"],
-    [() => writeOnly.readInto(buffer, 0), BadResource, "opened without read"],
+    [() => writeOnly.readInto(buffer, 0), BadResource, "opened with read: false"],
     [() => file.writeAt(buffer, offset - 1), RangeError, multiple],
     [() => file.writeAt(filled(offset + 1, 1), 0), RangeError, multiple],
     [() => file.writeAt(filled(1, 1), 0), RangeError, "data.length 1"],

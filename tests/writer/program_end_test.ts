@@ -196,7 +196,7 @@ testPrograms(
           console.log(error.message);
         }
       };`,
-      output: "Cannot write a stream that is closed",
+      output: "Cannot write to a stream that is closed",
     },
     'addEventListener("unload", late);',
     'process.on("exit", late);',

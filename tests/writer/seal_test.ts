@@ -39,14 +39,14 @@ testDirectAndCached("seal() leaves the file whole, and open to be read only", as
     const ends = [() => writer.seal(), () => writer.close(), () => writer.write(pattern(1))];
     for (const call of ends) await assertRejects(call, TypeError);
     await writer[Symbol.asyncDispose]();
-    await assertRejects(() => file.truncate(0), BadResource, "opened without write");
-    assertThrows(() => new DmaStreamWriter(file), TypeError, "opened without write");
+    await assertRejects(() => file.truncate(0), BadResource, "it was sealed");
+    assertThrows(() => new DmaStreamWriter(file), TypeError, "it was sealed");
     await file.close();
     assertEquals(descriptorsOf(file.path), 0);
   }
   const { writable } = await DmaFile.create(dir.file("unreadable"), { read: false });
   await using file = await writable.seal();
-  await assertRejects(() => file.readAt(0, 1), BadResource, "opened without read");
+  await assertRejects(() => file.readAt(0, 1), BadResource, "opened with read: false");
   assertThrows(() => new DmaStreamReader(file), BadResource);
 });
 
