@@ -169,7 +169,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The path that was passed to `open`, `create` or the last `rename`.
+   * The path that was passed to `open`, `create` or the last `rename`; for `temp` the directory.
    *
    * @example Print the path
    * ```ts
@@ -1119,7 +1119,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * addEventListener("error", () => log.flushSync({ durable: true }));
    * await log.write(new TextEncoder().encode("the last line\n"));
    * log.flushSync();
-   * console.log(Deno.readTextFileSync("crash.log"));
+   * console.log(log.currentFlushedPos); // 14: the whole line is in the file
    * await log.close();
    * ```
    */
@@ -1132,6 +1132,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * Writes the remaining bytes, cuts the file to its exact length, makes it and its name durable, and closes it.
    *
    * @throws the first failure of the stream; buffers and descriptor are freed in any case
+   * @throws {TypeError} the stream is locked, or was closed before
    * @example Complete a file
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -1151,6 +1152,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * so a read can miss bytes that another handle has just written.
    *
    * @returns the same file, now read-only
+   * @throws as `close()`
    * @example Write a file, and then read it
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -1247,8 +1249,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
  * A `ReadableStream` of a file's bytes with read-ahead, through Direct I/O if the file has it. It is a byte stream, so
  * BYOB readers work.
  *
- * Chunks belong to the consumer. Memory is bounded by `readAhead + 1` buffers. Piped into a {@linkcode
- * DmaStreamWriter}, whole buffers go from reads to writes without a copy.
+ * Chunks have up to 512 KiB and belong to the consumer. Memory is bounded by `readAhead + 1` buffers. Piped into a
+ * {@linkcode DmaStreamWriter}, whole buffers go from reads to writes without a copy.
  *
  * @example Count the newlines of a file
  * ```ts

@@ -35,7 +35,7 @@ export interface DmaOpenOptions {
    */
   create?: boolean;
   /**
-   * Create the file, and fail if it exists. Needs `write`.
+   * Create the file, and fail with `Deno.errors.AlreadyExists` if it exists. Needs `write`.
    *
    * @default {false}
    */
