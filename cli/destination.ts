@@ -45,7 +45,7 @@ export class Destination {
   #isPartDone = true;
   /** Bytes of holes between the parts. */
   #holes = 0;
-  /** Bytes of the hole behind the last part. */
+  /** Bytes of the hole after the last part. */
   #holeAtEnd = 0;
 
   private constructor(

@@ -28,7 +28,7 @@ export interface Source {
   readonly info: FileFacts | undefined;
   /** The times of access and modification of a regular file. */
   readonly times?: Times | undefined;
-  /** All parts, in order. The gaps between them, and behind the last one, are holes. */
+  /** All parts, in order. The gaps between them, and after the last one, are holes. */
   parts(sparse: "auto" | "never"): AsyncIterable<Part>;
   /** The length with the hole at the end, after all parts were read. Only regular files have such holes. */
   length?(): Promise<number>;

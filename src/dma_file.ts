@@ -503,7 +503,7 @@ export class DmaFile implements AsyncDisposable {
    * `keepSize` is set. A writer cuts these zeros off when it ends, if its file was created or truncated, or if it was
    * open before this call. Zeros that {@linkcode DmaFile.prototype.truncate | truncate} adds stay. In a file opened
    * with `append: true` the zeros stay and records follow them, so set `keepSize` there. If there is not enough room,
-   * nothing stays reserved behind the end of the file.
+   * nothing stays reserved past the end of the file.
    *
    * @param length the number of bytes from the beginning of the file, 1 or more
    * @param options `keepSize`: the file's length stays
@@ -859,9 +859,9 @@ function openFileOf(name: string, value: unknown, what: string): OpenFile {
  * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
  * errored, every later call rejects with it, and buffers and descriptor are freed.
  *
- * While a writer is open, its file may have zeros behind the written bytes: the end of file is moved ahead of the
+ * While a writer is open, its file may have zeros past the written bytes: the end of file is moved ahead of the
  * writes. After a SIGKILL or a power cut these zeros can remain. Every byte below the position of the last {@linkcode
- * DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is there, and the bytes behind it are data or zeros. With
+ * DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is there, and the bytes past it are data or zeros. With
  * `preallocate: false` only the padding of one block can remain, and holes before writes that overtook others. An
  * atomic file never shows either.
  *

@@ -47,7 +47,7 @@ export interface DmaStreamWriterOptions {
   position?: number;
   /**
    * Start at the end of the file, aligned or not. The end of a file whose writer was killed is not a safe place to
-   * resume: behind the last `sync()` there may be data, zeros or holes. Resume at a `position` that a `sync()` resolved
+   * resume: past the last `sync()` there may be data, zeros or holes. Resume at a `position` that a `sync()` resolved
    * to, or open the file with `append: true`: then a SIGKILL leaves neither zeros nor holes.
    *
    * @default {false}
@@ -65,7 +65,7 @@ export interface DmaStreamWriterOptions {
   sizeHint?: number;
   /**
    * Move the end of file ahead of the writes, which is faster on file systems that run extending writes one at a time
-   * (ext4). While the writer is open, and after a crash, the file may have zeros behind the written bytes. With `false`
+   * (ext4). While the writer is open, and after a crash, the file may have zeros past the written bytes. With `false`
    * and `direct: "off"` other programs see only written bytes, and one buffer is in flight at a time.
    *
    * @default {true}

@@ -151,7 +151,7 @@ export class KernelEngine implements Engine {
     try {
       completion.complete(result);
     } catch (error) {
-      // A completion that throws must not stop those behind it in the batch.
+      // A completion that throws must not stop those after it in the batch.
       reportError(error);
     }
   }

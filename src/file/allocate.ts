@@ -21,7 +21,7 @@ export async function freeSpace(file: OpenFile, position: number, length: number
 }
 
 /**
- * Reserves the first `length` bytes. If there is not enough room, nothing stays reserved behind the end of the file.
+ * Reserves the first `length` bytes. If there is not enough room, nothing stays reserved past the end of the file.
  */
 export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
   const { descriptor, fd } = file;

@@ -7,7 +7,7 @@ import { readPooled } from "./transfer.ts";
 
 /** A block that was read. */
 export interface FileBlock {
-  /** The whole block; zeros behind the end of the file. */
+  /** The whole block; zeros past the end of the file. */
   readonly bytes: Uint8Array;
   /** The number of its bytes that are in the file. */
   readonly length: number;

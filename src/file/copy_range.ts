@@ -133,7 +133,7 @@ async function copyByHand({ from, to, position, targetPosition, length }: Copy):
   return bytes.length;
 }
 
-/** Writes bytes to any position, as whole blocks, and cuts off padding behind the content. */
+/** Writes bytes to any position, as whole blocks, and cuts off padding past the content. */
 async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   const { blockSize } = to;
   const end = position + bytes.length;

@@ -1,4 +1,4 @@
-// Truncates files, mostly to cut off this module's reserved space and padding behind the content.
+// Truncates files, mostly to cut off this module's reserved space and padding past the content.
 
 import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
@@ -6,7 +6,7 @@ import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownFacts } from "./stat.ts";
 
-/** Whether there may be reserved space or padding behind the content. */
+/** Whether there may be reserved space or padding past the content. */
 function exceedsContent({ appends, length }: OpenFile): boolean {
   // In a file that several programs append to, the bytes may be theirs.
   return !appends && length.sizeUpperBound > length.contentEnd;
@@ -14,7 +14,7 @@ function exceedsContent({ appends, length }: OpenFile): boolean {
 
 /**
  * Cuts a file that is in use to the end of its content. A file that is longer than this module ever made it has another
- * program's bytes behind the content, and is not cut. No write runs meanwhile. Returns undefined if there is nothing to
+ * program's bytes past the content, and is not cut. No write runs meanwhile. Returns undefined if there is nothing to
  * do.
  */
 export function cutToContent(file: OpenFile): Promise<void> | undefined {
@@ -39,8 +39,8 @@ export function truncateTo(file: OpenFile, length: number): Promise<void> {
 }
 
 /**
- * Releases the space that a failed allocation has reserved behind `before`, the length before it. The truncate also
- * frees blocks behind the end of the file.
+ * Releases the space that a failed allocation has reserved past `before`, the length before it. The truncate also
+ * frees blocks past the end of the file.
  */
 export function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, () => {
@@ -51,7 +51,7 @@ export function cutReserved(file: OpenFile, before: number): Promise<void> {
   });
 }
 
-/** Cuts off the padding up to `padded` that a copy has written behind the content, unless a later write is there. */
+/** Cuts off the padding up to `padded` that a copy has written past the content, unless a later write is there. */
 export function cutPadding(file: OpenFile, padded: number): Promise<void> {
   const { length } = file;
   return truncateAlone(file, () => {

@@ -221,7 +221,7 @@ export class FileLength {
 
   /**
    * Sets the upper bound after a failed write or allocation: to the file's length, if the operation may have extended
-   * the file to that. Bytes behind the bound belong to another program, and are not cut off.
+   * the file to that. Bytes past the bound belong to another program, and are not cut off.
    */
   #limitBound(start: number, end: number): void {
     const size = this.#size ?? Infinity;
@@ -231,7 +231,7 @@ export class FileLength {
 
   /**
    * The length to which a file must be cut; undefined if it is not longer than its content. If the file is longer than
-   * this module ever made it, the bytes behind the content belong to another program and are kept.
+   * this module ever made it, the bytes past the content belong to another program and are kept.
    */
   lengthToCutTo(): number | undefined {
     const size = this.#size;

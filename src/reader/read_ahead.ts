@@ -35,7 +35,7 @@ interface Read {
   ended: boolean;
 }
 
-/** Whether reads behind this one are useless: it met the end of the file, or it has failed. */
+/** Whether reads past this one are useless: it met the end of the file, or it has failed. */
 function isLast({ transfer }: Read): boolean {
   return transfer.endOfFile || transfer.error !== undefined;
 }
@@ -149,7 +149,7 @@ export class ReadAhead {
     const queue = this.#queue;
     if (this.#stopped) return;
     const last = queue.find(({ transfer }) => transfer.endOfFile);
-    // A read of no bytes only shows that the end of the file is not behind it.
+    // A read of no bytes only shows that the end of the file is not past it.
     const lastEnd = last ? last.position + last.transfer.bytesDone : Infinity;
     const furthest = Math.max(this.#position, Math.min(this.#sizeNow(), lastEnd));
     const target = Math.min(this.#position + bytes, this.#options.end, furthest);

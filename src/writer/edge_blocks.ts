@@ -24,7 +24,7 @@ export class EdgeBlocks {
     this.#file = file;
   }
 
-  /** Completes a write whose data ends at `dataEnd`: before the start, and behind the data. */
+  /** Completes a write whose data ends at `dataEnd`: before the start, and past the data. */
   complete(
     { memory, length, position }: TransferRange,
     dataEnd: number,

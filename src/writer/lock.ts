@@ -27,7 +27,7 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     if (!(#sink in Object(this))) return Promise.reject(new TypeError("Not a writer"));
     const sink = this.#sink;
     try {
-      // The queue costs more than a small chunk. It is for chunks behind others, and lets `ready` wait for a due yield.
+      // The queue costs more than a small chunk. It is for chunks after others, and lets `ready` wait for a due yield.
       const skips = this.#holds && this.#queued === 0 && !mustYield() && super.desiredSize === 1;
       const taken = skips && sink.takeAtOnce(chunk);
       if (taken) return taken;

@@ -87,7 +87,7 @@ export class WriterSink {
     sinks.set(stream, this);
   }
 
-  /** The position of the next chunk, behind the waiting ones. */
+  /** The position of the next chunk, after the waiting ones. */
   get nextPosition(): number {
     return this.writer.position + this.#waitingBytes;
   }
@@ -155,7 +155,7 @@ export class WriterSink {
     this.#controller?.deref()?.error(reason);
   }
 
-  /** Accepts as much of a chunk as there is room for, behind those that wait. Returns it if it has to wait. */
+  /** Accepts as much of a chunk as there is room for, after those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
     const chunk = new Chunk(bytes, length, memory, endsItem);

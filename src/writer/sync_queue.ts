@@ -20,7 +20,7 @@ export class SyncQueue {
   #waiting: Waiter[] = [];
   #running = false;
 
-  /** `preallocates`: padding and reserved space may stay behind the content until the end. */
+  /** `preallocates`: padding and reserved space may stay past the content until the end. */
   constructor(file: OpenFile, preallocates: boolean) {
     this.#file = file;
     this.#preallocates = preallocates;
@@ -39,7 +39,7 @@ export class SyncQueue {
   }
 
   /**
-   * The position at or behind which a write must end to be a durable write (RWF_DSYNC): one operation instead of two,
+   * The position at or past which a write must end to be a durable write (RWF_DSYNC): one operation instead of two,
    * if a caller waits for exactly these bytes and nothing else needs a sync. Infinity otherwise.
    */
   get durableFrom(): number {
@@ -52,7 +52,7 @@ export class SyncQueue {
     return from;
   }
 
-  /** The lowest position behind `flushed` that a caller waits for; Infinity if there is none. */
+  /** The lowest position past `flushed` that a caller waits for; Infinity if there is none. */
   nextTarget(flushed: number): number {
     let next = Infinity;
     for (const { target } of this.#waiting) if (target > flushed) next = Math.min(next, target);

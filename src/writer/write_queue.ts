@@ -15,7 +15,7 @@ import { Preallocator } from "./preallocator.ts";
 
 /** One contiguous write. Position and length are multiples of the file's block size. */
 interface Write extends TransferRange {
-  /** The end of the data. The bytes behind it, up to `length`, are padding. */
+  /** The end of the data. The bytes past it, up to `length`, are padding. */
   readonly dataEnd: number;
   /** Whether the memory goes back to the engine's pool after the write. */
   readonly isPooled: boolean;
@@ -50,7 +50,7 @@ export class WriteQueue {
   readonly #preallocator: Preallocator;
   readonly #edges: EdgeBlocks;
   readonly #waiting: Write[] = [];
-  /** Writes in flight, and writes that ended behind one that is in flight or has failed. */
+  /** Writes in flight, and writes that ended after one that is in flight or has failed. */
   readonly #started: Write[] = [];
   #inFlight = 0;
   /** The end of the contiguous prefix whose writes have ended. */
@@ -126,7 +126,7 @@ export class WriteQueue {
   }
 
   /**
-   * Starts the writes that may start. No truncate may be running. A write that ends at or behind `durableFrom` is a
+   * Starts the writes that may start. No truncate may be running. A write that ends at or past `durableFrom` is a
    * durable write, if nothing else is in flight. With `isEnding` no space is reserved, because the file gets its exact
    * length.
    */
