@@ -15,7 +15,6 @@ import { StatusLine } from "./progress.ts";
 import { isMemory, type Mount, mountOf } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
-/** Options of a benchmark. */
 export interface BenchOptions {
   /** The approximate duration. */
   seconds: number;

@@ -36,7 +36,6 @@ export interface Comparison {
 export interface BenchReport {
   /** The directory, as it was given. */
   directory: string;
-  /** Its file system. */
   mount: Mount | null;
   /** Whether files in it were written with Direct I/O. */
   direct: boolean;

@@ -43,7 +43,6 @@ const deno: Side = {
   },
 };
 
-/** This module, and Deno's own streams. */
 const SIDES: readonly Side[] = [dma, deno];
 
 async function count(readable: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
@@ -83,7 +82,6 @@ const MOST_BYTES = 1024 * MIB;
 /** A median of fewer samples has little meaning. */
 const WANTED_ROUNDS = 5;
 
-/** One measurement. */
 export interface Sample {
   /** Bytes a second. */
   rate: number;

@@ -16,7 +16,6 @@ const CLEAR = 0.75;
 /** The noise is not shown for fewer rounds. */
 const ENOUGH_ROUNDS = 3;
 
-/** The report as text. */
 export function benchLines(report: BenchReport): string[] {
   const { mount, direct, engine, rounds, size, chunkSize, seconds, write, read } = report;
   const place = mount ? `${mount.type} on ${mount.device}` : "an unknown file system";

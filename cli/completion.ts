@@ -11,7 +11,6 @@ const SCRIPTS: Record<string, (name: string, commands: Completable[]) => string[
   fish: fishScript,
 };
 
-/** The supported shells. */
 export const SHELLS: readonly string[] = Object.keys(SCRIPTS);
 
 /** The script for one of {@linkcode SHELLS}. The command line is installed as `name`. */

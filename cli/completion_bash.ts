@@ -1,7 +1,6 @@
 // The completion script for bash. It works without the bash-completion package.
 import { type Completable, said, type Values } from "./completion_tree.ts";
 
-/** The lines of the script. */
 export function bashScript(name: string, commands: Completable[]): string[] {
   const run = `_${name.replaceAll("-", "_")}`;
   const taking = new Set(

@@ -1,7 +1,6 @@
 // The completion script for fish.
 import { type Completable, type CompletableOption, said, type Values } from "./completion_tree.ts";
 
-/** The lines of the script. */
 export function fishScript(name: string, commands: Completable[]): string[] {
   const [root, ...rest] = commands;
   const line = (...parts: string[]) => ["complete", "-c", name, ...parts].filter(Boolean).join(" ");

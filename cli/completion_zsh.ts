@@ -1,7 +1,6 @@
 // The completion script for zsh. It can be sourced, or installed as the file _dma in a directory of $fpath.
 import { type Completable, type CompletableOption, said, type Values } from "./completion_tree.ts";
 
-/** The lines of the script. */
 export function zshScript(name: string, commands: Completable[]): string[] {
   const [root, ...rest] = commands;
   const run = `_${name.replaceAll("-", "_")}`;

@@ -7,7 +7,6 @@ import { Descriptor } from "./descriptor.ts";
 import type { Part } from "./source.ts";
 import type { TransferOptions } from "./transfer_options.ts";
 
-/** How the file is written. */
 export interface DestinationOptions extends TransferOptions {
   flushEvery: number;
   /** Bytes expected in all, or 0. */

@@ -8,13 +8,11 @@ import { isServed, type Mount, mountOf } from "./system_facts.ts";
 
 const PROBE_BYTES = 1024 * 1024;
 
-/** The facts about a path. */
 export interface DirectProbe {
   /** The path, as it was given. */
   path: string;
   /** The kind of the path. Only files and directories can be tested. */
   kind: "directory" | "file" | "other" | null;
-  /** The file system of the path. */
   mount: Mount | null;
   /** Whether its files are read and written with Direct I/O; null if no file could be opened. */
   direct: boolean | null;

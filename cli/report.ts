@@ -3,7 +3,6 @@ import type { EngineInfo } from "../mod.ts";
 import type { DirectProbe } from "./direct_probe.ts";
 import type { IoUringLimits } from "./system_facts.ts";
 
-/** One problem. */
 export interface Finding {
   /** "error": does not work. "warning": works, slower. "info": matters to few programs. */
   level: "error" | "warning" | "info";
@@ -21,13 +20,11 @@ export interface Report {
   findings: Finding[];
   /** Whether files can be written on the path, with any engine. */
   works: boolean;
-  /** Version of Deno. */
   deno: string;
   /** Operating system and architecture, for example "linux x86_64". */
   platform: string;
   /** The reason if the module cannot run on this platform. */
   platformError: string | null;
-  /** Release of the kernel. */
   kernel: string | null;
   /** Whether liburing can be loaded (null: unknown), its version, and the command that installs it. */
   liburing: { loads: boolean | null; version: string | null; install: string };
@@ -43,6 +40,5 @@ export interface Report {
   mayLock: boolean | null;
   /** Permission flags that the path needs and that were not given. */
   missingPermissions: string[];
-  /** The facts about the path. */
   probe: DirectProbe;
 }

@@ -4,7 +4,6 @@ import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { Descriptor, SEEK_DATA, SEEK_HOLE, type Times } from "./descriptor.ts";
 import type { DirectMode } from "./transfer_options.ts";
 
-/** A stream of bytes. */
 export type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>;
 
 /** The facts that are used of a file. */
@@ -22,7 +21,6 @@ export interface Part {
   readonly isWhole: boolean;
 }
 
-/** The source of a transfer. */
 export interface Source {
   /** The file that is read; absent for a stream of another kind. */
   readonly info: FileFacts | undefined;

@@ -11,7 +11,6 @@ import { formatCount, formatPace } from "./units.ts";
 export interface OutputOptions {
   /** Draw progress, if standard error is a terminal and standard output is not. */
   progress: boolean;
-  /** Print errors only. */
   quiet?: boolean;
   /** Bytes expected from a source of unknown length. */
   size?: number;

@@ -1,7 +1,6 @@
 // Bold and colours for terminals. Deno.noColor reflects NO_COLOR without a permission for the environment.
 import { styleText } from "node:util";
 
-/** A style of text. */
 export type Style = "bold" | "red" | "green" | "yellow" | "cyan";
 
 /** Text with the escape sequences of a style around it. */

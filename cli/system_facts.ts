@@ -1,6 +1,5 @@
 // Facts about the kernel and this process, read from /proc. A fact is absent without the permission to read it.
 
-/** A mounted file system. */
 export interface Mount {
   /** For example "ext4". */
   type: string;

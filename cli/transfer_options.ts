@@ -13,10 +13,8 @@ export interface TransferOptions {
   clobber?: boolean;
   /** Bytes of one buffer. */
   bufferSize?: number;
-  /** Buffers in flight. */
   writeBehind?: number;
   direct: DirectMode;
-  /** Make the data durable. */
   sync: boolean;
   /** The interval in milliseconds at which partly filled buffers are written; 0: never; absent: by the kind of source. */
   flushEvery?: number;
@@ -26,11 +24,8 @@ export interface TransferOptions {
   preserve?: boolean;
   /** Keep the holes of the file that is copied, or write zeros. */
   sparse?: "auto" | "never";
-  /** Read the data back, and compare. */
   verify?: boolean;
-  /** Draw progress on a terminal. */
   progress: boolean;
-  /** Print errors only. */
   quiet?: boolean;
   /** Print one JSON object on standard output instead of a line on standard error. */
   json?: boolean;

@@ -57,16 +57,13 @@ export interface TransferReport {
   synced: boolean;
   /** Whether they were read back from the disk and compared. */
   verified: boolean;
-  /** Whether `--atomic` was given. */
   atomic: boolean;
-  /** Whether `--append` was given. */
   appended: boolean;
   /** The length of the file at that path afterwards; null if there is none, or without the permission to ask. */
   fileSize: number | null;
   /** The signal that stopped the transfer. */
   signal: StoppingSignal | null;
   error: ErrorFacts | null;
-  /** The exit code of the process. */
   exitCode: number;
 }
 

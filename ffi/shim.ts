@@ -165,8 +165,8 @@ export function reasonOf(error: unknown): string {
 }
 
 /**
- * The path of a library that a descriptor holds. It differs between interfaces: the dynamic linker takes a library of the
- * same name for the same one, and the number may have been that of another library, or of another version of this module.
+ * A path of the library in a descriptor. The dynamic linker identifies a library by its path, and the descriptor may have
+ * the number of an earlier one. So each ABI has its own form of the path.
  */
 function libraryPath(fd: number): string {
   return `/proc/self${"/.".repeat(ABI)}/fd/${fd}`;

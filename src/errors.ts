@@ -94,7 +94,6 @@ export function errorOfTwo(errno: number, op: string, from: string, to: string):
   return error;
 }
 
-/** The error of an operation on a closed file. */
 export function closedError(op: string, path: string): DmaError {
   return ioError(Errno.EBADF, op, path, "the file is closed");
 }

@@ -2,7 +2,6 @@
 
 import type { Operation } from "./operation.ts";
 
-/** Counters of an engine. */
 export class Counters {
   reads = 0;
   writes = 0;

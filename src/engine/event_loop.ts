@@ -71,7 +71,6 @@ export function afterCallers(work: () => void): void {
   queueMicrotask(next);
 }
 
-/** Whether streams must yield now. */
 export function mustYield(): boolean {
   return isOverdue;
 }

@@ -30,7 +30,6 @@ function placePath({ bytes }: Block, path: string, at: number): void {
   else if (written < PATH_MAX) place[written] = 0;
 }
 
-/** Submits operations to the kernel. */
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
   readonly endsWithProcess: boolean;
@@ -130,7 +129,7 @@ export class KernelEngine implements Engine {
     if (this.#pauses.delete(pause)) this.#settle(pause, 0);
   }
 
-  /** Completes an operation. */
+  /** Releases the paths of an operation, and records its descriptor or device. */
   #end(operation: Operation, paths: Block | undefined, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {

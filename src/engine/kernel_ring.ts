@@ -189,7 +189,6 @@ export class KernelRing {
     return update(this.#pointer, index, iovec, null, 1) === 1;
   }
 
-  /** Creates the eventfd that completions signal. */
   #openEventfd(): number {
     const fd = this.#shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, EFD_CLOEXEC);
     if (fd < 0) throw refusal("eventfd", -fd);

@@ -76,7 +76,6 @@ export type Operation =
   /** Ends after this time. No system call. */
   | Named<"pause", { milliseconds: number }>;
 
-/** The name of an operation. */
 export type OperationName = Operation["op"];
 
 /**

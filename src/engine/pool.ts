@@ -77,7 +77,6 @@ class PoolBlock implements Block {
   }
 }
 
-/** Allocates blocks. */
 export class Pool {
   readonly #shim: Shim;
   readonly #ring: KernelRing | undefined;
@@ -115,7 +114,6 @@ export class Pool {
     return block;
   }
 
-  /** Releases a block. */
   release(block: Block): void {
     if (!(block instanceof PoolBlock) || !block.inUse) {
       throw new Error("Cannot release a block that is not in use");

@@ -154,7 +154,6 @@ export class Ring {
 
   // ---- completion -------------------------------------------------------------------------------------------------
 
-  /** Ends a request. */
   #end(request: Request, result: number): void {
     if (--this.#awaited === 0) this.notifier.unref();
     this.#ended(request, result);

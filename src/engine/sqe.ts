@@ -71,7 +71,6 @@ export function closeNow({ resources, dma_call }: Shim, fd: number): number {
 const OPEN_HOW = new Uint32Array([0, 0, 0, 0, RESOLVE_CACHED, 0]);
 let openHowAddress = 0;
 
-/** Converts an operation. */
 export function prepareSqe(operation: Operation): Sqe {
   switch (operation.op) {
     case "read":

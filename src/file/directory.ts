@@ -85,7 +85,6 @@ export class Directory {
     return directory;
   }
 
-  /** Adds a user. */
   retain(): this {
     this.#users++;
     return this;

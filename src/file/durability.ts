@@ -5,7 +5,6 @@ import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 
-/** A requested sync. */
 interface WantedSync {
   readonly dataOnly: boolean;
   readonly ended: (error: DmaError | undefined) => void;
@@ -14,7 +13,6 @@ interface WantedSync {
 /** Counts the changes of one open file, and those that a sync has covered. It does not track the name. */
 export class Durability {
   readonly #descriptor: Descriptor;
-  /** Changes so far. */
   changes: number;
   /** The changes that a sync has covered; -1 before the first sync. */
   #synced = -1;

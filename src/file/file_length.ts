@@ -23,7 +23,6 @@ interface Hold {
   readonly mayOvertake: boolean;
 }
 
-/** The later of two positions. */
 const later = (one: number, other: number) => Math.max(one, other);
 
 /** Removes one of equal items. Their order does not matter. */

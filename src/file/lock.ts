@@ -56,7 +56,6 @@ function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promis
   });
 }
 
-/** Releases the lock. */
 export async function unlock({ descriptor, fd }: OpenFile): Promise<void> {
   const operation = { op: "lock", fd, operation: LOCK_UN } as const;
   await descriptor.use("unlock", () => descriptor.call("unlock", operation));

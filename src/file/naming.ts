@@ -96,7 +96,6 @@ export class Naming {
     });
   }
 
-  /** Sets the current name. */
   #become(name: FileName | undefined): void {
     this.#name?.release();
     this.#name = name;

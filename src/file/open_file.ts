@@ -29,7 +29,6 @@ export interface OpenRequest {
   readonly limited: readonly Access[];
 }
 
-/** The result of an open. */
 interface Opening extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
   readonly name: FileName | undefined;
   readonly request: OpenRequest;
@@ -55,7 +54,6 @@ function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
   return Math.max(directOffset, blockSize <= LARGEST_BLOCK ? blockSize : SAFE_ALIGNMENT);
 }
 
-/** The writer of a file. */
 export interface AttachedWriter {
   /** Whether its start is known. From then on it may have reserved space. */
   readonly hasOpened: boolean;
@@ -69,7 +67,6 @@ export interface AttachedWriter {
   synced(): void;
 }
 
-/** An open file. */
 export class OpenFile {
   readonly engine: Engine;
   readonly descriptor: Descriptor;

@@ -89,7 +89,6 @@ export class Transfer implements Completion {
     }
   }
 
-  /** Receives the result of a request. */
   complete(result: number): void {
     if (result < 0) return this.#judgeError(-result);
     const reached = this.bytesDone + result;

@@ -11,7 +11,6 @@ import type { Block } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
 
-/** The checked options of a read-ahead. */
 export interface ReadAheadOptions {
   /** The first byte to deliver. */
   readonly start: number;
@@ -40,7 +39,6 @@ function isLast({ transfer }: Read): boolean {
   return transfer.endOfFile || transfer.error !== undefined;
 }
 
-/** Reads a range of a file ahead of its consumer. */
 export class ReadAhead {
   readonly #file: OpenFile;
   readonly #options: ReadAheadOptions;

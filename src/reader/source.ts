@@ -8,7 +8,6 @@ import { ReadAhead, type ReadAheadOptions } from "./read_ahead.ts";
 /** The most bytes of a chunk. Smaller ones cost more CPU time a byte, and larger ones gain nothing (`bench/FINDINGS.md`). */
 const MAX_CHUNK = 512 << 10;
 
-/** Options of a reader. */
 export interface ReaderOptions extends ReadAheadOptions {
   readonly closeFile: boolean;
 }
@@ -22,7 +21,6 @@ export class ReaderSource {
   readonly #options: ReaderOptions;
   #controller: WeakRef<ReadableByteStreamController> | undefined;
   #finished: Promise<void> | undefined;
-  /** Whether a pull is running. */
   #pulling = false;
   /** The last read into the consumer's view. */
   #straight: Promise<number> | undefined;

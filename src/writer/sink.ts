@@ -81,7 +81,6 @@ export class WriterSink {
     if (writer.failure) this.#fail(writer.failure.reason);
   }
 
-  /** Notes the stream of this sink. */
   attach(stream: WritableStream): void {
     this.#stream = new WeakRef(stream);
     sinks.set(stream, this);
