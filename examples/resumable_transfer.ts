@@ -112,7 +112,7 @@ class Arrival implements AsyncDisposable {
     size: number,
     version: string,
   ): Promise<void> {
-    // The size of the file is no safe position: behind the last sync a killed writer leaves data, zeros or holes.
+    // The size of the file is no safe position: past the last sync a killed writer leaves data, zeros or holes.
     const { position } = this.progress;
     await this.file.truncate(position);
     const writer = new DmaStreamWriter(this.file, { position, closeFile: false });

@@ -2,7 +2,7 @@
  * An upload server: `PUT /name` stores a body, `GET /name` returns it, in constant memory.
  *
  * - An upload gets its name when it is complete and durable, or never: a client that disconnects leaves no file,
- * and an older file of that name is not changed.
+ *   and an older file of that name is not changed.
  * - A client is slowed to the speed of the disk, and limited in bytes.
  * - SIGINT and SIGTERM let running uploads finish. A second signal aborts them.
  *

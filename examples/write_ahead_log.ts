@@ -93,7 +93,7 @@ export class WriteAheadLog {
         replay(record);
         end += HEADER + record.length;
       }
-      // An incomplete record, and the zeros of a killed writer, must not remain behind new records.
+      // An incomplete record, and the zeros of a killed writer, must not remain past new records.
       await file.truncate(end);
       // The records that were read may not be durable yet, and must be before the caller acts on them.
       await file.sync();

@@ -233,9 +233,9 @@ EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
   }
   uint32_t count = move_completions(&ring->cq, out, most);
   if (!held) return (int32_t)count;
-  // Operations that finished while the eventfd was muted sent no signal. The flag may stay set when nothing is held: the
-  // kernel sets it after it adds to its list, which may be empty again by then. The operations in flight bound how
-  // often the kernel is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of them before).
+  // Operations that finished while the eventfd was muted sent no signal. The flag may stay set when nothing is held:
+  // the kernel sets it after it adds to its list, which may be empty again by then. The operations in flight bound
+  // how often the kernel is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of them before).
   int32_t in_flight = (int32_t)(*ring->sq.khead - *ring->cq.ktail);
   for (; count == 0 && in_flight > 0; in_flight -= 16) {
     get_events(ring);
