@@ -423,6 +423,7 @@ export class DmaFile implements AsyncDisposable {
    * @param options `atomic`: a power cut leaves all of the bytes or none
    * @returns the number of bytes written, which is always all of them
    * @throws {RangeError} position or length is not aligned, or the length is not one of an atomic write
+   * @throws {TypeError} the file was opened with `append: true`
    * @throws {Deno.errors.NotSupported} `atomic` is set, and the disk, the file system or the kernel has no atomic writes
    * @example Overwrite the second block
    * ```ts
@@ -557,6 +558,8 @@ export class DmaFile implements AsyncDisposable {
    * @param length the number of bytes to copy
    * @param targetPosition the position of the first byte in the target
    * @returns the number of bytes copied: less than `length` if this file ends before
+   * @throws {TypeError} the target was opened with `append: true`
+   * @throws {RangeError} both ranges are in one file and overlap
    * @example Concatenate two files
    * ```ts
    * import { DmaFile } from "@denodma/dma";
