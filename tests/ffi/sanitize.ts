@@ -1,4 +1,4 @@
-// Runs the C side built with AddressSanitizer and UndefinedBehaviorSanitizer, under the stress on both engines and under its
+// Runs the C part built with AddressSanitizer and UndefinedBehaviorSanitizer, under the stress on both engines and under its
 // self-test.
 //
 //   deno task sanitize [--seed N]

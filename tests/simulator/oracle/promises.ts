@@ -1,4 +1,4 @@
-// The promises of the contract, with the contract's numbers, and the error of a broken one.
+// The promises that the oracle checks, and the error of a broken one.
 
 export const promises = {
   "writer 2": "currentFlushedPos never goes back and never passes a hole",
@@ -10,7 +10,7 @@ export const promises = {
   "writer 8": "A writer that is dropped leaks no descriptor and no memory",
   "writer 9": "What the caller does with its chunk afterwards changes nothing",
   "writer 10": "What sync() resolved to survives a kill and a power cut",
-  "writer 11": "Bytes before the position, and behind the end, stay as they were",
+  "writer 11": "Bytes before the position, and past the end, stay as they were",
   "file of the call":
     "Names are changed in the directory of the call, for that file, or not at all",
   "atomic": "An atomic path is the old file or the new one, whole and durable",
