@@ -98,7 +98,7 @@ async function learn(file: DmaFile, path: string, result: DirectProbe): Promise<
   try {
     await (await DmaFile.open(path, { direct: "require" })).close();
   } catch (error) {
-    // Without the name of the test file, which is gone soon.
+    // The message must not name the test file, which is removed.
     result.reason = describe(error).replace(/: open '.*?'/s, "");
   }
 }

@@ -1,5 +1,5 @@
 // Turns the first signal into an AbortSignal, so that a transfer keeps its bytes. A later signal ends the process at
-// once. And the end of a command that was stopped or has failed.
+// once. Also reports why a command has ended early.
 import { assertPlatform } from "../ffi/platform.ts";
 import { EXIT_IO_ERROR, STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
 import { note, noteError } from "./output.ts";
