@@ -63,7 +63,7 @@ export interface EngineInfo {
   engine: "io_uring" | "threads" | null;
   /** Why this engine was chosen. */
   reason: string;
-  /** The kernel's release, as "6.1.0-18-amd64"; empty before the first file is opened. */
+  /** The kernel's release, such as "6.1.0-18-amd64"; empty before the first file is opened. */
   kernel: string;
   /** liburing's version; "2.3 or older" if the library does not report it; null if it is not loaded. */
   liburing: string | null;
@@ -73,7 +73,10 @@ export interface EngineInfo {
   maxInFlight: number;
   /** Whether buffers can be registered with the ring. False after the kernel has refused it once. */
   registeredBuffers: boolean;
-  /** How the ring was set up and how it wakes the event loop. */
+  /**
+   * How the ring was set up ("DEFER_TASKRUN" or "plain"), and how it wakes the event loop ("woken by thread", later "woken
+   * by epoll"). Empty without a ring.
+   */
   features: string[];
   /** Operations that the ring does not perform, because the kernel lacks or refuses them: they run on threads. */
   missing: string[];

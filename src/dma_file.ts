@@ -898,7 +898,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * @param file the file, opened for writing
    * @param options the start, the memory, and the effect of `close()`
    * @throws {Deno.errors.BadResource} the file is closed
-   * @throws {TypeError} the file was opened without `write` or has a writer, or an option has a wrong type
+   * @throws {TypeError} the file was opened without `write`, is sealed, or has a writer; or an option has a wrong type
    * @throws {RangeError} an option is out of range
    * @example Start in the middle of a file
    * ```ts
