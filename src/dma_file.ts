@@ -1111,9 +1111,10 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * hangs, so does the program.
    *
    * @param options `durable`: the bytes and the name are made durable too
-   * @throws the failure of the stream; `TypeError` if a chunk came after a pipe or the end of the program closed it; and
-   * `Deno.errors.TimedOut` if the bytes wait for another call on the file, which cannot end while the thread is blocked.
-   * The writer has not failed then
+   * @throws the failure of the stream
+   * @throws {TypeError} a chunk came after a pipe or the end of the program had closed the stream
+   * @throws {Deno.errors.TimedOut} the bytes wait for another call on the file, which cannot end while the thread is
+   * blocked. The writer has not failed then
    * @example Write everything before a crash ends the program
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";

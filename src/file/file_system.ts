@@ -87,9 +87,9 @@ const NETWORK: FileSystem = {
  * A program serves the files.
  *
  * - `onThreads`: regular files of FUSE can be polled (fuse_file_poll), so io_uring takes them for files that do not block,
- *   and the submission waits for the server: seen, timers run 2 to 4 % of the time at 20 ms a request. If a server asks for
- *   FOPEN_DIRECT_IO without FUSE_ASYNC_DIO, io_uring continues a short transfer at the position where it began: seen with
- *   kernel 6.18, bytes are wrong.
+ *   and the submission waits for the server. Seen: timers run 2 to 4 % of the time at 20 ms a request. If a server asks for
+ *   FOPEN_DIRECT_IO without FUSE_ASYNC_DIO, io_uring continues a short transfer at the position where it began. Seen with
+ *   kernel 6.18: bytes are wrong.
  * - `exactTails`: a server may refuse to cut padding (rclone without a cache: EPERM).
  * - `cutsDirty`: s3fs ignores a truncate of a file that is not synced: seen, 8,192 bytes stay 8,192.
  * - `reserves`: reserved space has to be cut off.
