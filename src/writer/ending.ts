@@ -15,8 +15,8 @@ export type Phase =
   | Ending;
 
 /** The error of a call to a closed stream. `action` as in "Cannot write to". */
-export function closedStreamError(action: string): TypeError {
-  return new TypeError(`Cannot ${action} a stream that is closed`);
+export function closedStreamError(action: string, { path }: OpenFile): TypeError {
+  return new TypeError(`Cannot ${action} '${path}': its stream is closed`);
 }
 
 /** Why a writer failed. */

@@ -199,12 +199,13 @@ export class WriterSink {
   }
 
   assertUsable(stream: WritableStream, action: string): void {
-    const { failure } = this.writer;
+    const { failure, file } = this.writer;
     if (failure) throw failure.reason;
     if (stream.locked) {
-      throw new TypeError(`Cannot ${action} a locked stream: use the writer that holds the lock`);
+      const why = "its stream is locked: use the writer that holds the lock";
+      throw new TypeError(`Cannot ${action} '${file.path}': ${why}`);
     }
-    if (this.isOver) throw closedStreamError(action);
+    if (this.isOver) throw closedStreamError(action, file);
   }
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */

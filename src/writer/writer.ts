@@ -126,7 +126,7 @@ export class Writer implements AttachedWriter {
 
   /** The error of a call to a writer that is {@linkcode ending}. */
   get refusal(): unknown {
-    return this.failure ? this.failure.reason : closedStreamError("write to");
+    return this.failure ? this.failure.reason : closedStreamError("write to", this.file);
   }
 
   /** As {@linkcode WriteBuffers.write}. Without memory the writer fails. */
@@ -186,7 +186,7 @@ export class Writer implements AttachedWriter {
 
   /** The descriptor may be closed, and its number may belong to another file. */
   #assertSyncable(): void {
-    if (this.#isDetached && !this.file.isDurable) throw closedStreamError("sync");
+    if (this.#isDetached && !this.file.isDurable) throw closedStreamError("sync", this.file);
   }
 
   /** Calls step() after the current callers have run, so that one write and one sync serve all of them. */

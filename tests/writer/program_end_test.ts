@@ -193,10 +193,10 @@ testPrograms(
         try {
           writer.flushSync();
         } catch (error) {
-          console.log(error.message);
+          console.log(error.message.replace(path, "log"));
         }
       };`,
-      output: "Cannot write to a stream that is closed",
+      output: "Cannot write to 'log': its stream is closed",
     },
     'addEventListener("unload", late);',
     'process.on("exit", late);',
