@@ -78,7 +78,7 @@ export function loadShim(): Shim {
   // Checked first: a user's own shim would not work on another platform either.
   assertPlatform();
   if (environment("DENO_PERMISSION_BROKER_PATH") !== undefined) {
-    const why = "Deno answers queries of permissions without it";
+    const why = "Deno does not ask it when the module queries a permission";
     throw new Deno.errors.NotSupported(`Cannot run under a permission broker: ${why}`);
   }
   const override = environment("DMA_SHIM");

@@ -73,7 +73,7 @@ export class Transfer implements Completion {
     this.#direct = direct;
     const length = Math.min(this.#range.length - offset, MAX_TRANSFER);
     const position = this.#range.position + offset;
-    // The shim refuses a range that ends behind the safe integers. Files with such a length do not open.
+    // The shim refuses a range that ends past the safe integers. Files with such a length do not open.
     const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
     if (this.#op === "read") {
       if (most === 0) return this.#askSize(offset);
