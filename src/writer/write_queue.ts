@@ -50,7 +50,7 @@ export class WriteQueue {
   readonly #preallocator: Preallocator;
   readonly #edges: EdgeBlocks;
   readonly #waiting: Write[] = [];
-  /** Writes in flight, and writes that ended after one that is in flight or has failed. */
+  /** Writes in flight, and ended writes that follow one that is in flight or has failed. */
   readonly #started: Write[] = [];
   #inFlight = 0;
   /** The end of the contiguous prefix whose writes have ended. */
