@@ -6,57 +6,43 @@ import type { DmaError } from "../errors.ts";
 import { type FileBlock, submitBlockRead } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 
-interface KnownBlock extends FileBlock {
-  readonly position: number;
-  /** The changes by other handles that had ended when the read began. */
-  readonly changesOfOthers: number;
-}
-
 /** Completes the writes of a writer with the file's own bytes. */
 export class EdgeBlocks {
   readonly #file: OpenFile;
-  #known: KnownBlock | undefined;
-  /** The writer's own changes to the file. */
-  ownChanges = 0;
 
   /** `start` is the writer's first position. */
   constructor(file: OpenFile, readonly start: number) {
     this.#file = file;
   }
 
-  /** Completes a write whose data ends at `dataEnd`: before the start, and past the data. */
+  /**
+   * Completes a write whose data ends at `dataEnd`: before the start, and past the data. The bytes are read for each
+   * write, because another program may have changed them since the last one.
+   */
   complete(
     { memory, length, position }: TransferRange,
     dataEnd: number,
     ended: (error?: DmaError) => void,
   ): void {
     const end = position + length;
-    const { contentEnd } = this.#file.length;
-    const fill = (from: number, to: number, next: (error?: DmaError) => void) => {
-      if (from >= to) return next();
-      this.#read(from, (block) => {
+    const { blockSize, length: { contentEnd } } = this.#file;
+    const startsAt = Math.min(this.start, end);
+    const endsAt = dataEnd < contentEnd ? dataEnd : end;
+    const fill = (from: number, to: number, next: (block: FileBlock) => void) => {
+      const base = alignDown(from, blockSize);
+      submitBlockRead(this.#file, base, (block) => {
         if (block instanceof Error) return ended(block);
-        const bytes = block.bytes.subarray(from - block.position, to - block.position);
-        memory.bytes.set(bytes, from - position);
-        next();
+        memory.bytes.set(block.bytes.subarray(from - base, to - base), from - position);
+        next(block);
       });
     };
-    const fillEnd = () => fill(dataEnd, dataEnd < contentEnd ? end : 0, ended);
-    fill(position, Math.min(this.start, end), fillEnd);
-  }
-
-  /** Reads the block that contains `at`, unless it was read before and only this writer has changed the file since. */
-  #read(at: number, ended: (block: KnownBlock | DmaError) => void): void {
-    const file = this.#file;
-    const position = alignDown(at, file.blockSize);
-    const changesOfOthers = file.durability.changes - this.ownChanges;
-    const known = this.#known;
-    if (known?.position === position && known.changesOfOthers === changesOfOthers) {
-      return ended(known);
-    }
-    submitBlockRead(file, position, (block) => {
-      if (block instanceof Error) return ended(block);
-      ended(this.#known = { ...block, position, changesOfOthers });
+    const fillEnd = () => endsAt < end ? fill(endsAt, end, () => ended()) : ended();
+    if (startsAt <= position) return fillEnd();
+    fill(position, startsAt, ({ bytes }) => {
+      if (length > blockSize) return fillEnd();
+      // One block is read once.
+      memory.bytes.set(bytes.subarray(endsAt - position), endsAt - position);
+      ended();
     });
   }
 }

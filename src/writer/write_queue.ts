@@ -153,7 +153,6 @@ export class WriteQueue {
     const complete = (result: number) => {
       if (writing.isDurable && result >= 0) durability.noteDurableWrite(changes);
       else durability.noteChange();
-      this.#edges.ownChanges++;
       this.#end(write, writing.error);
     };
     const writing = new Transfer(this.#file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);

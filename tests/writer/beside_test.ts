@@ -205,14 +205,18 @@ testInEachDirectory("What a program writes below a failing writer stays", async 
   await assertFile(dir.file("file"), joined(old(4096), filled(position - 4096, 0)));
 });
 
-testInEachDirectory("What is copied into the block of a writer stays", async (dir) => {
+testInEachDirectory("What others write into the block of a writer stays", async (dir) => {
   await using from = await openPattern(dir.file("from"), 4096);
-  for (const to of [200, 3500]) {
+  for (const to of [0, 200, 3500]) {
     for (const flush of [undefined, "flushAligned", "sync"] as const) {
       const writer = await createOver(dir.file("file"), old(8192), { position: 3000 });
       await writer.write(pattern(50, 3000));
       if (flush) await writer[flush]({ tail: true });
-      await from.copyRangeTo(writer.file, to, 400, to);
+      if (to > 0) await from.copyRangeTo(writer.file, to, 400, to);
+      else {
+        using program = await Deno.open(dir.file("file"), { write: true });
+        program.writeSync(pattern(400));
+      }
       await writer.write(pattern(50, 3050));
       // The block is read again while the program blocks.
       if (flush === "sync") writer.flushSync({ durable: true });
