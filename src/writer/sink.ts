@@ -74,6 +74,8 @@ export class WriterSink {
   errorReported = false;
   /** Whether a chunk came after the end of the program or of a pipe had closed the stream. */
   #hasRefused = false;
+  /** The `closed` promises that a program has. */
+  readonly #watched = new WeakSet<Promise<void>>();
 
   constructor(readonly writer: Writer) {
     writer.failed = (reason) => this.#fail(reason);
@@ -326,7 +328,10 @@ export class WriterSink {
 
   /** Returns the `closed` promise of the stream or of a lock. Its rejection tells the caller of the failure. */
   watched(closed: Promise<void>): Promise<void> {
-    closed.catch(() => this.writer.failure && forgetFailure(this.writer.file));
+    if (!this.#watched.has(closed)) {
+      closed.catch(() => this.writer.failure && forgetFailure(this.writer.file));
+      this.#watched.add(closed);
+    }
     return closed;
   }
 

@@ -32,6 +32,7 @@ export class Writer implements AttachedWriter {
   readonly #ended = Promise.withResolvers<void>();
   /** Resolves when the writer has released the file, however it ended. */
   readonly ended: Promise<void> = this.#ended.promise;
+  #closedOrFailed: Promise<void> | undefined;
   readonly #pending: Pending = new Pending((error) => {
     if (error) this.fail(error);
     this.#step();
@@ -103,8 +104,9 @@ export class Writer implements AttachedWriter {
     return this.#queue.flushed;
   }
 
+  /** The same promise each time, because each reaction of {@linkcode ended} takes memory until the end. */
   get closedOrFailed(): Promise<void> {
-    return this.ended.then(() => this.#throwFailure());
+    return this.#closedOrFailed ??= this.ended.then(() => this.#throwFailure());
   }
 
   get closed(): boolean {

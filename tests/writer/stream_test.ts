@@ -140,6 +140,7 @@ testDirectAndCached("The owner of a transferred writer learns of its end", async
   }
   assertEquals(await namesIn(dir.path), []);
   const whole = await create();
+  assertStrictEquals(whole.closed, whole.closed, "Each promise would take memory until the end");
   using syncs = hold("sync");
   let over = false;
   const closed = whole.closed.then(() => over = true);
