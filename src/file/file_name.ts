@@ -37,6 +37,8 @@ export class FileName {
   #failuresBefore = 0;
   /** The sync of the name, in flight or ended. */
   #synced: Promise<void> | undefined;
+  /** Whether a link to the name has begun. */
+  #hasLink = false;
 
   /** `path` is the user's, for messages. */
   constructor(readonly directory: Directory, readonly component: string, readonly path: string) {
@@ -126,6 +128,7 @@ export class FileName {
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
     this.#expectFile();
+    this.#hasLink = true;
     const { engine, directory: { fd: directory }, component: name } = this;
     const result = await run(engine, { op: "link", fd, directory, name, byProc: true });
     if (result !== -Errno.ENOENT) return result;
@@ -161,14 +164,25 @@ export class FileName {
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
-  /** unlinkat(2). Blocks, for a server until `deadline` at most. */
+  /**
+   * unlinkat(2). Blocks until `deadline` at most: for a server, and if a link to the name is in flight, which would come
+   * after the unlink.
+   */
   unlinkNow(deadline: number): void {
+    const { engine } = this;
+    while (
+      this.#unlinkOnce(deadline) === -Errno.ENOENT && this.#hasLink && waitUntil(engine, deadline)
+    );
+  }
+
+  #unlinkOnce(deadline: number): number | undefined {
     const { engine, directory: { fd: directory }, component: name } = this;
     const operation = { op: "unlink", directory, name } as const;
-    if (engine.isLocal(directory)) return void engine.runNow(operation);
-    let isOver = false;
-    engine.submit(operation, { complete: () => isOver = true });
-    while (!isOver && waitUntil(engine, deadline));
+    if (engine.isLocal(directory)) return engine.runNow(operation);
+    let result: number | undefined;
+    engine.submit(operation, { complete: (ended) => result = ended });
+    while (result === undefined && waitUntil(engine, deadline));
+    return result;
   }
 
   /** unlinkat(2), if the name still leads to that regular file, and no other program has written to it. */

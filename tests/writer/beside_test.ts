@@ -6,7 +6,7 @@ import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { alter, fail, interpose } from "../support/interpose.ts";
+import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { closeWith, create, createOver } from "./create.ts";
 
@@ -233,22 +233,6 @@ testInEachDirectory("A writer that is given up before it has opened cuts nothing
   new DmaStreamWriter(file).closed.catch(() => {});
   await file.close();
   assertEquals((await Deno.stat(file.path)).size, 4096);
-});
-
-testInEachDirectory("close() makes durable what another handle has cut", async (dir) => {
-  for (const ends of ["close", "abort"] as const) {
-    const writer = await create(dir, { sizeHint: 1 << 20 });
-    await writer.write(pattern(100));
-    await writer.sync({ tail: true });
-    const second = new DmaStreamWriter(await reopen(dir), { syncOnClose: false });
-    await second.flushAligned();
-    let isDurable = true;
-    using _cuts = alter("truncate", () => void (isDurable = false));
-    using _syncs = alter("sync", () => void (isDurable = true));
-    await second[ends]();
-    await closeWith(writer, pattern(100));
-    assert(isDurable, ends);
-  }
 });
 
 testInEachDirectory("close() makes durable what was done beside the writer", async (dir) => {

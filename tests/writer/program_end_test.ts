@@ -134,13 +134,23 @@ testPrograms(
     await other.writeAt(new Uint8Array(4096), 0);`,
     after: filled(10, 1),
   }),
-  // One that is being published leaves no temporary name.
+  // One that is being published leaves no temporary name, even if the link comes after its removal.
   {
     before: filled(10, 1),
     code: `const writer = await create(path, { atomic: true });
+    const engine = engineAtWork();
+    const runNow = engine.runNow.bind(engine);
     interpose((operation, completion, submit) => {
-      if (operation.op === "rename") Deno.exit();
-      submit(operation, completion);
+      const link = () => submit(operation, completion);
+      if (operation.op !== "link" || operation.name === "file") return link();
+      engine.runNow = (removal) => {
+        engine.runNow = runNow;
+        const result = runNow(removal);
+        link();
+        engine.flush();
+        return result;
+      };
+      Deno.exit();
     });
     await writer.close();`,
     after: filled(10, 1),
