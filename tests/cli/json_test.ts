@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";
-import { serverTest } from "../faults/fault_file_system.ts";
+import { serverTest } from "../faults/machine.ts";
 import { pattern } from "../support/bytes.ts";
 import { dma, testDma } from "./process.ts";
 

@@ -1,7 +1,6 @@
 // A file system in which the operation that a test chooses fails, is shortened, or is delayed.
 
 import { start } from "../setup/command.ts";
-import { folderTest } from "./machine.ts";
 import { lines, tool } from "./tools.ts";
 
 /** A directory, mounted as a separate file system by tests/tools/faultfs.c. */
@@ -56,16 +55,4 @@ export class FaultFileSystem implements AsyncDisposable {
     await this.child.status;
     await Deno.remove(this.path);
   }
-}
-
-/** Registers a test with such a file system, with these flags. */
-export function serverTest(
-  name: string,
-  fn: (server: FaultFileSystem) => Promise<void>,
-  flags: readonly string[] = [],
-): void {
-  folderTest(name, async (directory) => {
-    await using server = await FaultFileSystem.open(directory, flags);
-    await fn(server);
-  }, ["root", "gcc", "fuse"]);
 }

@@ -8,8 +8,7 @@ import { within } from "../setup/command.ts";
 import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
 import { assertContent } from "./failed_writer.ts";
-import { serverTest } from "./fault_file_system.ts";
-import { engines } from "./machine.ts";
+import { engines, serverTest } from "./machine.ts";
 import { resultOf, spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
 

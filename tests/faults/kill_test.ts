@@ -5,9 +5,8 @@ import { assert } from "@std/assert";
 import { pause } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
 import { namesIn } from "../support/bytes.ts";
-import { serverTest } from "./fault_file_system.ts";
 import { type Account, assertKept, type Life, Writing } from "./killed.ts";
-import { engines, engineTest } from "./machine.ts";
+import { engines, engineTest, serverTest } from "./machine.ts";
 import { isLog, kinds, pathOf } from "./programs/write_on.ts";
 
 const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 56);

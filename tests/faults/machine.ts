@@ -3,6 +3,7 @@
 import { exists, hasProgram, say } from "../setup/command.ts";
 import { inFreshDirectory, oneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
+import { FaultFileSystem } from "./fault_file_system.ts";
 
 /** Requirements beside programs. */
 const checks: Readonly<Record<string, () => boolean>> = {
@@ -47,6 +48,18 @@ export function folderTest(
   told.add(line);
   const inOneDirectory = () => inFreshDirectory(oneDirectory, ({ path }) => fn(path));
   Deno.test({ name, ignore: lacking.length > 0, fn: inOneDirectory });
+}
+
+/** Registers a {@linkcode folderTest} on a {@linkcode FaultFileSystem} with these flags. */
+export function serverTest(
+  name: string,
+  fn: (server: FaultFileSystem) => Promise<void>,
+  flags: readonly string[] = [],
+): void {
+  folderTest(name, async (directory) => {
+    await using server = await FaultFileSystem.open(directory, flags);
+    await fn(server);
+  }, ["root", "gcc", "fuse"]);
 }
 
 /** Registers a {@linkcode folderTest} for each of the {@linkcode engines}. */

@@ -5,7 +5,7 @@ import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
-import { serverTest } from "../faults/fault_file_system.ts";
+import { serverTest } from "../faults/machine.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { allOf } from "../support/patterned.ts";
 import { promises } from "./promises.ts";

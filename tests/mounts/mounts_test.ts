@@ -4,7 +4,7 @@ import "../support/engine.ts";
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { missing } from "../faults/machine.ts";
-import { say } from "../setup/command.ts";
+import { runOrThrow, say } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { inFreshDirectory, testDirectories } from "../support/dirs.ts";
 import { writeAndClose } from "./promises.ts";
@@ -37,6 +37,13 @@ for (const server of servers) {
     const { broken } = await checkAll({ path, processes, small: path, fullCodes });
     const known = (promise: string) => breaks.some((part) => promise.includes(part));
     assertEquals(Object.entries(broken).filter(([promise]) => !known(promise)), []);
+  });
+}
+
+for (const program of ["distributed.ts", "network.ts", "network_servers.ts"]) {
+  Deno.test(`${program} starts without JSR`, async () => {
+    const code = `import "${import.meta.resolve(`./${program}`)}";`;
+    await runOrThrow(Deno.execPath(), ["eval", "--no-check", "--no-remote", code]);
   });
 }
 
