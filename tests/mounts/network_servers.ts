@@ -4,7 +4,7 @@
 //   deno run -A tests/mounts/network_servers.ts [NAME...]
 
 import { CEPH_PORT } from "./ceph.ts";
-import type { Server } from "./servers.ts";
+import { APPENDS_ALONE, type Server } from "./servers.ts";
 import { tryNamed } from "./try_servers.ts";
 
 /** The tags of a directory of the host, which is shared twice. Below it are those of {@linkcode shared}. */
@@ -21,9 +21,6 @@ export const packages = [
   ...["busybox-static", "cifs-utils", "e2fsprogs", "iproute2", "kmod", "mount"],
   ...["nfs-kernel-server", "rpcbind", "samba"],
 ];
-
-/** O_APPEND means the end of the file as the client last saw it (open(2)). */
-const APPENDS_ALONE = "clients that append at once";
 
 /** QEMU's 9p grants every lock, and virtiofsd handles none by default. */
 const LOCKS_ALONE = "lock";

@@ -8,6 +8,9 @@ import type { Packages } from "../setup/packages.ts";
 /** The approximate size of a small disk in bytes. */
 export const ROOM = 24 << 20;
 
+/** A promise that clients break if they write with O_APPEND at the end of the file as they last saw it (open(2)). */
+export const APPENDS_ALONE = "clients that append at once";
+
 /** The time of a slow server for a request, in milliseconds. */
 export const DELAY_MS = 2000;
 
@@ -72,8 +75,11 @@ export class Script implements AsyncDisposable {
     const running: number[] = [];
     for (const pid of found) {
       try {
-        const started = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
-        found.push(...started.split(" ").filter(Boolean).map(Number));
+        // Any thread of a program may have started another one.
+        for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+          const started = Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`);
+          found.push(...started.split(" ").filter(Boolean).map(Number));
+        }
         // mount(8) may still run when the file system is there.
         const name = Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
         if (name !== "bash" && name !== "mount") running.push(pid);
