@@ -47,6 +47,9 @@ class Chunk {
   ) {}
 }
 
+/** The `closed` promises that programs have. */
+const watched = new WeakSet<Promise<void>>();
+
 /** The sink of each writer's stream. */
 const sinks = new WeakMap<WritableStream, WriterSink>();
 
@@ -74,8 +77,6 @@ export class WriterSink {
   errorReported = false;
   /** Whether a chunk came after the end of the program or of a pipe had closed the stream. */
   #hasRefused = false;
-  /** The `closed` promises that a program has. */
-  readonly #watched = new WeakSet<Promise<void>>();
 
   constructor(readonly writer: Writer) {
     writer.failed = (reason) => this.#fail(reason);
@@ -328,9 +329,9 @@ export class WriterSink {
 
   /** Returns the `closed` promise of the stream or of a lock. Its rejection tells the caller of the failure. */
   watched(closed: Promise<void>): Promise<void> {
-    if (!this.#watched.has(closed)) {
+    if (!watched.has(closed)) {
       closed.catch(() => this.writer.failure && forgetFailure(this.writer.file));
-      this.#watched.add(closed);
+      watched.add(closed);
     }
     return closed;
   }
