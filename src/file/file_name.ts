@@ -29,20 +29,23 @@ function parentOf(path: string): string {
   return path.slice(0, Math.max(1, path.lastIndexOf("/")));
 }
 
+/** The temporary names that are not released: the end of a program removes them. */
+export const temporaryNames = new Set<FileName>();
+
 /** A name, whose directory is held until it is released. */
 export class FileName {
   /** Whether the name was there when the file was opened, or was synced since. */
   isDurable = false;
   /** The failed syncs of directories before a file got this name. */
-  #failuresBefore = 0;
+  #failuresBefore: number;
   /** The sync of the name, in flight or ended. */
   #synced: Promise<void> | undefined;
-  /** Whether a link to the name has begun. */
-  #hasLink = false;
+  /** Whether an operation that gives the name to a file has begun. */
+  #expectsFile = false;
 
   /** `path` is the user's, for messages. */
   constructor(readonly directory: Directory, readonly component: string, readonly path: string) {
-    this.#expectFile();
+    this.#failuresBefore = Directory.failures;
   }
 
   /**
@@ -89,6 +92,7 @@ export class FileName {
 
   /** Releases the directory. */
   release(): void {
+    temporaryNames.delete(this);
     this.directory.release();
   }
 
@@ -128,7 +132,6 @@ export class FileName {
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
     this.#expectFile();
-    this.#hasLink = true;
     const { engine, directory: { fd: directory }, component: name } = this;
     const result = await run(engine, { op: "link", fd, directory, name, byProc: true });
     if (result !== -Errno.ENOENT) return result;
@@ -165,13 +168,14 @@ export class FileName {
   }
 
   /**
-   * unlinkat(2). Blocks until `deadline` at most: for a server, and if a link to the name is in flight, which would come
-   * after the unlink.
+   * unlinkat(2). Blocks until `deadline` at most: for a server, and if a file may get the name only after the unlink,
+   * because the operation is in flight.
    */
   unlinkNow(deadline: number): void {
     const { engine } = this;
     while (
-      this.#unlinkOnce(deadline) === -Errno.ENOENT && this.#hasLink && waitUntil(engine, deadline)
+      this.#unlinkOnce(deadline) === -Errno.ENOENT && this.#expectsFile &&
+      waitUntil(engine, deadline)
     );
   }
 
@@ -196,6 +200,7 @@ export class FileName {
   /** Called before an operation that gives the name to a file. A sync that fails from then on may lose the name. */
   #expectFile(): void {
     this.#failuresBefore = Directory.failures;
+    this.#expectsFile = true;
   }
 
   /** Whether the name certainly leads to an open file. Does not wait for a disk, and is faster than two real paths. */

@@ -4,7 +4,7 @@ import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
-import type { FileIdentity, FileName } from "./file_name.ts";
+import { type FileIdentity, type FileName, temporaryNames } from "./file_name.ts";
 import { inTurn } from "./in_turn.ts";
 import { assertStillWritable, demandName, findPermitted, limitedOf } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
@@ -16,7 +16,9 @@ const randomUUID = crypto.randomUUID.bind(crypto);
 export function temporaryName(target: FileName): FileName {
   // A name has at most 255 bytes, including the random part.
   const kept = target.component.slice(0, 40);
-  return target.sibling(`.${kept}.${randomUUID().slice(0, 13)}.tmp`);
+  const name = target.sibling(`.${kept}.${randomUUID().slice(0, 13)}.tmp`);
+  temporaryNames.add(name);
+  return name;
 }
 
 /**
@@ -112,11 +114,6 @@ export class Naming {
     this.#target = undefined;
     await this.#name?.unlink().catch(() => {});
     this.#become(undefined);
-  }
-
-  /** Removes the temporary name of an atomic file. Blocks, on a server until `deadline` at most. */
-  unlinkTemporaryNow(deadline: number): void {
-    if (this.isUnpublished) this.#name?.unlinkNow(deadline);
   }
 
   // ---- renames and removals ---------------------------------------------------------------------------------------

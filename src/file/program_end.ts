@@ -4,6 +4,7 @@ import { performance } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import { cutNow } from "./cut.ts";
+import { temporaryNames } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** The sink of a writer, which also has the chunks that the writer has not accepted yet. */
@@ -106,7 +107,7 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
 export function discardNamesNow(): void {
   hasEnded = true;
   const deadline = performance.now() + TIMEOUT_MS;
-  for (const { naming } of open.keys()) naming.unlinkTemporaryNow(deadline);
+  for (const name of temporaryNames) name.unlinkNow(deadline);
 }
 
 /** Fails the writers of open files, whose engine has closed them. */

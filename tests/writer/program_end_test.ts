@@ -1,6 +1,7 @@
 // Programs that end without closing their files: what was given to a writer is in the file, and its length is exact.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { O_DIRECTORY, O_TMPFILE } from "../../src/engine/linux.ts";
 import { engines } from "../faults/machine.ts";
 import { urlOf } from "../setup/root.ts";
 import { assertFile, filled, namesIn } from "../support/bytes.ts";
@@ -134,10 +135,9 @@ testPrograms(
     await other.writeAt(new Uint8Array(4096), 0);`,
     after: filled(10, 1),
   }),
-  // One that is being published leaves no temporary name, even if the link comes after its removal.
-  {
-    before: filled(10, 1),
-    code: `const writer = await create(path, { atomic: true });
+  ...[
+    // One that is being published leaves no temporary name, even if the link comes after its removal.
+    `const writer = await create(path, { atomic: true });
     const engine = engineAtWork();
     const runNow = engine.runNow.bind(engine);
     interpose((operation, completion, submit) => {
@@ -153,8 +153,15 @@ testPrograms(
       Deno.exit();
     });
     await writer.close();`,
-    after: filled(10, 1),
-  },
+    // Nor does one that is being created.
+    `await (await dma.DmaFile.open(path)).close();
+    interpose((operation, completion, submit) => {
+      if (operation.flags & ${O_TMPFILE & ~O_DIRECTORY}) return completion.complete(-95);
+      submit(operation, completion);
+      if (operation.name?.startsWith(".file")) engineAtWork().flush(), Deno.exit();
+    });
+    await create(path, { atomic: true });`,
+  ].map((code) => ({ code, before: filled(10, 1), after: filled(10, 1) })),
 );
 
 testPrograms("A program that handles an error continues", {
