@@ -15,8 +15,8 @@ export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
   new SharedArrayBuffer(4),
 );
 
-// Taken at the import, because test frameworks later replace the globals with fakes.
-export const { performance, queueMicrotask } = globalThis;
+// Taken at the import, because test frameworks later replace the global object with a fake.
+export const { performance } = globalThis;
 /** Loaded at the first use, which takes some 5 ms. */
 let timers: Promise<typeof import("node:timers")> | undefined;
 const loadTimers = () => timers ??= import("node:timers");
@@ -64,11 +64,15 @@ async function turnOnce(): Promise<void> {
  */
 const MICROTASKS = 16;
 
+/** Calls `work` in a microtask, or after several. Test frameworks replace the global `queueMicrotask` with a fake. */
+export async function queueMicrotask(work: () => void, microtasks = 1): Promise<void> {
+  for (let left = microtasks; left > 0; left--) await undefined;
+  work();
+}
+
 /** Calls `work` in this turn of the event loop, after callers with resolved promises have made their next call. */
 export function afterCallers(work: () => void): void {
-  let left = MICROTASKS;
-  const next = () => --left > 0 ? queueMicrotask(next) : work();
-  queueMicrotask(next);
+  queueMicrotask(work, MICROTASKS);
 }
 
 export function mustYield(): boolean {

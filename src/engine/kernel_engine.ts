@@ -68,7 +68,7 @@ export class KernelEngine implements Engine {
   // ---- operations -------------------------------------------------------------------------------------------------
 
   submit(operation: Operation, completion: Completion): void {
-    if (this.#disposed) return queueMicrotask(() => completion.complete(-Errno.EBADFD));
+    if (this.#disposed) return void queueMicrotask(() => completion.complete(-Errno.EBADFD));
     const sqe = prepareSqe(operation);
     const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
     const paths = this.#placePaths(sqe);

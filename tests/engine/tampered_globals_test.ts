@@ -51,7 +51,7 @@ for (const [name, tamper] of Object.entries(tampering)) {
       console.log(wrong.join(), used, info.engine);
       Deno.exit();`;
     const { code, output } = await runChild(program, {
-      flags: ["-A", ...standInArguments()],
+      flags: ["-A", "--preload=data:text/javascript,queueMicrotask=()=>0", ...standInArguments()],
       env: { DMA_ENGINE: engine },
       shell: 'set -- timeout 300 "$@"',
       values: { directory },
