@@ -663,7 +663,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async sync(): Promise<void> {
-    await this.#file.durability.sync(false);
+    await this.#sync(false);
   }
 
   /**
@@ -679,7 +679,12 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async syncData(): Promise<void> {
-    await this.#file.durability.sync(true);
+    await this.#sync(true);
+  }
+
+  #sync(dataOnly: boolean): Promise<void> {
+    const { descriptor, durability } = this.#file;
+    return descriptor.use("sync", () => durability.sync(dataOnly));
   }
 
   /**
@@ -1169,7 +1174,6 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   async seal(): Promise<DmaFile> {
     await this.#sink.end(this, true);
-    openFiles.get(this.file)!.sealed = true;
     return this.file;
   }
 

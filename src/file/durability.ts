@@ -71,16 +71,13 @@ export class Durability {
   }
 
   /**
-   * Makes bytes and length durable, and all metadata unless `dataOnly` is set. After a failed sync the kernel has
-   * dropped the bytes that it could not write, and another sync would succeed without them. So every later call rejects
-   * with the same error.
+   * Makes bytes and length of a file in use durable, and all metadata unless `dataOnly` is set. After a failed sync the
+   * kernel has dropped the bytes that it could not write, and another sync would succeed without them. So every later
+   * call rejects with the same error.
    */
   sync(dataOnly: boolean): Promise<void> {
-    return this.#descriptor.use("sync", () =>
-      promiseOf((ended) => {
-        if (this.syncError) ended(this.syncError);
-        else this.submitSync(dataOnly, ended);
-      }));
+    if (this.syncError) return Promise.reject(this.syncError);
+    return promiseOf((ended) => this.submitSync(dataOnly, ended));
   }
 
   /**

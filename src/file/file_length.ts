@@ -54,8 +54,8 @@ export class FileLength {
   readonly #holds: Hold[] = [];
   /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
   isHeld = false;
-  /** Called when no truncate waits or runs. */
-  #whenWritable: Set<() => void> | undefined;
+  /** Resumed when no truncate waits or runs. */
+  #waiting: Set<{ resume(): void }> | undefined;
 
   /** `size` is the file's length. All of it is content. */
   private constructor(size: number, fileSystem: FileSystem, forget: () => void) {
@@ -108,9 +108,9 @@ export class FileLength {
     return this.truncating || this.#ends.length > 0;
   }
 
-  /** Calls `begin` once when no truncate waits or runs. Another may begin before `begin` acts. */
-  whenWritable(begin: () => void): void {
-    (this.#whenWritable ??= new Set()).add(begin);
+  /** Resumes `waiter` once when no truncate waits or runs. Another may begin before the waiter acts. */
+  whenWritable(waiter: { resume(): void }): void {
+    (this.#waiting ??= new Set()).add(waiter);
   }
 
   /**
@@ -145,9 +145,9 @@ export class FileLength {
       if (at === 0) this.isHeld = false;
       this.#beginHold();
       if (this.truncating) return;
-      const waiting = this.#whenWritable;
-      this.#whenWritable = undefined;
-      waiting?.forEach((begin) => begin());
+      const waiting = this.#waiting;
+      this.#waiting = undefined;
+      waiting?.forEach((waiter) => waiter.resume());
     };
     const hold = { begin: () => alone(release), mayOvertake };
     this.#holds.push(hold);

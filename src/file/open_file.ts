@@ -219,7 +219,9 @@ export class OpenFile {
   async change<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
-    while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
+    while (length.truncating) {
+      await new Promise<void>((resume) => length.whenWritable({ resume }));
+    }
     length.beginWrite(end);
     let isWhole = false;
     try {
@@ -237,14 +239,15 @@ export class OpenFile {
     return this.durability.isDurable && !this.naming.isVolatile;
   }
 
-  /** Makes bytes, length and name durable. */
+  /** Makes bytes, length and name of the file in use durable. */
   async sync(): Promise<void> {
-    const synced = await Promise.allSettled([
-      !this.durability.isDurable && this.durability.sync(true),
-      this.naming.isVolatile && this.naming.sync(),
-    ]);
-    const failed = synced.find((each) => each.status === "rejected");
-    if (failed) throw failed.reason;
+    const { durability, naming } = this;
+    const data = durability.isDurable ? undefined : durability.sync(true);
+    const name = naming.isVolatile ? naming.sync() : undefined;
+    // Both end before this does, even if one of them fails.
+    if (data && name) await Promise.allSettled([data, name]);
+    await data;
+    await name;
   }
 
   /** As {@linkcode sync}, on the JavaScript thread. */
@@ -255,13 +258,18 @@ export class OpenFile {
 
   /** Closes the file after its last use. An atomic file is synced and published first. */
   close(): Promise<void> {
-    return this.descriptor.close(async () => {
-      await this.#end().finally(() => {
-        this.naming.release();
-        this.length.leave(this);
-      });
-      return this.#closesQuickly;
-    });
+    return this.descriptor.close(() => this.#end());
+  }
+
+  /** Resolves to whether the close that follows is quick. */
+  async #end(): Promise<boolean> {
+    try {
+      if (this.naming.isUnpublished) await this.#publish();
+    } finally {
+      this.naming.release();
+      this.length.leave(this);
+    }
+    return this.#closesQuickly;
   }
 
   /**
@@ -284,9 +292,8 @@ export class OpenFile {
   }
 
   /** Publishes an atomic file, unless it was dropped or a write of it has failed. */
-  async #end(): Promise<void> {
+  async #publish(): Promise<void> {
     const { descriptor, dropped, durability: { failure }, fd, naming } = this;
-    if (!naming.isUnpublished) return;
     try {
       if (failure) throw failure.error;
       if (dropped) return;

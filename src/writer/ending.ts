@@ -39,6 +39,7 @@ export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
     // An atomic file that stays open for more writers is published when it is closed.
     () => fate === "leave" ? undefined : publishWhole(file),
     () => {
+      if (fate === "seal") file.sealed = true;
       file.detach();
       return fate === "close" ? file.close() : undefined;
     },

@@ -79,9 +79,9 @@ export class WriterSink {
   #hasRefused = false;
 
   constructor(readonly writer: Writer) {
-    writer.failed = (reason) => this.#fail(reason);
+    writer.observer = this;
     // There was no memory for the writer to open with.
-    if (writer.failure) this.#fail(writer.failure.reason);
+    if (writer.failure) this.writerFailed();
   }
 
   attach(stream: WritableStream): void {
@@ -145,9 +145,10 @@ export class WriterSink {
   }
 
   /** Errors the stream when everything is freed: a caller may then create the file again, which must not be cut. */
-  async #fail(reason: unknown): Promise<void> {
-    const { failure, file, ended } = this.writer;
-    if (!failure!.fromOutside) reportAtEnd(file, reason);
+  async writerFailed(): Promise<void> {
+    const { file, ended } = this.writer;
+    const { reason, fromOutside } = this.writer.failure!;
+    if (!fromOutside) reportAtEnd(file, reason);
     await ended;
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.hasLock) this.#report();
@@ -301,13 +302,13 @@ export class WriterSink {
   }
 
   /** Ends the stream. With `keepOpen` the descriptor stays open. */
-  async end(stream: WritableStream, keepOpen = false): Promise<void> {
+  end(stream: WritableStream, keepOpen = false): Promise<void> {
     const { writer } = this;
     if (!writer.failure) {
       this.assertUsable(stream, keepOpen ? "seal" : "close");
       writer.announceClose(keepOpen);
     }
-    await this.report(closeStream.call(stream));
+    return this.report(closeStream.call(stream));
   }
 
   /**

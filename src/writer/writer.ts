@@ -27,8 +27,8 @@ export class Writer implements AttachedWriter {
   #fate: Fate;
   /** Set from the first failure on. */
   failure: WriterFailure | undefined;
-  /** Called with the reason of the first failure. */
-  failed: (reason: unknown) => void = () => {};
+  /** Called at the first failure, within {@linkcode fail}. */
+  observer: { writerFailed(): void } | undefined;
   readonly #ended = Promise.withResolvers<void>();
   /** Resolves when the writer has released the file, however it ended. */
   readonly ended: Promise<void> = this.#ended.promise;
@@ -39,7 +39,8 @@ export class Writer implements AttachedWriter {
   });
   #room: PromiseWithResolvers<void> | undefined;
   #stepsSoon = false;
-  #letOthersWrite = () => {};
+  /** Ends the hold on the file's length while the writer opens. */
+  #letOthersWrite: (() => void) | undefined;
   /** Replaced when the start is known, if that requires the file's size. */
   #queue: WriteQueue;
   #buffers: WriteBuffers;
@@ -81,7 +82,7 @@ export class Writer implements AttachedWriter {
       [this.#queue, this.#buffers] = this.#writeFrom(start);
       this.#noteOpen();
     }
-    this.#letOthersWrite();
+    this.#letOthersWrite?.();
     this.#pending.end();
   }
 
@@ -274,16 +275,16 @@ export class Writer implements AttachedWriter {
     const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
     // After the writer has left the file there is nothing to undo.
     this.#phase = { name: "failing", steps: this.#isDetached ? [] : steps };
-    this.failed(reason);
+    this.observer?.writerFailed();
     this.#queue.drop();
     this.#buffers.drop();
     this.#syncs.fail(reason);
-    this.#letOthersWrite();
+    this.#letOthersWrite?.();
     this.#step();
   }
 
-  /** Called after every change of the state. One function object, so that FileLength calls it once after a truncate. */
-  readonly #step = (): void => {
+  /** Called after every change of the state. */
+  #step(): void {
     if (this.#phase.name === "open" && this.#closeBegun) this.#drain();
     if (this.#phase.name === "open" || this.#phase.name === "draining") this.#advance();
     if (this.#room && (this.hasRoom || this.ending)) {
@@ -294,7 +295,7 @@ export class Writer implements AttachedWriter {
     if (this.#phase.name === "draining" && isIdle) this.#commit();
     const phase = this.#phase;
     if (phase.name === "committing" || phase.name === "failing") this.#goOnEnding(phase);
-  };
+  }
 
   #drain(): void {
     this.#phase = { name: "draining" };
@@ -317,7 +318,7 @@ export class Writer implements AttachedWriter {
   /** Starts the writes that may start: none while the file is `held` for a truncate. */
   #startWrites(held: boolean): void {
     if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase.name !== "open");
-    else if (this.#queue.size > 0) this.file.length.whenWritable(this.#step);
+    else if (this.#queue.size > 0) this.file.length.whenWritable(this);
   }
 
   #syncIfDue(): void {
@@ -350,5 +351,9 @@ export class Writer implements AttachedWriter {
 
   synced(): void {
     this.#queue.noteSync();
+  }
+
+  resume(): void {
+    this.#step();
   }
 }

@@ -52,9 +52,9 @@ tries a write for ever that brings nothing
 tries a failed sync again
   file/durability.ts: this.#noteResult(result);\n      if (!this → if (result < 0) result = engine.runNow({ op: "sync", fd, dataOnly }); this.#noteResult(result); if (!this
 counts as durable what is still being synced
-  file/open_file.ts: !this.durability.isDurable && this.durability.sync(true), → !this.durability.isDurable && [this.durability.sync(true), this.durability.noteDurableWrite(this.durability.changes)][0],
+  file/open_file.ts: durability.isDurable ? undefined : durability.sync(true); → durability.isDurable ? undefined : durability.sync(true); durability.noteDurableWrite(durability.changes);
 counts as durable what was written during the sync
-  file/open_file.ts: if (failed) throw failed.reason; → if (failed) throw failed.reason; this.durability.noteDurableWrite(this.durability.changes);
+  file/open_file.ts: await data;\n    await name; → await data; await name; durability.noteDurableWrite(durability.changes);
 moves the flushed position past a hole
   writer/write_queue.ts: this.#advance(); → if (!error) this.written = Math.max(this.written, write.dataEnd); this.#advance();
 counts as flushed what a server has only answered
