@@ -2,7 +2,7 @@
 // ReadableStream.pipeTo (https://streams.spec.whatwg.org/#readable-stream-pipe-to).
 
 import { yieldIfNeeded } from "./engine/event_loop.ts";
-import type { Block } from "./engine/operation.ts";
+import type { Memory } from "./engine/operation.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
 import type { ReaderSource } from "./reader/source.ts";
 import { sinkOf } from "./writer/sink.ts";
@@ -78,7 +78,7 @@ async function runPipe(
   try {
     for (;;) {
       assertGoesOn();
-      const moved = moveBlock(readAhead, target) ?? moveBytes(readAhead, target);
+      const moved = moveBuffer(readAhead, target) ?? moveBytes(readAhead, target);
       if (moved === null) break;
       if (moved === undefined) await wait(readAhead.ready());
       // Without room a whole buffer waits; a partial one is copied.
@@ -112,10 +112,10 @@ async function runPipe(
 }
 
 /** Passes a whole buffer on, if there is one and the target accepts it. Returns its length. */
-function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
+function moveBuffer(readAhead: ReadAhead, writer: Writer): number | undefined {
   if (!writer.takesMemory) return undefined;
-  const write = (block: Block, length: number) => writer.writeMemory(block, length, true);
-  return readAhead.passBlock(writer.file.blockSize, write);
+  const write = (memory: Memory, length: number) => writer.writeMemory(memory, length, true);
+  return readAhead.passBuffer(writer.file.blockSize, write);
 }
 
 /** Copies, and returns the number of bytes: null at the end, undefined if no bytes are ready. */

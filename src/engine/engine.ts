@@ -4,7 +4,7 @@ import type { DmaError } from "../errors.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import type { Counters } from "./counters.ts";
 import { performance } from "./event_loop.ts";
-import type { Block, Completion, Operation } from "./operation.ts";
+import type { Completion, Memory, Operation } from "./operation.ts";
 
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
@@ -44,9 +44,9 @@ export interface Engine {
   realPath(fd: number): string | undefined;
 
   /** Memory of at least `size` bytes. It has its old contents. */
-  acquire(size: number): Block;
+  acquire(size: number): Memory;
   /** Releases memory, which the kernel must no longer use. */
-  release(block: Block): void;
+  release(memory: Memory): void;
 }
 
 /** The longest single wait on the JavaScript thread. The awaited event may happen without a completion. */

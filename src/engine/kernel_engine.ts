@@ -9,7 +9,7 @@ import { attempt, type Engine, waitUntil } from "./engine.ts";
 import { callAfter, neverNotified, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
-import type { Block, Completion, Operation } from "./operation.ts";
+import type { Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
@@ -21,9 +21,9 @@ const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Copies a path into a block, where it outlives the isolate. The kernel refuses a path that is too long for the block.
+ * Copies a path into native memory, where it outlives the isolate. The kernel refuses a path that is too long for it.
  */
-function placePath({ bytes }: Block, path: string, at: number): void {
+function placePath({ bytes }: Memory, path: string, at: number): void {
   const place = bytes.length === PATH_MAX ? bytes : bytes.subarray(at, at + PATH_MAX);
   const { read, written } = encoder.encodeInto(path, place);
   if (read < path.length) place.fill(1, written);
@@ -86,13 +86,13 @@ export class KernelEngine implements Engine {
   }
 
   /** Copies the paths of an entry to memory; undefined if it has none. */
-  #placePaths(sqe: Sqe): Block | undefined {
+  #placePaths(sqe: Sqe): Memory | undefined {
     if (sqe.paths.length === 0) return undefined;
-    const block = this.acquire(sqe.paths.length * PATH_MAX);
-    sqe.paths.forEach((path, index) => placePath(block, path, index * PATH_MAX));
-    sqe.address = block.address;
-    if (sqe.paths.length > 1) sqe.offset = block.address + PATH_MAX;
-    return block;
+    const memory = this.acquire(sqe.paths.length * PATH_MAX);
+    sqe.paths.forEach((path, index) => placePath(memory, path, index * PATH_MAX));
+    sqe.address = memory.address;
+    if (sqe.paths.length > 1) sqe.offset = memory.address + PATH_MAX;
+    return memory;
   }
 
   #start(request: Request): void {
@@ -130,7 +130,7 @@ export class KernelEngine implements Engine {
   }
 
   /** Releases the paths of an operation, and records its descriptor or device. */
-  #end(operation: Operation, paths: Block | undefined, result: number): void {
+  #end(operation: Operation, paths: Memory | undefined, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.#shim.resources.trackDescriptor(result);
@@ -222,25 +222,25 @@ export class KernelEngine implements Engine {
   }
 
   realPath(fd: number): string | undefined {
-    const block = this.acquire(2 * PATH_MAX);
-    placePath(block, `/proc/self/fd/${fd}`, 0);
-    const { address, bytes } = block;
+    const memory = this.acquire(2 * PATH_MAX);
+    placePath(memory, `/proc/self/fd/${fd}`, 0);
+    const { address, bytes } = memory;
     const target = address + PATH_MAX;
     const length = this.#shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
-    // Copied: TextDecoder may keep its argument, and the block is released.
+    // Copied: TextDecoder may keep its argument, and the memory is released.
     const real = bytes.slice(PATH_MAX, PATH_MAX + Math.max(0, length));
-    this.release(block);
+    this.release(memory);
     const path = attempt(() => strictDecoder.decode(real));
     return length > 0 && typeof path === "string" ? path : undefined;
   }
 
   // ---- memory -----------------------------------------------------------------------------------------------------
 
-  acquire(size: number): Block {
+  acquire(size: number): Memory {
     return this.pool.acquire(size);
   }
 
-  release(block: Block): void {
-    this.pool.release(block);
+  release(memory: Memory): void {
+    this.pool.release(memory);
   }
 }

@@ -13,9 +13,6 @@ export interface Memory {
   readonly registration: number;
 }
 
-/** Memory of the engine's pool, of at least the requested length. */
-export type Block = Memory;
-
 type Named<Name extends string, Fields> = Readonly<{ op: Name } & Fields>;
 
 /** `length` bytes at `position` of a file, into or from the start of `memory`. */

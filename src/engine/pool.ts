@@ -5,7 +5,7 @@
 import { memoryAt } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { KernelRing } from "./kernel_ring.ts";
-import type { Block, Bytes } from "./operation.ts";
+import type { Bytes, Memory } from "./operation.ts";
 
 const PAGE = 4096;
 const MIB = 1 << 20;
@@ -59,7 +59,7 @@ class Slab {
   }
 }
 
-class PoolBlock implements Block {
+class PoolBlock implements Memory {
   readonly address: number;
   readonly bytes: Bytes;
   /** Guards against a second release, which would give the same memory to two owners. */
@@ -96,7 +96,7 @@ export class Pool {
   }
 
   /** A block of at least `size` bytes. */
-  acquire(size: number): Block {
+  acquire(size: number): Memory {
     const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);
     // The last slab with a free block comes first, so that older ones can drain and be unmapped.
@@ -114,7 +114,7 @@ export class Pool {
     return block;
   }
 
-  release(block: Block): void {
+  release(block: Memory): void {
     if (!(block instanceof PoolBlock) || !block.inUse) {
       throw new Error("Cannot release a block that is not in use");
     }

@@ -16,7 +16,7 @@ import {
   STATX_BYTES,
   STATX_MASK,
 } from "./linux.ts";
-import type { Block, Completion, Operation } from "./operation.ts";
+import type { Completion, Memory, Operation } from "./operation.ts";
 
 /** The fields of a submission queue entry that differ between operations. */
 export interface Sqe {
@@ -40,7 +40,7 @@ export interface Request {
   readonly sqe: Sqe;
   readonly completion: Completion;
   /** The memory of its paths, one after the other. */
-  readonly paths: Block | undefined;
+  readonly paths: Memory | undefined;
   /** The device of the file; undefined if it is not known. */
   readonly device: number | undefined;
 }

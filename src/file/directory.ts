@@ -5,7 +5,7 @@ import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../en
 import type { Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
 import { inTurn } from "./in_turn.ts";
-import { factsOf, type StatFacts } from "./stat.ts";
+import { cachedStat, type StatFacts } from "./stat.ts";
 
 /** The open directories by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
@@ -58,7 +58,7 @@ export class Directory {
     if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
     unwrap(fd, "open", asked);
     try {
-      return Directory.#hold(engine, fd, await factsOf({ engine, fd, path: asked }));
+      return Directory.#hold(engine, fd, await cachedStat({ engine, fd, path: asked }));
     } catch (error) {
       engine.runNow({ op: "close", fd });
       throw error;

@@ -5,7 +5,7 @@ import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { assertOpened, Directory } from "./directory.ts";
-import { factsOf, type Handle, knownFacts, type StatFacts } from "./stat.ts";
+import { cachedStat, type Handle, knownFacts, type StatFacts } from "./stat.ts";
 
 /** The facts that identify a file. */
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
@@ -117,7 +117,7 @@ export class FileName {
     if (fd === -Errno.ENOENT) return undefined;
     unwrap(fd, "open", this.path);
     try {
-      return await factsOf(this.handle(fd));
+      return await cachedStat(this.handle(fd));
     } finally {
       this.engine.runNow({ op: "close", fd });
     }

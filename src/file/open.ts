@@ -30,7 +30,7 @@ import {
   findPermitted,
   knownPath,
 } from "./permissions.ts";
-import { factsOf, type Handle, type StatFacts } from "./stat.ts";
+import { cachedStat, type Handle, type StatFacts } from "./stat.ts";
 
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
@@ -65,14 +65,14 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   const { fd, created } = opened;
   let facts: StatFacts | undefined;
   try {
-    facts = await factsOf(name.handle(fd));
+    facts = await cachedStat(name.handle(fd));
     await prepared;
     const file = await describe(opened, request, facts);
     if (request.unnamed) opened.name.release();
     return file;
   } catch (error) {
     // A refused open must not leave its new, empty file behind. The facts identify that file.
-    if (created) facts ??= await factsOf(name.handle(fd)).catch(() => undefined);
+    if (created) facts ??= await cachedStat(name.handle(fd)).catch(() => undefined);
     // Until the descriptor is closed no other file can get its inode number.
     if (created && facts) await opened.name.unlinkEmpty(facts).catch(() => {});
     await run(engine, { op: "close", fd });
@@ -254,7 +254,7 @@ async function openExisting(
   if (found < 0) return found;
   try {
     if (limited.length > 0) await demand(limited, knownPath(engine.realPath(found), name.path));
-    await assertStores(name.handle(found), await factsOf(name.handle(found)));
+    await assertStores(name.handle(found), await cachedStat(name.handle(found)));
     const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, cached: false };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });

@@ -62,7 +62,7 @@ async function readText(engine: Engine, name: string): Promise<string> {
       const range = { memory, offset: 0, length: READ_BYTES, position };
       const read = await run(engine, { op: "read", fd, ...range });
       if (read <= 0) break;
-      // Copied: TextDecoder may keep its argument, and the block is released.
+      // Copied: TextDecoder may keep its argument, and the memory is released.
       text += decoder.decode(memory.bytes.slice(0, read), { stream: true });
       position += read;
     }

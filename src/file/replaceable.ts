@@ -11,7 +11,7 @@ import {
 import { ioError } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import { actsAsOwner, isSwapFile } from "./proc.ts";
-import { factsOf, type Handle } from "./stat.ts";
+import { cachedStat, type Handle } from "./stat.ts";
 
 /** The smallest swap file: ten pages. */
 const SMALLEST_SWAP = 40 * 1024;
@@ -36,11 +36,11 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
   if (found.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
     refuse(Errno.EPERM, "it is immutable or append-only");
   }
-  const directory = await factsOf(name.handle(name.directory.fd));
+  const directory = await cachedStat(name.handle(name.directory.fd));
   if (directory.attributes & STATX_ATTR_APPEND) refuse(Errno.EPERM, "its directory is append-only");
   if (directory.mode & S_ISVTX) {
     // A server may map root to another user.
-    const { uid } = await factsOf(handle);
+    const { uid } = await cachedStat(handle);
     const may = uid === found.uid || uid === directory.uid ||
       (uid === 0 && await actsAsOwner(name.engine));
     if (!may) refuse(Errno.EPERM, "it belongs to another user, and its directory is sticky");

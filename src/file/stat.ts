@@ -10,7 +10,7 @@ import {
   STATX_MNT_ID_UNIQUE,
   STATX_WRITE_ATOMIC,
 } from "../engine/linux.ts";
-import type { Block, Bytes } from "../engine/operation.ts";
+import type { Bytes, Memory } from "../engine/operation.ts";
 import { u32, u64 } from "../engine/struct.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
 
@@ -111,7 +111,7 @@ function parseFileInfo(bytes: Bytes, path: string): Deno.FileInfo {
 /** Parses what a stat has put into `memory`, which is released. Throws the error of its `result`. */
 function take<T>(
   { engine, path }: Handle,
-  memory: Block,
+  memory: Memory,
   result: number,
   parse: (bytes: Bytes, path: string) => T,
 ): T {
@@ -138,18 +138,9 @@ export function knownFacts(handle: Handle): StatFacts | undefined {
 }
 
 /**
- * Reads the facts of a descriptor; `cached` accepts the kernel's cached ones. `ended` gets the facts or the error; it
- * is called within this call if there is no memory.
+ * Submits a stat, whose result is parsed when it arrives: at the end of a program no memory is left when a promise is
+ * settled. `cached` accepts the kernel's cached facts. `ended` is called within this call if there is no memory.
  */
-export function submitStat(
-  handle: Handle,
-  cached: boolean,
-  ended: (facts: StatFacts | DmaError) => void,
-): void {
-  submit(handle, cached, parseStat, ended);
-}
-
-/** The result is parsed when it arrives: at the end of a program no memory is left when a promise is settled. */
 function submit<T>(
   handle: Handle,
   cached: boolean,
@@ -163,9 +154,19 @@ function submit<T>(
   engine.submit({ op: "stat", fd, memory, cached }, { complete });
 }
 
-/** As {@linkcode submitStat}. */
-export function stat(handle: Handle, cached = false): Promise<StatFacts> {
-  return promiseOf((ended) => submitStat(handle, cached, ended));
+/** As {@linkcode stat}; `ended` gets the facts or the error, within this call if there is no memory. */
+export function submitStat(handle: Handle, ended: (facts: StatFacts | DmaError) => void): void {
+  submit(handle, false, parseStat, ended);
+}
+
+/** The facts of a descriptor. */
+export function stat(handle: Handle): Promise<StatFacts> {
+  return promiseOf((ended) => submitStat(handle, ended));
+}
+
+/** The metadata of a descriptor. */
+export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
+  return promiseOf((ended) => submit(handle, false, parseFileInfo, ended));
 }
 
 /**
@@ -173,11 +174,7 @@ export function stat(handle: Handle, cached = false): Promise<StatFacts> {
  * through the engine. Even with AT_STATX_DONT_SYNC 9p sends each statx(2) to its server, and SMB does so for a changed
  * file.
  */
-export async function factsOf(handle: Handle): Promise<StatFacts> {
-  return handle.engine.isLocal(handle.fd) ? statNow(handle) : await stat(handle, true);
-}
-
-/** The metadata of a descriptor. */
-export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
-  return promiseOf((ended) => submit(handle, false, parseFileInfo, ended));
+export async function cachedStat(handle: Handle): Promise<StatFacts> {
+  if (handle.engine.isLocal(handle.fd)) return statNow(handle);
+  return await promiseOf((ended) => submit(handle, true, parseStat, ended));
 }

@@ -144,7 +144,7 @@ export class Transfer implements Completion {
 
   #askSize(reached: number): void {
     this.bytesDone = reached;
-    submitStat(this.#file.descriptor, false, (facts) => this.#judgeShort(reached, facts));
+    submitStat(this.#file.descriptor, (facts) => this.#judgeShort(reached, facts));
   }
 
   #judgeShort(reached: number, facts: StatFacts | DmaError): void {

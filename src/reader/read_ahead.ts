@@ -7,7 +7,7 @@
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
-import type { Block } from "../engine/operation.ts";
+import type { Memory, TransferRange } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
 
@@ -25,10 +25,7 @@ export interface ReadAheadOptions {
 }
 
 /** One buffer, and the read that fills it. */
-interface Read {
-  readonly block: Block;
-  readonly position: number;
-  readonly length: number;
+interface Read extends TransferRange {
   readonly transfer: Transfer;
   /** Whether the read has ended, so that the kernel no longer uses the buffer. */
   ended: boolean;
@@ -100,7 +97,7 @@ export class ReadAhead {
     const { bytesDone, endOfFile, error } = read.transfer;
     const from = this.#position - read.position;
     const to = Math.min(bytesDone, this.#options.end - read.position, from + most);
-    if (to > from) return read.block.bytes.subarray(from, to);
+    if (to > from) return read.memory.bytes.subarray(from, to);
     if (error) throw error;
     assert(endOfFile, "a read that was delivered whole is gone");
     this.#stop();
@@ -123,7 +120,7 @@ export class ReadAhead {
    * Passes the next buffer to `use`, which must release it, if the buffer is ready, full, a multiple of `blockSize`
    * long, and untouched. Returns its length. Further reads start after `use`: they may spend the budget that it needs.
    */
-  passBlock(blockSize: number, use: (block: Block, length: number) => void): number | undefined {
+  passBuffer(blockSize: number, use: (memory: Memory, length: number) => void): number | undefined {
     const read = this.#queue[0];
     if (!read?.ended || read.transfer.bytesDone < read.length) return undefined;
     const end = read.position + read.length;
@@ -132,7 +129,7 @@ export class ReadAhead {
     this.#queue.shift();
     this.#options.budget.giveBack(read.length);
     this.#position = end;
-    use(read.block, read.length);
+    use(read.memory, read.length);
     this.#fillAhead();
     return read.length;
   }
@@ -194,21 +191,20 @@ export class ReadAhead {
       if (left <= 0 && before && before.position + before.length > size) break;
       const wholeSize = budget.sizeNow(bufferSize, alignment);
       const length = Math.min(wholeSize, Math.max(left, alignment));
-      const block = engine.acquire(length);
+      const memory = engine.acquire(length);
       assert(this.#buffers <= readAhead, "one buffer is being delivered, the others are ahead");
       budget.take(length);
       this.#next += length;
-      this.#start(block, position, length);
+      this.#start({ memory, position, length });
       started = true;
     }
     if (started) engine.flush();
   }
 
-  #start(block: Block, position: number, length: number): void {
-    const range = { memory: block, length, position };
+  #start(range: TransferRange): void {
     const complete = () => this.#settle(read);
     const transfer = new Transfer(this.#file, "read", range, { complete });
-    const read: Read = { block, position, length, transfer, ended: false };
+    const read: Read = { ...range, transfer, ended: false };
     this.#queue.push(read);
     this.#file.descriptor.acquire("read");
     transfer.start();
@@ -227,8 +223,8 @@ export class ReadAhead {
     this.#wake();
   }
 
-  #free({ block, length }: Read): void {
-    this.#file.engine.release(block);
+  #free({ memory, length }: Read): void {
+    this.#file.engine.release(memory);
     this.#options.budget.giveBack(length);
   }
 

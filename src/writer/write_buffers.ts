@@ -3,7 +3,7 @@
 import { alignDown } from "../align.ts";
 import { lengthOfBytes } from "../arguments.ts";
 import { assert } from "../assert.ts";
-import type { Block, Memory } from "../engine/operation.ts";
+import type { Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue, WriterOptions } from "./write_queue.ts";
 
@@ -19,7 +19,7 @@ export class WriteBuffers {
   readonly #options: WriterOptions;
   readonly #queue: WriteQueue;
   /** The buffer that is being filled. */
-  #block: Block | undefined;
+  #buffer: Memory | undefined;
   /** The size of the current buffer, or of the last one. */
   #capacity = 0;
   /** The position of the current buffer, or of the next one. */
@@ -64,7 +64,7 @@ export class WriteBuffers {
   }
 
   get hasRoom(): boolean {
-    return this.#block !== undefined || this.#hasSpare;
+    return this.#buffer !== undefined || this.#hasSpare;
   }
 
   /** Whether {@linkcode writeMemory} may be called now: no block partly filled, and a buffer to spare. */
@@ -82,9 +82,9 @@ export class WriteBuffers {
 
   /** Copies a whole chunk, if the current buffer has room left after it: the fast path. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    const block = this.#block;
-    if (!block || this.#fill + length >= this.#capacity) return false;
-    block.bytes.set(bytes, this.#fill);
+    const buffer = this.#buffer;
+    if (!buffer || this.#fill + length >= this.#capacity) return false;
+    buffer.bytes.set(bytes, this.#fill);
     this.#fill += length;
     return true;
   }
@@ -97,11 +97,11 @@ export class WriteBuffers {
       // Other programs may append too, so a chunk that fits into one buffer is written by one write.
       this.#makeRoomFor(this.#file.appends && at === 0 ? end : 1);
       if (!this.hasRoom) break;
-      const block = this.#block ?? this.#allocate(this.#nextCapacity);
+      const buffer = this.#buffer ?? this.#allocate(this.#nextCapacity);
       const room = this.#capacity - this.#fill;
       const length = Math.min(room, end - at);
       const isWhole = at === 0 && length === end;
-      block.bytes.set(isWhole ? bytes : bytes.subarray(at, at + length), this.#fill);
+      buffer.bytes.set(isWhole ? bytes : bytes.subarray(at, at + length), this.#fill);
       this.#fill += length;
       at += length;
       if (length === room && this.#capacity >= this.#wholeSize) this.queueBuffer();
@@ -112,22 +112,22 @@ export class WriteBuffers {
   /** Grows or ends the current buffer, if it has no room for `length` bytes. */
   #makeRoomFor(length: number): void {
     const needed = this.#fill + length;
-    if (!this.#block || needed <= this.#capacity) return;
+    if (!this.#buffer || needed <= this.#capacity) return;
     const size = this.#wholeSize;
     if (this.#capacity < size && needed <= size) this.#allocate(size);
     else this.queueBuffer();
   }
 
   /** Begins a buffer of `capacity` bytes with the bytes of the current one, or of the current block. */
-  #allocate(capacity: number): Block {
+  #allocate(capacity: number): Memory {
     const { writeBehind } = this.#options;
     assert(this.#queue.size <= writeBehind, "one buffer fills and the others fly");
-    const block = this.#file.engine.acquire(capacity);
-    block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head);
+    const buffer = this.#file.engine.acquire(capacity);
+    buffer.bytes.set(this.#buffer?.bytes.subarray(0, this.#fill) ?? this.#head);
     this.drop();
-    this.#options.budget.take(block.bytes.length);
+    this.#options.budget.take(buffer.bytes.length);
     this.#capacity = capacity;
-    return this.#block = block;
+    return this.#buffer = buffer;
   }
 
   /**
@@ -135,7 +135,7 @@ export class WriteBuffers {
    * these blocks, unless that block is full.
    */
   queueBuffer(): void {
-    const memory = this.#block;
+    const memory = this.#buffer;
     if (!memory) return;
     const fill = this.#fill;
     const position = this.#base;
@@ -143,7 +143,7 @@ export class WriteBuffers {
     this.#fill = fill % this.#file.blockSize;
     this.#base = dataEnd - this.#fill;
     this.#head = this.#fill > 0 ? memory.bytes.slice(fill - this.#fill, fill) : NO_BYTES;
-    this.#block = undefined;
+    this.#buffer = undefined;
     this.#queue.add(memory, position, dataEnd, true);
   }
 
@@ -156,10 +156,10 @@ export class WriteBuffers {
   }
 
   drop(): void {
-    const block = this.#block;
-    if (!block) return;
-    this.#block = undefined;
-    this.#options.budget.giveBack(block.bytes.length);
-    this.#file.engine.release(block);
+    const buffer = this.#buffer;
+    if (!buffer) return;
+    this.#buffer = undefined;
+    this.#options.budget.giveBack(buffer.bytes.length);
+    this.#file.engine.release(buffer);
   }
 }

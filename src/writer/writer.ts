@@ -66,7 +66,7 @@ export class Writer implements AttachedWriter {
   #askSize(letOthersWrite: () => void): void {
     this.#letOthersWrite = letOthersWrite;
     this.#pending.begin();
-    submitStat(this.file.descriptor, false, (facts) => this.#open(facts));
+    submitStat(this.file.descriptor, (facts) => this.#open(facts));
   }
 
   #open(facts: StatFacts | DmaError): void {

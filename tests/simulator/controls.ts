@@ -83,7 +83,7 @@ gives a buffer back before it is written
 loses a buffer that is written
   writer/write_queue.ts: if (isPooled) this.#file.engine.release(memory); →
 starts a buffer without what is written of its first block
-  writer/write_buffers.ts: block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#block) block.bytes.set(this.#block.bytes.subarray(0, this.#fill));
+  writer/write_buffers.ts: buffer.bytes.set(this.#buffer?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#buffer) buffer.bytes.set(this.#buffer.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
   writer/write_queue.ts: this.#advance(); → this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten); this.#advance();
   writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten); →

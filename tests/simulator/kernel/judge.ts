@@ -1,7 +1,7 @@
 // The rules for users of an engine. The real kernel would accept many violations silently, and lose bytes.
 
 import { Buffer } from "node:buffer";
-import type { Block } from "../../../src/engine/operation.ts";
+import type { Memory } from "../../../src/engine/operation.ts";
 import type { FileSystemKind } from "./file_systems.ts";
 import { describe, type Flight, rangeOf } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
@@ -36,7 +36,7 @@ export class Judge {
     this.violated(`${describe(operation)}: its memory was changed while it was in flight`);
   }
 
-  release(block: Block): void {
+  release(block: Memory): void {
     for (const { operation } of this.#flights) {
       if (!("memory" in operation) || operation.memory !== block) continue;
       this.violated(`${describe(operation)}: its memory is given back while it is in flight`);

@@ -1,6 +1,6 @@
 // The memory of I/O. Its contents reveal a use of memory that was not allocated or is already released.
 
-import type { Block } from "../../../src/engine/operation.ts";
+import type { Memory } from "../../../src/engine/operation.ts";
 import { sizeClass } from "../../../src/engine/pool.ts";
 
 /** Fresh memory has no zeros, so that padding with old contents is detected. */
@@ -15,9 +15,9 @@ const LEAST_DATA = 512;
 export class SimulatedMemory {
   /** Addresses are the same in each run. */
   #next = 1 << 20;
-  readonly #free: Block[] = [];
+  readonly #free: Memory[] = [];
   /** The allocated blocks, and their requested sizes. */
-  readonly #out = new Map<Block, number>();
+  readonly #out = new Map<Memory, number>();
 
   get blocks(): number {
     return this.#out.size;
@@ -31,11 +31,11 @@ export class SimulatedMemory {
   }
 
   /** Whether a block was released, and not allocated again. */
-  isFree(block: Block): boolean {
+  isFree(block: Memory): boolean {
     return this.#free.includes(block);
   }
 
-  acquire(requested: number): Block {
+  acquire(requested: number): Memory {
     const size = sizeClass(requested);
     const at = this.#free.findLastIndex(({ bytes }) => bytes.length === size);
     let [block] = at < 0 ? [] : this.#free.splice(at, 1);
@@ -49,7 +49,7 @@ export class SimulatedMemory {
   }
 
   /** Releases a block. Returns false if it was not allocated. */
-  release(block: Block): boolean {
+  release(block: Memory): boolean {
     if (!this.#out.delete(block)) return false;
     block.bytes.fill(STALE);
     this.#free.push(block);

@@ -5,7 +5,7 @@ import { loadShim } from "../../../ffi/shim.ts";
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { KernelEngine } from "../../../src/engine/kernel_engine.ts";
 import { AT_FDCWD, Errno, O_DIRECT, RWF_DSYNC, STATX_BYTES } from "../../../src/engine/linux.ts";
-import type { Block, Operation } from "../../../src/engine/operation.ts";
+import type { Memory, Operation } from "../../../src/engine/operation.ts";
 import { parseStat } from "../../../src/file/stat.ts";
 import { ROOT } from "../files.ts";
 import type { DirectoryTree, Node } from "./directory_tree.ts";
@@ -144,7 +144,11 @@ function* nodesOf(tree: DirectoryTree, path: string): Generator<[string, Node]> 
 }
 
 /** Compares what a read or a stat has put into both memories. */
-function compareMemory(operation: Operation, { bytes }: Block, result: number): string | undefined {
+function compareMemory(
+  operation: Operation,
+  { bytes }: Memory,
+  result: number,
+): string | undefined {
   if (operation.op === "read") {
     const { memory, offset, position } = operation;
     const model = memory.bytes.subarray(offset, offset + result);

@@ -5,7 +5,7 @@ import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { Counters } from "../../../src/engine/counters.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
-import type { Block, Completion, Operation } from "../../../src/engine/operation.ts";
+import type { Completion, Memory, Operation } from "../../../src/engine/operation.ts";
 import { populate } from "../files.ts";
 import type { Random } from "../random.ts";
 import { Clock } from "./clock.ts";
@@ -210,14 +210,14 @@ export class SimulatedKernel implements Engine {
     return this.tree.pathOf(node);
   }
 
-  acquire(size: number): Block {
+  acquire(size: number): Memory {
     if (this.faults.ofCall("acquire")) {
       throw new RangeError(`Cannot map ${size} bytes for I/O buffers (os error 12)`);
     }
     return this.memory.acquire(size);
   }
 
-  release(block: Block): void {
+  release(block: Memory): void {
     this.#judge.release(block);
   }
 }
