@@ -10,10 +10,11 @@ import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { type StatFacts, submitStat } from "../file/stat.ts";
 import type { Ending, Fate, Phase, WriterFailure } from "./ending.ts";
 import { closedStreamError, stepsAfterFailure, stepsOfClose } from "./ending.ts";
+import type { WriterOptions } from "./options.ts";
 import { Pending } from "./pending.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBuffers } from "./write_buffers.ts";
-import { WriteQueue, type WriterOptions } from "./write_queue.ts";
+import { WriteQueue } from "./write_queue.ts";
 
 /** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
 export class Writer implements AttachedWriter {
