@@ -35,15 +35,14 @@ class Chunk {
   taken = 0;
   /** The flushes that begin when all bytes are accepted, or never will be. */
   readonly flushes: (() => void)[] = [];
-  /** The item of the stream's queue, if the chunk was written without the lock, and the item's bytes. */
+  /** If the chunk was written without the lock: the item of the stream's queue, which neighbours share, and its bytes. */
   item: { readonly written: Promise<void>; bytes: number } | undefined;
 
-  /** `length`: the length at the call. `memory` may be written without a copy. `endsItem`: an item ends with this chunk. */
+  /** `length`: the length at the call. `memory` may be written without a copy. */
   constructor(
     readonly bytes: Uint8Array,
     readonly length: number,
     readonly memory: Memory | undefined,
-    public endsItem: boolean,
   ) {}
 }
 
@@ -121,7 +120,7 @@ export class WriterSink {
     try {
       const bytes = chunkBytes("chunk", item);
       this.#moved += lengthOfBytes(bytes);
-      this.#add(bytes, true);
+      if (!this.#add(bytes)) this.#ahead++;
     } catch (error) {
       this.writer.fail(error);
     }
@@ -159,9 +158,9 @@ export class WriterSink {
   }
 
   /** Accepts as much of a chunk as there is room for, after those that wait. Returns it if it has to wait. */
-  #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
+  #add(bytes: Uint8Array, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    const chunk = new Chunk(bytes, length, memory, endsItem);
+    const chunk = new Chunk(bytes, length, memory);
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     this.#waitingBytes += length - chunk.taken;
@@ -188,7 +187,6 @@ export class WriterSink {
       } else chunk.taken += writer.write(bytes, chunk.taken);
     }
     if (chunk.taken < length || writer.failure) return false;
-    if (chunk.endsItem) this.#ahead++;
     // Within this call, because a close may follow in the same turn.
     for (const flush of chunk.flushes) flush();
     return true;
@@ -196,9 +194,13 @@ export class WriterSink {
 
   #takeWaiting(): void {
     const end = this.nextPosition;
+    const waiting = this.#waiting;
     let count = 0;
-    while (count < this.#waiting.length && this.#take(this.#waiting[count]!)) count++;
-    this.#waiting.splice(0, count);
+    while (count < waiting.length && this.#take(waiting[count]!)) {
+      const { item } = waiting[count++]!;
+      if (!item || item !== waiting[count]?.item) this.#ahead++;
+    }
+    waiting.splice(0, count);
     this.#waitingBytes = end - this.writer.position;
   }
 
@@ -241,13 +243,11 @@ export class WriterSink {
   /** Accepts a chunk, or the memory of a DmaBuffer, without the lock: at once if there is room. */
   give(stream: WritableStream, bytes: Uint8Array, memory?: Memory): Promise<void> {
     const last = this.#waiting.at(-1);
-    const chunk = this.#add(bytes, false, memory);
+    const chunk = this.#add(bytes, memory);
     const { failure } = this.writer;
     if (failure) return this.rethrow(failure.reason);
     if (!chunk) return yieldIfNeeded(lengthOfBytes(bytes)) ?? RESOLVED;
-    chunk.endsItem = true;
     const shares = last?.item && last.taken === 0 && last.item.bytes < MAX_SHARED_BYTES;
-    if (shares) last.endsItem = false;
     const item = shares ? last.item! : { written: this.report(this.#enqueue(stream)), bytes: 0 };
     item.bytes += chunk.length;
     chunk.item = item;
