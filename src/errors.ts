@@ -97,3 +97,8 @@ export function errorOfTwo(errno: number, op: string, from: string, to: string):
 export function closedError(op: string, path: string): DmaError {
   return ioError(Errno.EBADF, op, path, "the file is closed");
 }
+
+/** The error of a call to a closed stream of a file. `action` as in "Cannot write to". */
+export function closedStreamError(action: string, { path }: { readonly path: string }): TypeError {
+  return new TypeError(`Cannot ${action} '${path}': its stream is closed`);
+}

@@ -1,23 +1,11 @@
-// The phases of a writer, and its endings as lists of steps. Each step reads the state of the file when it runs.
+// The endings of a writer, as lists of steps. They run in order, each with nothing else in flight, and each reads the
+// state of the file when it runs.
 
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 
-/** One step. Returns undefined if there is nothing to wait for. */
+/** Returns undefined if there is nothing to wait for. */
 export type Step = () => Promise<unknown> | undefined;
-
-/** All bytes are in the file, or the writer has failed. The steps run in order, each with nothing else in flight. */
-export type Ending = { readonly name: "committing" | "failing"; readonly steps: Step[] };
-
-/** The phase of a writer: opening until the start is known, draining from the beginning of a close on. */
-export type Phase =
-  | { readonly name: "opening" | "open" | "draining" | "closed" | "failed" }
-  | Ending;
-
-/** The error of a call to a closed stream. `action` as in "Cannot write to". */
-export function closedStreamError(action: string, { path }: OpenFile): TypeError {
-  return new TypeError(`Cannot ${action} '${path}': its stream is closed`);
-}
 
 /** Why a writer failed. */
 export interface WriterFailure {

@@ -5,8 +5,8 @@
 import { chunkBytes, isUint8Array, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Memory } from "../engine/operation.ts";
+import { closedStreamError } from "../errors.ts";
 import { forgetFailure, reportAtEnd } from "../file/program_end.ts";
-import { closedStreamError } from "./ending.ts";
 import type { Writer } from "./writer.ts";
 
 // A DmaStreamWriter overrides these methods for users, and a program may replace the global class.
@@ -263,12 +263,12 @@ export class WriterSink {
 
   /** Waits until all chunks so far are accepted, and then flushes them: see {@linkcode Writer.flush}. */
   flush(tail: boolean, durable: boolean): Promise<number> {
-    const { promise, resolve } = Promise.withResolvers<number>();
-    const flush = () => resolve(this.writer.flush(tail, durable));
+    const { writer } = this;
     const last = this.#waiting.at(-1);
-    if (last) last.flushes.push(flush);
-    else flush();
-    return this.report(promise);
+    if (!last) return this.report(writer.flush(tail, durable));
+    return this.report(
+      new Promise((resolve) => last.flushes.push(() => resolve(writer.flush(tail, durable)))),
+    );
   }
 
   /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */

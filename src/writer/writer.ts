@@ -5,21 +5,26 @@ import { assert } from "../assert.ts";
 import { afterCallers } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
-import { type DmaError, ioError } from "../errors.ts";
+import { closedStreamError, type DmaError, ioError } from "../errors.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { type StatFacts, submitStat } from "../file/stat.ts";
-import type { Ending, Fate, Phase, WriterFailure } from "./ending.ts";
-import { closedStreamError, stepsAfterFailure, stepsOfClose } from "./ending.ts";
+import type { Fate, Step, WriterFailure } from "./ending.ts";
+import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
 import type { WriterOptions } from "./options.ts";
 import { Pending } from "./pending.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBuffers } from "./write_buffers.ts";
 import { WriteQueue } from "./write_queue.ts";
 
+/** Opening until the start is known, draining from the beginning of a close on. */
+type Phase = "opening" | "open" | "draining" | "committing" | "closed" | "failing" | "failed";
+
 /** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
 export class Writer implements AttachedWriter {
   readonly #options: WriterOptions;
-  #phase: Phase = { name: "opening" };
+  #phase: Phase = "opening";
+  /** The rest of the ending, while the phase is committing or failing. */
+  #steps: Step[] = [];
   hasOpened = false;
   /** Whether a close was announced. Chunks before it may still wait. */
   closeAnnounced = false;
@@ -74,7 +79,7 @@ export class Writer implements AttachedWriter {
     const { append, position } = this.#options;
     const { length, ownsSize } = this.file;
     if (facts instanceof Error) this.fail(facts);
-    else if (this.#phase.name === "opening") {
+    else if (this.#phase === "opening") {
       const start = append ? facts.size : position;
       // Reserved space before the start is content.
       length.found(facts.size, ownsSize ? start : facts.size);
@@ -88,7 +93,7 @@ export class Writer implements AttachedWriter {
   }
 
   #noteOpen(): void {
-    this.#phase = { name: "open" };
+    this.#phase = "open";
     this.hasOpened = true;
   }
 
@@ -112,7 +117,7 @@ export class Writer implements AttachedWriter {
   }
 
   get closed(): boolean {
-    return this.#phase.name === "closed";
+    return this.#phase === "closed";
   }
 
   /** Whether an end was requested or has come. */
@@ -135,7 +140,7 @@ export class Writer implements AttachedWriter {
 
   /** As {@linkcode WriteBuffers.write}. Without memory the writer fails. */
   write(bytes: Uint8Array, from = 0): number {
-    if (this.#phase.name !== "open") return 0;
+    if (this.#phase !== "open") return 0;
     try {
       const taken = this.#buffers.write(bytes, from);
       if (this.#queue.canStart) this.#step();
@@ -148,11 +153,11 @@ export class Writer implements AttachedWriter {
 
   /** Copies a small chunk completely, or not at all: the fast path of {@linkcode write}. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    return this.#phase.name === "open" && this.#buffers.writeWhole(bytes, length);
+    return this.#phase === "open" && this.#buffers.writeWhole(bytes, length);
   }
 
   get hasRoom(): boolean {
-    return this.#phase.name === "open" && this.#buffers.hasRoom;
+    return this.#phase === "open" && this.#buffers.hasRoom;
   }
 
   /** Resolves when {@linkcode write} may accept a byte. If it does not, wait again. */
@@ -163,7 +168,7 @@ export class Writer implements AttachedWriter {
   }
 
   get takesMemory(): boolean {
-    return this.#phase.name === "open" && this.#buffers.takesMemory;
+    return this.#phase === "open" && this.#buffers.takesMemory;
   }
 
   /** Writes memory of whole blocks without a copy: see {@linkcode WriteBuffers.writeMemory}. */
@@ -182,7 +187,7 @@ export class Writer implements AttachedWriter {
     if (durable) this.#assertSyncable();
     // A writer that is not open has accepted nothing.
     const end = tail ? this.position : this.#buffers.queuedEnd;
-    const served = this.#syncs.add(this.#phase.name === "opening" ? 0 : end, durable);
+    const served = this.#syncs.add(this.#phase === "opening" ? 0 : end, durable);
     if (this.#isDetached) this.#syncs.serve(this.flushedPosition);
     else this.#stepSoon();
     return await served;
@@ -206,7 +211,7 @@ export class Writer implements AttachedWriter {
 
   /** Blocks until all accepted bytes are in the file, and with `durable` are synced. Throws as {@linkcode waitNow}. */
   flushNow(durable: boolean, deadline: number): void {
-    while (this.#phase.name === "opening") this.waitNow(deadline);
+    while (this.#phase === "opening") this.waitNow(deadline);
     this.#throwFailure();
     const { file, position: end } = this;
     while (this.#queue.written < end) {
@@ -231,7 +236,7 @@ export class Writer implements AttachedWriter {
   waitNow(deadline: number): void {
     this.#throwFailure();
     const { engine, length, path } = this.file;
-    if (this.#phase.name !== "opening") this.#startWrites(length.isHeld);
+    if (this.#phase !== "opening") this.#startWrites(length.isHeld);
     if (length.waitNow(engine, deadline)) return;
     // Nothing is in flight, perhaps because an operation has failed.
     this.#throwFailure();
@@ -272,10 +277,12 @@ export class Writer implements AttachedWriter {
     if (this.failure || this.closed) return;
     this.failure = { reason, fromOutside, cutError: undefined };
     const { closeFile } = this.#options;
-    const confirm = this.#phase.name === "opening" ? undefined : () => this.#queue.confirmRest();
-    const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
+    const confirm = this.hasOpened ? () => this.#queue.confirmRest() : undefined;
+    this.#phase = "failing";
     // After the writer has left the file there is nothing to undo.
-    this.#phase = { name: "failing", steps: this.#isDetached ? [] : steps };
+    this.#steps = this.#isDetached
+      ? []
+      : stepsAfterFailure(this.file, this.failure, closeFile, confirm);
     this.observer?.writerFailed();
     this.#queue.drop();
     this.#buffers.drop();
@@ -286,20 +293,19 @@ export class Writer implements AttachedWriter {
 
   /** Called after every change of the state. */
   #step(): void {
-    if (this.#phase.name === "open" && this.#closeBegun) this.#drain();
-    if (this.#phase.name === "open" || this.#phase.name === "draining") this.#advance();
+    if (this.#phase === "open" && this.#closeBegun) this.#drain();
+    if (this.#phase === "open" || this.#phase === "draining") this.#advance();
     if (this.#room && (this.hasRoom || this.ending)) {
       this.#room.resolve();
       this.#room = undefined;
     }
     const isIdle = !this.#pending.any && this.#queue.size === 0;
-    if (this.#phase.name === "draining" && isIdle) this.#commit();
-    const phase = this.#phase;
-    if (phase.name === "committing" || phase.name === "failing") this.#goOnEnding(phase);
+    if (this.#phase === "draining" && isIdle) this.#commit();
+    if (this.#phase === "committing" || this.#phase === "failing") this.#goOnEnding();
   }
 
   #drain(): void {
-    this.#phase = { name: "draining" };
+    this.#phase = "draining";
     const { file } = this;
     if (!this.#options.syncOnClose || !file.naming.isVolatile) return;
     // The sync of the directory runs beside the last writes. A later step waits for it and reports its failure.
@@ -307,7 +313,7 @@ export class Writer implements AttachedWriter {
   }
 
   #advance(): void {
-    const isDraining = this.#phase.name === "draining";
+    const isDraining = this.#phase === "draining";
     if (isDraining) this.#buffers.queueBuffer();
     else if (this.#buffers.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
     const awaited = this.#syncs.nextTarget(this.#queue.flushed);
@@ -318,7 +324,7 @@ export class Writer implements AttachedWriter {
 
   /** Starts the writes that may start: none while the file is `held` for a truncate. */
   #startWrites(held: boolean): void {
-    if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase.name !== "open");
+    if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase !== "open");
     else if (this.#queue.size > 0) this.file.length.whenWritable(this);
   }
 
@@ -335,18 +341,19 @@ export class Writer implements AttachedWriter {
       const isChanged = file.durability.unsynced || file.naming.isVolatile;
       return isWanted && isChanged ? this.#syncs.run(this.#queue) : undefined;
     };
-    this.#phase = { name: "committing", steps: stepsOfClose(file, this.#fate, sync) };
+    this.#phase = "committing";
+    this.#steps = stepsOfClose(file, this.#fate, sync);
   }
 
   /** Runs the next step of an ending, if nothing is in flight. */
-  #goOnEnding({ name, steps }: Ending): void {
-    if (name === "committing" && !this.#isDetached) this.#syncIfDue();
-    while (!this.#pending.any && steps.length > 0) {
-      const work = steps.shift()!();
+  #goOnEnding(): void {
+    if (this.#phase === "committing" && !this.#isDetached) this.#syncIfDue();
+    while (!this.#pending.any && this.#steps.length > 0) {
+      const work = this.#steps.shift()!();
       if (work) this.#pending.track(work);
     }
     if (this.#pending.any) return;
-    this.#phase = { name: this.failure ? "failed" : "closed" };
+    this.#phase = this.failure ? "failed" : "closed";
     this.#ended.resolve();
   }
 
