@@ -130,7 +130,7 @@ export class KernelEngine implements Engine {
   }
 
   /** Releases the paths of an operation, and records its descriptor or device. */
-  #end(operation: Operation, paths: Memory | undefined, result: number): void {
+  #note(operation: Operation, paths: Memory | undefined, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.#shim.resources.trackDescriptor(result);
@@ -144,7 +144,7 @@ export class KernelEngine implements Engine {
   /** Counts one result and passes it to the completion. */
   #settle(request: Request, result: number): void {
     const { operation, completion, paths } = request;
-    this.#end(operation, paths, result);
+    this.#note(operation, paths, result);
     this.counters.inFlight--;
     this.counters.count(operation, result);
     try {
@@ -186,7 +186,7 @@ export class KernelEngine implements Engine {
     const paths = this.#placePaths(sqe);
     const { opcode, fd, address, length, offset, flags } = sqe;
     const result = this.#shim.dma_call(opcode, fd, address, length, offset, flags);
-    this.#end(operation, paths, result);
+    this.#note(operation, paths, result);
     // Operations that the kernel performs in memory are not counted.
     if (operation.op !== "open" && operation.op !== "stat") this.counters.count(operation, result);
     return result;

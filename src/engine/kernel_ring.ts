@@ -182,7 +182,6 @@ export class KernelRing {
     this.#freeBuffers.push(index);
   }
 
-  /** Sets the mapping of an index. Returns whether the kernel accepts it. */
   #setBuffer(index: number, address: number, length: number): boolean {
     const iovec = new BigUint64Array([BigInt(address), BigInt(length)]);
     const update = this.liburing.io_uring_register_buffers_update_tag!;

@@ -95,7 +95,6 @@ export class Pool {
     this.#ring = ring;
   }
 
-  /** A block of at least `size` bytes. */
   acquire(size: number): Memory {
     const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);

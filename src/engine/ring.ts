@@ -159,7 +159,6 @@ export class Ring {
     this.#ended(request, result);
   }
 
-  /** Frees a slot, and returns its request. */
   #vacate(slot: number): Request {
     const request = this.#slots[slot]!;
     this.#slots[slot] = null;

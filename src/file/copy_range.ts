@@ -124,7 +124,6 @@ async function copyInKernel({ from, to, position, targetPosition, length }: Copy
   return await to.change(0, 0, call);
 }
 
-/** Reads a piece and writes it. Resolves to its length. */
 async function copyByHand({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   // Each piece ends with a block, so that only the last one is padded.
   const wanted = PIECE - targetPosition % to.blockSize;

@@ -22,7 +22,6 @@ export class Descriptor {
     this.closed.catch(() => {});
   }
 
-  /** Throws if it is closed. */
   assertOpen(op: string): void {
     if (this.closing) throw closedError(op, this.path);
   }
@@ -33,7 +32,6 @@ export class Descriptor {
     this.#uses++;
   }
 
-  /** Undoes one {@linkcode acquire}. */
   release(): void {
     assert(this.#uses > 0, "a descriptor is released once per use");
     if (--this.#uses === 0) this.#unused?.();

@@ -60,7 +60,6 @@ export class Durability {
     if (isAlone) this.#noteSync(this.changes);
   }
 
-  /** Notes that bytes may be missing. */
   noteFailure(error: unknown): void {
     this.failure ??= { error };
   }

@@ -86,7 +86,6 @@ export class FileLength {
     return length;
   }
 
-  /** A handle is being closed. */
   leave(handle: FileHandle): void {
     removeOne(this.#handles, handle);
     if (this.#handles.length === 0) this.#forget();

@@ -90,7 +90,6 @@ export class FileName {
     return new FileName(this.directory.retain(), component, this.path);
   }
 
-  /** Releases the directory. */
   release(): void {
     temporaryNames.delete(this);
     this.directory.release();

@@ -66,7 +66,6 @@ export class Naming {
 
   // ---- atomic files -----------------------------------------------------------------------------------------------
 
-  /** Sets the name under which the file will be published. */
   publishAs(target: FileName): void {
     this.#target = target;
   }
@@ -176,7 +175,6 @@ export class Naming {
     await run(engine, { op: "close", fd });
   }
 
-  /** Moves a temporary name to the directory of `target`. */
   async #moveTemporary(name: FileName, target: FileName): Promise<void> {
     const moved = temporaryName(target);
     await name.rename(moved).catch((error) => {

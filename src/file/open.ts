@@ -67,7 +67,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   try {
     facts = await cachedStat(name.handle(fd));
     await prepared;
-    const file = await describe(opened, request, facts);
+    const file = await setUp(opened, request, facts);
     if (request.unnamed) opened.name.release();
     return file;
   } catch (error) {
@@ -90,8 +90,9 @@ interface Opened {
   readonly isWriteOnly?: boolean;
 }
 
-async function describe(
-  { name, fd, created: made, isWriteOnly = false }: Opened,
+/** Sets the flags of a descriptor, and empties the file if that is requested. */
+async function setUp(
+  { name, fd, created, isWriteOnly = false }: Opened,
   request: OpenRequest,
   facts: StatFacts,
 ): Promise<OpenFile> {
@@ -114,15 +115,15 @@ async function describe(
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }
   // Another program may have written to the new file already.
-  const created = made && facts.size === 0;
-  const emptied = request.truncate && !created;
+  const isNew = created && facts.size === 0;
+  const emptied = request.truncate && !isNew;
   if (emptied) {
     const result = await run(engine, { op: "truncate", fd, length: 0 });
     if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
   }
-  const isRewritten = request.write && !created && !emptied && facts.size > 0;
+  const isRewritten = request.write && !isNew && !emptied && facts.size > 0;
   if (isRewritten && fileSystem.mayWriteOnce) await assertRewritable(handle, fileSystem);
-  name.isDurable = !made;
+  name.isDurable = !created;
   return new OpenFile({
     ...handle,
     name: request.unnamed ? undefined : name,
@@ -130,7 +131,7 @@ async function describe(
     facts,
     fileSystem,
     direct,
-    ownsSize: created || emptied,
+    ownsSize: isNew || emptied,
   });
 }
 

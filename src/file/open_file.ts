@@ -29,7 +29,8 @@ export interface OpenRequest {
   readonly limited: readonly Access[];
 }
 
-interface Opening extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
+interface OpenResult
+  extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
   readonly name: FileName | undefined;
   readonly request: OpenRequest;
 }
@@ -106,7 +107,9 @@ export class OpenFile {
   /** Whether Direct I/O is used. False after the first refusal. */
   direct: boolean;
 
-  constructor({ engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: Opening) {
+  constructor(
+    { engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: OpenResult,
+  ) {
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
     this.durability = new Durability(this.descriptor, ownsSize);
@@ -234,7 +237,6 @@ export class OpenFile {
     }
   }
 
-  /** Whether the bytes and the name are durable. */
   get isDurable(): boolean {
     return this.durability.isDurable && !this.naming.isVolatile;
   }

@@ -101,7 +101,6 @@ class Reads {
     this.#limits = limits;
   }
 
-  /** Whether another read may begin. */
   get hasRoom(): boolean {
     const { concurrency, maxMerged } = this.#limits;
     const { length } = this.#begun;
@@ -121,7 +120,6 @@ class Reads {
     this.#open = new Group(range);
   }
 
-  /** Begins the read of the ranges so far. */
   begin(): void {
     const group = this.#open;
     if (!group) return;
@@ -152,7 +150,6 @@ class Reads {
     return this.#someOver.promise;
   }
 
-  /** Waits until nothing is in flight. */
   async end(): Promise<void> {
     while (this.#inFlight > 0) await this.untilOver();
   }
@@ -174,7 +171,6 @@ class Input {
       : ranges[Symbol.iterator]();
   }
 
-  /** Whether there are no more ranges. */
   get ended(): boolean {
     return !this.#isOpen && !this.#asked;
   }

@@ -65,7 +65,6 @@ export class Transfer implements Completion {
     return (this.#flags & RWF_DSYNC) !== 0;
   }
 
-  /** Submits the rest. */
   start(): void {
     const { engine, fd, direct, blockSize } = this.#file;
     const { memory } = this.#range;
