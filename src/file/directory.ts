@@ -97,17 +97,19 @@ export class Directory {
     const directories = held.get(engine)!;
     if (directories.get(this.#key) === this) directories.delete(this.#key);
     engine.runNow({ op: "close", fd });
-    const close = (fd = -1) => void (fd >= 0 && engine.runNow({ op: "close", fd }));
-    Promise.resolve(this.#syncFd).then(close, () => {});
+    const close = (fd: number) => void (fd >= 0 && engine.runNow({ op: "close", fd }));
+    const opened = this.#syncFd;
+    if (typeof opened === "number") close(opened);
+    else opened?.then(close, () => {});
   }
 
   /**
    * Opens the descriptor for {@linkcode sync}, so that the sync cannot fail for lack of descriptors. Returns undefined if
-   * it is open.
+   * it is open. Throws or rejects if it cannot be opened.
    */
-  prepareSync(path: string): Promise<unknown> | undefined {
+  prepareSync(path: string): Promise<void> | undefined {
     const opened = this.#forSync();
-    if (typeof opened === "number") return undefined;
+    if (typeof opened === "number") return void assertOpened(opened, path);
     return opened.then((fd) => assertOpened(fd, path));
   }
 
@@ -132,23 +134,21 @@ export class Directory {
 
   /** The descriptor for a sync, or `-errno`. If it cannot be opened, the next call tries again. */
   #forSync(): number | Promise<number> {
-    const keep = (fd: number) => {
-      this.#syncFd = fd < 0 ? undefined : fd;
-      return fd;
+    if (this.#syncFd !== undefined) return this.#syncFd;
+    const { engine, fd } = this;
+    const keep = (opened: number) => {
+      this.#syncFd = opened < 0 ? undefined : opened;
+      return opened;
     };
+    const operation = opening(O_RDONLY, fd, ".");
+    // On a local disk this does not block, because the directory is open already.
+    if (engine.isLocal(fd)) return keep(engine.runNow(operation));
     // Without memory for the path the engine throws.
     const refuse = (error: unknown) => {
       keep(-1);
       throw error;
     };
-    return this.#syncFd ??= this.#openForSync().then(keep, refuse);
-  }
-
-  async #openForSync(): Promise<number> {
-    const { engine, fd } = this;
-    const operation = opening(O_RDONLY, fd, ".");
-    // On a local disk this does not block, because the directory is open already.
-    return await (engine.isLocal(fd) ? engine.runNow(operation) : run(engine, operation));
+    return this.#syncFd = run(engine, operation).then(keep, refuse);
   }
 
   /**

@@ -51,16 +51,19 @@ export async function openPath(
 /** Opens the file at a name, and owns the name. A file without a name releases it. */
 export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
   const { engine } = name;
-  // The directory is synced at the end, when there may be no free descriptor. So it is opened now.
-  const prepares = request.create || request.createNew;
-  const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
-  const opening = openDescriptor(name, request);
-  // When this rejects, nothing is in flight.
-  if (prepared) await Promise.allSettled([opening, prepared]);
-  const opened = await opening.catch((error) => {
+  let prepared: Promise<void> | undefined;
+  let opened: Opened;
+  try {
+    // The directory is synced at the end, when there may be no free descriptor. So it is opened now.
+    if (request.create || request.createNew) prepared = name.directory.prepareSync(name.path);
+    const opening = openDescriptor(name, request);
+    // When this rejects, nothing is in flight.
+    if (prepared) await Promise.allSettled([opening, prepared]);
+    opened = await opening;
+  } catch (error) {
     name.release();
     throw error;
-  });
+  }
   if (opened.name !== name) name.release();
   const { fd, created } = opened;
   let facts: StatFacts | undefined;
