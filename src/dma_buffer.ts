@@ -1,8 +1,8 @@
 // DmaBuffer: JavaScript memory that is aligned for Direct I/O.
 
 import { wrongObject } from "./arguments.ts";
+import { allocateMemory } from "./engine/aligned_memory.ts";
 import type { Memory } from "./engine/operation.ts";
-import { allocateMemory } from "./file/aligned_memory.ts";
 
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");

@@ -3,11 +3,11 @@
 import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
 import { checkAligned, lengthOfBytes } from "../arguments.ts";
+import { allocateMemory } from "../engine/aligned_memory.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
-import { allocateMemory } from "./aligned_memory.ts";
 import { mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { stat } from "./stat.ts";

@@ -1,7 +1,7 @@
 // JavaScript's own memory, aligned for Direct I/O.
 
 import { addressOf } from "../../ffi/address.ts";
-import type { Memory } from "../engine/operation.ts";
+import type { Memory } from "./operation.ts";
 
 /** The alignment of every buffer's address: enough for any device. */
 const MEMORY_ALIGNMENT = 4096;
