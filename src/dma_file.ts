@@ -9,10 +9,10 @@ import {
   chunkBytes,
   flag,
   integer,
-  isSet,
   isUint8Array,
   lengthOfBytes,
   pathText,
+  readOptions,
   wrongObject,
 } from "./arguments.ts";
 import { whenDropped } from "./collected.ts";
@@ -52,9 +52,11 @@ import {
   type DmaWriteAtOptions,
   mergeLimits,
   openRequest,
+  PREALLOCATE_OPTIONS,
   type ReadManyOptions,
   signalOf,
   temporaryDirectory,
+  WRITE_AT_OPTIONS,
 } from "./file_options.ts";
 import { ReaderSource } from "./reader/source.ts";
 import {
@@ -62,7 +64,9 @@ import {
   type DmaStreamReaderOptions,
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
+  FLUSH_SYNC_OPTIONS,
   readerOptions,
+  SYNC_OPTIONS,
   writerOptions,
 } from "./stream_options.ts";
 import { WriterLock } from "./writer/lock.ts";
@@ -466,7 +470,7 @@ export class DmaFile implements AsyncDisposable {
     options?: DmaWriteAtOptions,
   ): Promise<number> {
     const file = this.#file;
-    const atomic = isSet(options, "atomic");
+    const { atomic } = readOptions(options, WRITE_AT_OPTIONS);
     const bufferLength = lengthOfBuffer(data);
     if (bufferLength === undefined && !isUint8Array(data)) {
       throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
@@ -559,7 +563,7 @@ export class DmaFile implements AsyncDisposable {
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
-    const keepSize = isSet(options, "keepSize");
+    const { keepSize } = readOptions(options, PREALLOCATE_OPTIONS);
     this.#file.assertWritable("allocate");
     await reserveSpace(this.#file, length, keepSize);
   }
@@ -1124,7 +1128,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async flushAligned(options?: DmaSyncOptions): Promise<number> {
-    return await this.#sink.flush(isSet(options, "tail"), false);
+    return await this.#sink.flush(readOptions(options, SYNC_OPTIONS).tail, false);
   }
 
   /**
@@ -1145,7 +1149,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async sync(options?: DmaSyncOptions): Promise<number> {
-    return await this.#sink.flush(isSet(options, "tail"), true);
+    return await this.#sink.flush(readOptions(options, SYNC_OPTIONS).tail, true);
   }
 
   /**
@@ -1171,7 +1175,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   flushSync(options?: DmaFlushSyncOptions): void {
-    this.#sink.flushSync(isSet(options, "durable"));
+    this.#sink.flushSync(readOptions(options, FLUSH_SYNC_OPTIONS).durable);
     cutAfterEnd(this.#sink.writer.file);
   }
 
