@@ -50,11 +50,11 @@ export class FileLength {
   #bound: number;
   /** The ends of the writes and allocations in flight. */
   readonly #ends: number[] = [];
-  /** Truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
+  /** If {@linkcode isHeld}, the first one runs and the others wait. */
   readonly #holds: Hold[] = [];
-  /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
+  /** Whether a hold runs. A write that cannot wait may overtake a waiting one. */
   isHeld = false;
-  /** Resumed when no truncate waits or runs. */
+  /** Resumed when no hold waits or runs. */
   #waiting: Set<{ resume(): void }> | undefined;
 
   /** `size` is the file's length. All of it is content. */
@@ -97,17 +97,17 @@ export class FileLength {
 
   // ---- when it changes --------------------------------------------------------------------------------------------
 
-  /** Whether a truncate waits or runs, so that no write may begin. */
-  get truncating(): boolean {
+  /** Whether a hold waits or runs, so that no write may begin. */
+  get hasHolds(): boolean {
     return this.#holds.length > 0;
   }
 
-  /** Whether a write, an allocation or a truncate waits or runs. */
+  /** Whether a write, an allocation or a hold waits or runs. */
   get isChanging(): boolean {
-    return this.truncating || this.#ends.length > 0;
+    return this.hasHolds || this.#ends.length > 0;
   }
 
-  /** Resumes `waiter` once when no truncate waits or runs. Another may begin before the waiter acts. */
+  /** Resumes `waiter` once when no hold waits or runs. Another may begin before the waiter acts. */
   whenWritable(waiter: { resume(): void }): void {
     (this.#waiting ??= new Set()).add(waiter);
   }
@@ -131,7 +131,7 @@ export class FileLength {
   }
 
   /**
-   * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier truncates have
+   * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier holds have
    * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
    * microtask: a caller that blocks the JavaScript thread until a write ends would wait for ever. `mayOvertake`: see
    * {@linkcode Hold}.
@@ -143,7 +143,7 @@ export class FileLength {
       this.#holds.splice(at, 1);
       if (at === 0) this.isHeld = false;
       this.#beginHold();
-      if (this.truncating) return;
+      if (this.hasHolds) return;
       const waiting = this.#waiting;
       this.#waiting = undefined;
       waiting?.forEach((waiter) => waiter.resume());
@@ -154,10 +154,10 @@ export class FileLength {
     return release;
   }
 
-  /** Begins the first truncate, if no write is noted or `despiteWrites` is set. */
+  /** Begins the first hold, if no write is noted or `despiteWrites` is set. */
   #beginHold(despiteWrites = false): void {
     const isFree = this.#ends.length === 0 || despiteWrites;
-    if (!this.truncating || this.isHeld || !isFree) return;
+    if (!this.hasHolds || this.isHeld || !isFree) return;
     this.isHeld = true;
     this.#holds[0]!.begin();
   }

@@ -101,7 +101,7 @@ async function setUp(
 ): Promise<OpenFile> {
   const handle = name.handle(fd);
   const { engine, path } = handle;
-  const fileSystem = await assertStores(handle, facts);
+  const fileSystem = await assertRegularFile(handle, facts);
   engine.setThreaded(fd, fileSystem.onThreads);
   // An alignment of 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2), STATX_DIOALIGN),
   // as on ext4 with data=journal.
@@ -153,7 +153,7 @@ async function assertRewritable(handle: Handle, fileSystem: FileSystem): Promise
 }
 
 /** The file system of a regular file. Throws for other files, and for files that Deno would not open. */
-async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSystem> {
+async function assertRegularFile(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   const { path } = handle;
   if (facts.kind === "directory") throw ioError(Errno.EISDIR, "open", path);
   if (facts.kind !== "file") {
@@ -186,11 +186,15 @@ async function openDescriptor(name: FileName, request: OpenRequest): Promise<Ope
 /** Opens or creates a file, and returns which of the two. */
 async function openOrCreate(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
   const { create, createNew, limited, mode } = request;
+  if (request.unnamed) {
+    await demandName(name, limited);
+    return { name, fd: await name.openWithoutName(flags, mode), created: true };
+  }
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
     // A new file takes one call, unless permissions require a check of an existing file first.
     const looks = !create || isLimited || attempt > 0;
-    if (looks && !createNew && !request.unnamed) {
+    if (looks && !createNew) {
       const fd = await openExisting(name, flags, limited);
       if (fd !== -Errno.ENOENT || !create) {
         if (fd >= 0 && create) return await openAsCreator(name, fd, flags, mode);
@@ -199,9 +203,6 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
     }
     // The real path of the directory is checked, because a file has none before it exists.
     await demandName(name, limited);
-    if (request.unnamed) {
-      return { name, fd: await name.openWithoutName(flags, mode), created: true };
-    }
     const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
     if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
   }
@@ -258,7 +259,7 @@ async function openExisting(
   if (found < 0) return found;
   try {
     if (limited.length > 0) await demand(limited, knownPath(engine.realPath(found), name.path));
-    await assertStores(name.handle(found), await cachedStat(name.handle(found)));
+    await assertRegularFile(name.handle(found), await cachedStat(name.handle(found)));
     const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, cached: false };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });

@@ -222,7 +222,7 @@ export class OpenFile {
   async change<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
-    while (length.truncating) {
+    while (length.hasHolds) {
       await new Promise<void>((resume) => length.whenWritable({ resume }));
     }
     length.beginWrite(end);

@@ -318,7 +318,7 @@ export class Writer implements AttachedWriter {
     else if (this.#buffers.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
     const awaited = this.#syncs.nextTarget(this.#queue.flushed);
     this.#queue.confirm(isDraining ? Math.min(awaited, this.position) : awaited);
-    this.#startWrites(this.file.length.truncating);
+    this.#startWrites(this.file.length.hasHolds);
     this.#syncIfDue();
   }
 
