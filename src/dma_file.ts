@@ -6,11 +6,8 @@ import { alignDown, alignUp } from "./align.ts";
 import {
   checkAligned,
   checkRange,
-  chunkBytes,
   flag,
   integer,
-  isUint8Array,
-  lengthOfBytes,
   pathText,
   readOptions,
   wrongObject,
@@ -18,16 +15,8 @@ import {
 import { whenDropped } from "./collected.ts";
 import { useEngine } from "./configure.ts";
 import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
-import {
-  allocateBuffer,
-  demandBuffer,
-  type DmaBuffer,
-  lendMemory,
-  lengthOfBuffer,
-  takeMemory,
-} from "./dma_buffer.ts";
+import { allocateBuffer, demandBuffer, type DmaBuffer, takeMemory } from "./dma_buffer.ts";
 import { MAX_TRANSFER } from "./engine/linux.ts";
-import type { Memory } from "./engine/operation.ts";
 import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
 import { copyRange } from "./file/copy_range.ts";
@@ -38,7 +27,7 @@ import { freeSpace, reserveSpace } from "./file/allocate.ts";
 import { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd, forgetFailure } from "./file/program_end.ts";
-import { checkAtomic, readInto, writeAt } from "./file/random_access.ts";
+import { readInto, writeAt } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { readBytes } from "./file/shared_reads.ts";
 import { fileInfo, stat } from "./file/stat.ts";
@@ -433,13 +422,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async readInto(buffer: DmaBuffer, position: number): Promise<number> {
-    const file = this.#file;
-    const length = demandBuffer(buffer, "read into");
-    checkRange(position, length);
-    checkAligned("position", position, file.alignment);
-    checkAligned("buffer.length", length, file.alignment);
-    file.assertReadable();
-    return await lendMemory(buffer, (memory) => readInto(file, memory, position));
+    return await readInto(this.#file, buffer, position);
   }
 
   /**
@@ -469,22 +452,8 @@ export class DmaFile implements AsyncDisposable {
     position: number,
     options?: DmaWriteAtOptions,
   ): Promise<number> {
-    const file = this.#file;
     const { atomic } = readOptions(options, WRITE_AT_OPTIONS);
-    const bufferLength = lengthOfBuffer(data);
-    if (bufferLength === undefined && !isUint8Array(data)) {
-      throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
-    }
-    const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
-    const length = bufferLength ?? lengthOfBytes(bytes!);
-    checkRange(position, length);
-    checkAligned("position", position, file.alignment);
-    checkAligned("data.length", length, file.alignment);
-    file.assertWritableAt("write");
-    if (atomic) checkAtomic(file, position, length);
-    const write = (from: Memory | Uint8Array) => writeAt(file, from, position, atomic);
-    await (bytes ? write(bytes) : lendMemory(data as DmaBuffer, write));
-    return length;
+    return await writeAt(this.#file, data, position, atomic);
   }
 
   /**

@@ -2,7 +2,15 @@
 
 import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
-import { checkAligned, lengthOfBytes } from "../arguments.ts";
+import {
+  checkAligned,
+  checkRange,
+  chunkBytes,
+  isUint8Array,
+  lengthOfBytes,
+  wrongObject,
+} from "../arguments.ts";
+import { demandBuffer, type DmaBuffer, lendMemory, lengthOfBuffer } from "../dma_buffer.ts";
 import { allocateMemory } from "../engine/aligned_memory.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
@@ -117,41 +125,62 @@ export async function readStraight(
   return await file.descriptor.use("read", () => fill(file, memory, position));
 }
 
-/** Fills memory from a position on, all aligned. Resolves to the number of bytes: fewer at the end of the file. */
-export function readInto(file: OpenFile, memory: Memory, position: number): Promise<number> {
-  return file.descriptor.use("read", () => fill(file, memory, position));
+/** Fills a buffer from a position on. Resolves to the number of bytes: fewer at the end of the file. */
+export async function readInto(
+  file: OpenFile,
+  buffer: DmaBuffer,
+  position: number,
+): Promise<number> {
+  const length = demandBuffer(buffer, "read into");
+  checkRange(position, length);
+  checkAligned("position", position, file.alignment);
+  checkAligned("buffer.length", length, file.alignment);
+  file.assertReadable();
+  const read = (memory: Memory) => file.descriptor.use("read", () => fill(file, memory, position));
+  return await lendMemory(buffer, read);
 }
 
-/** Writes `data` to a position, all aligned, and all or nothing if `atomic` is set. */
+/** Writes `data` to a position, all or nothing if `atomic` is set. Resolves to the number of bytes. */
 export async function writeAt(
   file: OpenFile,
-  data: Memory | Uint8Array,
+  data: DmaBuffer | Uint8Array,
   position: number,
   atomic: boolean,
-): Promise<void> {
-  const memory = data instanceof Uint8Array ? undefined : data;
-  const bytes = memory?.bytes ?? data as Uint8Array;
-  const length = lengthOfBytes(bytes);
-  if (length === 0) return;
+): Promise<number> {
+  const bufferLength = lengthOfBuffer(data);
+  if (bufferLength === undefined && !isUint8Array(data)) {
+    throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
+  }
+  const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
+  const length = bufferLength ?? lengthOfBytes(bytes!);
+  checkRange(position, length);
+  checkAligned("position", position, file.alignment);
+  checkAligned("data.length", length, file.alignment);
+  file.assertWritableAt("write");
+  if (atomic) checkAtomic(file, position, length);
   const flags = atomic ? RWF_ATOMIC : 0;
   const end = position + length;
-  const write = async () => {
+  const move = async (memory?: Memory) => {
     try {
       // The kernel must not get memory that is freed with the isolate.
       if (memory && file.engine.endsWithProcess) {
         await transfer(file, "write", { memory, length, position }, flags);
-      } else await writePieces(file, bytes, length, position, flags);
+      } else await writePieces(file, (memory?.bytes ?? bytes)!, length, position, flags);
       file.length.addContent(end);
     } catch (error) {
       file.durability.noteFailure(error);
       throw error;
     }
   };
-  await file.descriptor.use("write", () => file.change(position, end, write));
+  const write = (memory?: Memory) =>
+    file.descriptor.use("write", () => file.change(position, end, () => move(memory)));
+  if (!bytes) await lendMemory(data as DmaBuffer, write);
+  else if (length > 0) await write();
+  return length;
 }
 
 /** Throws if the kernel would refuse an atomic write of this position and length (generic_atomic_write_valid). */
-export function checkAtomic(file: OpenFile, position: number, length: number): void {
+function checkAtomic(file: OpenFile, position: number, length: number): void {
   const { atomicWrite: { min, max }, path } = file;
   if (max === 0) {
     const why = "the disk, the file system or the kernel has no atomic writes";
