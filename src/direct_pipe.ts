@@ -5,7 +5,7 @@ import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { Memory } from "./engine/operation.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
 import type { ReaderSource } from "./reader/source.ts";
-import type { WriterSink } from "./writer/sink.ts";
+import { sinkOf } from "./writer/sink.ts";
 import type { Writer } from "./writer/writer.ts";
 
 // The method of the base class: for the destination this is an ordinary pipe. A program may replace the global class
@@ -38,12 +38,12 @@ export function pipeDirectly(
   source: ReadableStream<Uint8Array>,
   { untouched, readAhead }: ReaderSource,
   destination: WritableStream,
-  sink: WriterSink,
   options: PipeOptions,
 ): Promise<void> | undefined {
+  const sink = sinkOf(destination);
   const { signal } = options;
   const isSignal = signal === undefined || signal instanceof AbortSignal;
-  if (!sink.isFree || !isSignal || !untouched) return undefined;
+  if (!sink?.isFree || !isSignal || !untouched) return undefined;
   if (source.locked || destination.locked) return undefined;
   return runPipe(source, readAhead, destination, sink.writer, options)
     .catch((error) => sink.rethrow(error));

@@ -64,10 +64,6 @@ import { Writer } from "./writer/writer.ts";
 
 type Inspect = typeof Deno.inspect;
 
-/** The open file of a DmaFile, and the sink of a DmaStreamWriter; undefined for any other value. */
-let fileIn: (value: unknown) => OpenFile | undefined;
-let sinkIn: (value: unknown) => WriterSink | undefined;
-
 /**
  * An open file, read and written at any position. It bypasses the page cache if the file system has Direct I/O. Get one
  * from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} or {@linkcode DmaFile.temp}.
@@ -95,10 +91,6 @@ export class DmaFile implements AsyncDisposable {
   #reader: DmaStreamReader | undefined;
   #writer: DmaStreamWriter | undefined;
 
-  static {
-    fileIn = (value) => #file in Object(value) ? (value as DmaFile).#file : undefined;
-  }
-
   /** @ignore */
   private constructor(file: OpenFile) {
     // A program cannot have an OpenFile.
@@ -108,6 +100,7 @@ export class DmaFile implements AsyncDisposable {
       );
     }
     this.#file = file;
+    openFiles.set(this, file);
     if (file.writable) finishAtEnd(file);
     whenDropped(this, file.descriptor.closed, () => file.drop());
   }
@@ -848,6 +841,11 @@ export class DmaFile implements AsyncDisposable {
   }
 }
 
+/**
+ * The open file of each DmaFile. The classes below look it up here, and so distinguish a DmaFile from a similar object.
+ */
+const openFiles = new WeakMap<DmaFile, OpenFile>();
+
 /** Keeps the DmaFile of each running `readMany` alive: the garbage collector would otherwise close it. */
 const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
 
@@ -855,14 +853,14 @@ const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
  * The file's descriptor number, valid while it is open. The command line needs it for operations that DmaFile lacks.
  */
 export function descriptorNumber(file: DmaFile): number {
-  return fileIn(file)!.fd;
+  return openFiles.get(file)!.fd;
 }
 
 /**
  * The open file of a DmaFile. Throws TypeError for any other value; the message uses the argument's `name` and `what`.
  */
 function openFileOf(name: string, value: unknown, what: string): OpenFile {
-  const file = fileIn(value);
+  const file = openFiles.get(value as DmaFile);
   if (file) return file;
   throw wrongObject(name, value, "DmaFile", what);
 }
@@ -903,10 +901,6 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   /** Buffers that may be in flight. */
   readonly writeBehind: number;
   readonly #sink: WriterSink;
-
-  static {
-    sinkIn = (value) => #sink in Object(value) ? (value as DmaStreamWriter).#sink : undefined;
-  }
 
   /**
    * Starts a writer on an open file. A `DmaFile` has one writer at a time.
@@ -1264,11 +1258,6 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 }
 
-/** The sink of a stream; undefined if the stream is not a DmaStreamWriter. */
-export function sinkOf(stream: WritableStream): WriterSink | undefined {
-  return sinkIn(stream);
-}
-
 /**
  * A `ReadableStream` of a file's bytes with read-ahead, through Direct I/O if the file has it. It is a byte stream, so
  * BYOB readers work.
@@ -1391,8 +1380,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     options?: StreamPipeOptions,
   ): Promise<void> {
     const given = readPipeOptions(options);
-    const sink = sinkIn(destination);
-    const piped = given && sink && pipeDirectly(this, this.#source, destination, sink, given);
+    const piped = given && pipeDirectly(this, this.#source, destination, given);
     // The stream itself rejects wrong arguments.
     await (piped ?? super.pipeTo(destination, (given ?? options) as StreamPipeOptions));
   }

@@ -2,9 +2,9 @@
 
 import { Readable, Writable } from "node:stream";
 import { wrongObject } from "./arguments.ts";
-import { DmaStreamReader, DmaStreamWriter, sinkOf } from "./dma_file.ts";
+import { DmaStreamReader, DmaStreamWriter } from "./dma_file.ts";
 import type { DmaFlushSyncOptions } from "./stream_options.ts";
-import type { Upstream } from "./writer/sink.ts";
+import { sinkOf, type Upstream } from "./writer/sink.ts";
 
 type Callback = (error?: Error | null) => void;
 

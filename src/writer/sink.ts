@@ -49,6 +49,14 @@ class Chunk {
 /** The `closed` promises that programs have. */
 const watched = new WeakSet<Promise<void>>();
 
+/** The sink of each writer's stream. */
+const sinks = new WeakMap<WritableStream, WriterSink>();
+
+/** The sink of a stream; undefined if the stream is not a DmaStreamWriter. */
+export function sinkOf(stream: WritableStream): WriterSink | undefined {
+  return sinks.get(stream);
+}
+
 /** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
@@ -77,6 +85,7 @@ export class WriterSink {
 
   attach(stream: WritableStream): void {
     this.#stream = new WeakRef(stream);
+    sinks.set(stream, this);
   }
 
   /** The position of the next chunk, after the waiting ones. */
