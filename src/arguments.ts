@@ -138,6 +138,14 @@ function checkOptions<Options extends Known>(options: unknown, known: Options): 
   return Object.fromEntries(Object.entries(known).map(check)) as Checked<Options>;
 }
 
+/** Whether the only option, a boolean, is true. */
+export function isSet<Name extends string>(
+  options: { readonly [Option in Name]?: boolean } | undefined,
+  name: Name,
+): boolean {
+  return options !== undefined && readOptions(options, { [name]: flagOption(false) })[name]!;
+}
+
 /** The candidate with the fewest edits, or all of them if none is similar. */
 function hintFor(word: string, candidates: readonly string[]): string {
   const distance = (candidate: string) => edits(word.toLowerCase(), candidate.toLowerCase());

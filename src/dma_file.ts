@@ -8,8 +8,8 @@ import {
   checkRange,
   flag,
   integer,
+  isSet,
   pathText,
-  readOptions,
   wrongObject,
 } from "./arguments.ts";
 import { whenDropped } from "./collected.ts";
@@ -41,11 +41,9 @@ import {
   type DmaWriteAtOptions,
   mergeLimits,
   openRequest,
-  PREALLOCATE_OPTIONS,
   type ReadManyOptions,
   signalOf,
   temporaryDirectory,
-  WRITE_AT_OPTIONS,
 } from "./file_options.ts";
 import { ReaderSource } from "./reader/source.ts";
 import {
@@ -53,9 +51,7 @@ import {
   type DmaStreamReaderOptions,
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
-  FLUSH_SYNC_OPTIONS,
   readerOptions,
-  SYNC_OPTIONS,
   writerOptions,
 } from "./stream_options.ts";
 import { WriterLock } from "./writer/lock.ts";
@@ -445,8 +441,7 @@ export class DmaFile implements AsyncDisposable {
     position: number,
     options?: DmaWriteAtOptions,
   ): Promise<number> {
-    const { atomic } = readOptions(options, WRITE_AT_OPTIONS);
-    return await writeAt(this.#file, data, position, atomic);
+    return await writeAt(this.#file, data, position, isSet(options, "atomic"));
   }
 
   /**
@@ -525,7 +520,7 @@ export class DmaFile implements AsyncDisposable {
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
-    const { keepSize } = readOptions(options, PREALLOCATE_OPTIONS);
+    const keepSize = isSet(options, "keepSize");
     this.#file.assertWritable("allocate");
     await reserveSpace(this.#file, length, keepSize);
   }
@@ -1091,7 +1086,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async flushAligned(options?: DmaSyncOptions): Promise<number> {
-    return await this.#sink.flush(readOptions(options, SYNC_OPTIONS).tail, false);
+    return await this.#sink.flush(isSet(options, "tail"), false);
   }
 
   /**
@@ -1112,7 +1107,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async sync(options?: DmaSyncOptions): Promise<number> {
-    return await this.#sink.flush(readOptions(options, SYNC_OPTIONS).tail, true);
+    return await this.#sink.flush(isSet(options, "tail"), true);
   }
 
   /**
@@ -1138,7 +1133,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   flushSync(options?: DmaFlushSyncOptions): void {
-    this.#sink.flushSync(readOptions(options, FLUSH_SYNC_OPTIONS).durable);
+    this.#sink.flushSync(isSet(options, "durable"));
     cutAfterEnd(this.#sink.writer.file);
   }
 

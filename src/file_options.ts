@@ -207,9 +207,6 @@ export function signalOf(options: DmaLockOptions | undefined): AbortSignal | und
   return readOptions(options, { signal }).signal;
 }
 
-export const PREALLOCATE_OPTIONS = { keepSize: flagOption(false) };
-export const WRITE_AT_OPTIONS = { atomic: flagOption(false) };
-
 const MERGE_OPTIONS = {
   maxMerged: integerOption(512 * 1024),
   maxGap: integerOption(0),

@@ -143,9 +143,6 @@ export interface DmaStreamReaderOptions {
   closeFile?: boolean;
 }
 
-export const SYNC_OPTIONS = { tail: flagOption(false) };
-export const FLUSH_SYNC_OPTIONS = { durable: flagOption(false) };
-
 const WRITER_OPTIONS = {
   bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
   writeBehind: integerOption(undefined, Number.MIN_SAFE_INTEGER, MAX_BUFFERS),
