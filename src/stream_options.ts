@@ -5,7 +5,7 @@ import { flagOption, integer, integerOption, readOptions } from "./arguments.ts"
 import { UNLIMITED } from "./engine/buffer_budget.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import type { ReaderOptions } from "./reader/source.ts";
-import type { WriterOptions } from "./writer/options.ts";
+import type { WriterOptions } from "./writer/write_queue.ts";
 
 /** The default size of a writer's buffer in bytes: 1 MiB, as measured (bench/FINDINGS.md). */
 export const DEFAULT_BUFFER_SIZE: number = 1 << 20;

@@ -7,7 +7,6 @@ import { Errno } from "../engine/linux.ts";
 import { FULL } from "../file/allocate.ts";
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { WriterOptions } from "./options.ts";
 import type { Pending } from "./pending.ts";
 
 const MIB = 1 << 20;
@@ -25,22 +24,18 @@ const LARGEST_STEP: number = 64 * MIB;
 export class Preallocator {
   readonly #file: OpenFile;
   readonly #pending: Pending;
-  /** The expected end of the writes, or 0. */
   readonly #expectedEnd: number;
   /** The end of the content when the writer began. */
   readonly #oldEnd: number;
   /** Whether a step may begin: none is in flight, and none has failed. */
   #isReady: boolean;
 
-  constructor(file: OpenFile, options: WriterOptions, start: number, pending: Pending) {
-    const { extendsFreely, reserves } = file.fileSystem;
-    const { preallocate, sizeHint } = options;
-    const isHinted = reserves && sizeHint > 0;
+  /** `expectedEnd` is the expected end of the writes, or 0. */
+  constructor(file: OpenFile, pending: Pending, enabled: boolean, expectedEnd: number) {
     this.#file = file;
     this.#pending = pending;
-    // If a write may extend the file at no cost, only a hinted size is reserved.
-    this.#isReady = preallocate && (isHinted || !extendsFreely);
-    this.#expectedEnd = isHinted ? start + sizeHint : 0;
+    this.#isReady = enabled;
+    this.#expectedEnd = expectedEnd;
     this.#oldEnd = file.length.contentEnd;
   }
 

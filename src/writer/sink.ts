@@ -263,12 +263,10 @@ export class WriterSink {
 
   /** Waits until all chunks so far are accepted, and then flushes them: see {@linkcode Writer.flush}. */
   flush(tail: boolean, durable: boolean): Promise<number> {
-    const { writer } = this;
     const last = this.#waiting.at(-1);
-    if (!last) return this.report(writer.flush(tail, durable));
-    return this.report(
-      new Promise((resolve) => last.flushes.push(() => resolve(writer.flush(tail, durable)))),
-    );
+    const flush = () => this.writer.flush(tail, durable);
+    if (!last) return this.report(flush());
+    return this.report(new Promise((resolve) => last.flushes.push(() => resolve(flush()))));
   }
 
   /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */

@@ -10,7 +10,6 @@ import type { DmaError } from "../errors.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
 import { EdgeBlocks } from "./edge_blocks.ts";
-import type { WriterOptions } from "./options.ts";
 import type { Pending } from "./pending.ts";
 import { Preallocator } from "./preallocator.ts";
 
@@ -21,6 +20,25 @@ interface Write extends TransferRange {
   /** Whether the memory goes back to the engine's pool after the write. */
   readonly isPooled: boolean;
   isWritten: boolean;
+}
+
+/** Options of a writer and its parts. Every number has been checked. */
+export interface WriterOptions {
+  /** Whether to start at the end of the file instead of `position`. */
+  readonly append: boolean;
+  readonly position: number;
+  /** A multiple of the file's block size. */
+  readonly bufferSize: number;
+  /** The maximum number of writes in flight. */
+  readonly writeBehind: number;
+  /** The budget of the buffers. It is shared unless their size or number was set. */
+  readonly budget: BufferBudget;
+  /** Whether the end of file may be moved ahead. */
+  readonly preallocate: boolean;
+  /** The expected length, or 0. */
+  readonly sizeHint: number;
+  readonly syncOnClose: boolean;
+  readonly closeFile: boolean;
 }
 
 /** The writes of a writer, from the full buffer to the end of the write. */
@@ -47,7 +65,8 @@ export class WriteQueue {
   #confirm: "due" | "in flight" | undefined;
 
   constructor(file: OpenFile, options: WriterOptions, start: number, pending: Pending) {
-    const { budget, preallocate, writeBehind } = options;
+    const { blockSize, fileSystem } = file;
+    const { budget, preallocate, sizeHint, writeBehind } = options;
     this.#file = file;
     this.#pending = pending;
     this.#budget = budget;
@@ -55,9 +74,12 @@ export class WriteQueue {
     this.flushed = start;
     // With exact tails and no preallocation, a write that ended before an earlier one would show zeros to other
     // readers.
-    const isExact = file.blockSize === 1 && !preallocate;
+    const isExact = blockSize === 1 && !preallocate;
     this.#writeBehind = isExact ? 1 : writeBehind;
-    this.#preallocator = new Preallocator(file, options, start, pending);
+    // If a write may extend the file at no cost, only a hinted size is reserved.
+    const hinted = fileSystem.reserves && sizeHint > 0;
+    const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
+    this.#preallocator = new Preallocator(file, pending, ahead, hinted ? start + sizeHint : 0);
     this.#edges = new EdgeBlocks(file, start);
   }
 
