@@ -663,7 +663,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async sync(): Promise<void> {
-    await this.#sync(false);
+    await this.#file.descriptor.use("sync", () => this.#file.durability.sync(false));
   }
 
   /**
@@ -679,12 +679,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async syncData(): Promise<void> {
-    await this.#sync(true);
-  }
-
-  #sync(dataOnly: boolean): Promise<void> {
-    const { descriptor, durability } = this.#file;
-    return descriptor.use("sync", () => durability.sync(dataOnly));
+    await this.#file.descriptor.use("sync", () => this.#file.durability.sync(true));
   }
 
   /**
