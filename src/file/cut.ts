@@ -4,7 +4,7 @@ import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { knownFacts } from "./stat.ts";
+import { knownFacts, type StatFacts, submitStat } from "./stat.ts";
 
 /** Whether there may be reserved space or padding past the content. */
 function exceedsContent({ appends, length }: OpenFile): boolean {
@@ -19,7 +19,10 @@ function exceedsContent({ appends, length }: OpenFile): boolean {
  */
 export function cutToContent(file: OpenFile): Promise<void> | undefined {
   if (!exceedsContent(file)) return undefined;
-  return truncateAlone(file, () => exceedsContent(file) ? file.length.lengthToCutTo() : undefined);
+  return truncateAlone(
+    file,
+    (size) => exceedsContent(file) ? file.length.lengthToCutTo(size) : undefined,
+  );
 }
 
 /** As {@linkcode cutToContent}, on the JavaScript thread, until `deadline` at most. Failures are ignored. */
@@ -43,9 +46,8 @@ export function truncateTo(file: OpenFile, length: number): Promise<void> {
  * frees blocks past the end of the file.
  */
 export function cutReserved(file: OpenFile, before: number): Promise<void> {
-  return truncateAlone(file, () => {
+  return truncateAlone(file, (size) => {
     const { keptEnd, sizeUpperBound } = file.length;
-    const size = knownFacts(file.descriptor)?.size;
     if (size === undefined || size > sizeUpperBound) return undefined;
     return Math.min(size, Math.max(before, keptEnd));
   });
@@ -54,21 +56,29 @@ export function cutReserved(file: OpenFile, before: number): Promise<void> {
 /** Cuts off the padding up to `padded` that a copy has written past the content, unless a later write is there. */
 export function cutPadding(file: OpenFile, padded: number): Promise<void> {
   const { length } = file;
-  return truncateAlone(file, () => {
+  return truncateAlone(file, (size = padded) => {
     // Any other length comes from another write. The writer's own cut cannot replace this one, because it may have run
     // before.
-    const size = knownFacts(file.descriptor)?.size ?? padded;
     return size === padded && length.keptEnd < padded ? length.keptEnd : undefined;
   });
 }
 
+/** Calls `found` with the file's length, or undefined if the kernel does not report it. */
+function findSize(file: OpenFile, found: (size: number | undefined) => void): void {
+  const { descriptor, fileSystem } = file;
+  if (fileSystem.statsFromMemory) return found(knownFacts(descriptor)?.size);
+  const end = (facts: StatFacts | DmaError) => found((facts as Partial<StatFacts>).size);
+  submitStat(descriptor, end, true);
+}
+
 /**
- * Truncates a file that is in use to the result of `decide`; undefined leaves it unchanged. `decide` runs when no other
- * operation changes the length. With `isContent` the whole file is content afterwards.
+ * Truncates a file that is in use to the result of `decide`, which gets the file's length; undefined leaves it
+ * unchanged. `decide` runs when no other operation changes the length. With `isContent` the whole file is content
+ * afterwards.
  */
 function truncateAlone(
   file: OpenFile,
-  decide: () => number | undefined,
+  decide: (size: number | undefined) => number | undefined,
   isContent = false,
 ): Promise<void> {
   const { durability, engine, fd, fileSystem, length, path } = file;
@@ -78,8 +88,7 @@ function truncateAlone(
         release();
         ended(error);
       };
-      const truncate = (syncError?: DmaError) => {
-        const newLength = decide();
+      const truncate = (newLength: number | undefined, syncError?: DmaError) => {
         if (newLength === undefined) return end(syncError);
         const complete = (result: number) => {
           if (result < 0) {
@@ -91,12 +100,19 @@ function truncateAlone(
         if (!durability.unsynced && !durability.syncError) file.writer?.synced();
         engine.submit({ op: "truncate", fd, length: newLength }, { complete });
       };
-      if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
-      // The length is decided again after the sync, because another program may have appended.
-      if (decide() === undefined) return end();
-      // The truncate runs even if the sync fails. Its caller gets the error of a sync that no caller has got before.
-      const known = durability.syncError;
-      durability.submitSync(true, (error) => truncate(error === known ? undefined : error));
+      // A given length does not depend on the present one.
+      if (isContent && fileSystem.cutsDirty) return truncate(decide(undefined));
+      findSize(file, (size) => {
+        const newLength = decide(size);
+        const isReady = fileSystem.cutsDirty || !durability.unsynced;
+        if (isReady || newLength === undefined) return truncate(newLength);
+        // The truncate runs even if the sync fails. Its caller gets the error of a sync that no caller has got before.
+        const known = durability.syncError;
+        durability.submitSync(true, (error) => {
+          // The length is decided again, because another program may have appended.
+          findSize(file, (size) => truncate(decide(size), error === known ? undefined : error));
+        });
+      });
     }, !isContent);
   });
 }

@@ -91,7 +91,9 @@ export class FileLength {
     if (this.#handles.length === 0) this.#forget();
   }
 
+  /** The file's length, if the kernel has it in memory. */
   get #size(): number | undefined {
+    if (!this.#fileSystem.statsFromMemory) return undefined;
     return knownFacts(this.#handles[0]!.descriptor)?.size;
   }
 
@@ -228,11 +230,10 @@ export class FileLength {
   }
 
   /**
-   * The length to which a file must be cut; undefined if it is not longer than its content. If the file is longer than
-   * this module ever made it, the bytes past the content belong to another program and are kept.
+   * The length to which a file of `size` bytes must be cut; undefined if it is not longer than its content. If the file
+   * is longer than this module ever made it, the bytes past the content belong to another program and are kept.
    */
-  lengthToCutTo(): number | undefined {
-    const size = this.#size;
+  lengthToCutTo(size: number | undefined): number | undefined {
     const end = this.keptEnd;
     // A file that another program has cut must not be extended again.
     const isReserved = size === undefined || (size > end && size <= this.sizeUpperBound);

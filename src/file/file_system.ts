@@ -97,7 +97,13 @@ const NETWORK: FileSystem = {
  */
 const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cutsDirty: false };
 
-const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
+/** For a file that was changed cifs_getattr ignores AT_STATX_DONT_SYNC. */
+const CIFS: FileSystem = {
+  ...NETWORK,
+  name: "CIFS",
+  statsFromMemory: false,
+  heldLockIsDenied: true,
+};
 
 /**
  * On a disk, without an alignment and a row. FAT with the mount option `flush` writes at a close (fat_file_release). A
@@ -168,7 +174,12 @@ export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
  * A file system without a row. Files without a name are not used, and files are synced before a truncate. It is refused
  * if it reports no blocks.
  */
-const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", cutsDirty: false };
+const UNKNOWN: FileSystem = {
+  ...NETWORK,
+  name: "an unknown file system",
+  cutsDirty: false,
+  statsFromMemory: false,
+};
 
 /** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<number | bigint, FileSystem>();

@@ -155,8 +155,12 @@ function submit<T>(
 }
 
 /** As {@linkcode stat}; `ended` gets the facts or the error, within this call if there is no memory. */
-export function submitStat(handle: Handle, ended: (facts: StatFacts | DmaError) => void): void {
-  submit(handle, false, parseStat, ended);
+export function submitStat(
+  handle: Handle,
+  ended: (facts: StatFacts | DmaError) => void,
+  cached = false,
+): void {
+  submit(handle, cached, parseStat, ended);
 }
 
 /** The facts of a descriptor. */

@@ -8,8 +8,8 @@ import { fileSystemOf } from "../../src/file/file_system.ts";
 import { statNow } from "../../src/file/stat.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { alter, hold, interpose } from "../support/interpose.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
+import { alter, fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 testInOneDirectory("An unknown file system is trusted with nothing", async (dir) => {
@@ -19,10 +19,55 @@ testInOneDirectory("An unknown file system is trusted with nothing", async (dir)
   const facts = { ...statNow(handle), deviceMajor: 0, mountIdIsUnique: false };
   using _ = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
   const found = await fileSystemOf(handle, facts);
-  for (const trust of ["keepsUnnamed", "cutsDirty", "reserves", "syncsWrites"] as const) {
-    assertEquals(found[trust], false, trust);
-  }
+  const trusts = [
+    "keepsUnnamed",
+    "cutsDirty",
+    "reserves",
+    "syncsWrites",
+    "statsFromMemory",
+  ] as const;
+  for (const trust of trusts) assertEquals(found[trust], false, trust);
   assertEquals(found.onThreads, true);
+});
+
+testInOneDirectory("No server is asked for a length on the JavaScript thread", async (dir) => {
+  // The file system is taken for 9p, which sends each statx(2) to its server.
+  const pretend = ({ memory: { bytes } }: { memory: { bytes: Uint8Array } }) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    view.setUint32(136, 0, true);
+    view.setBigUint64(144, 2n ** 60n, true);
+  };
+  using _stat = alter("stat", pretend);
+  using _statfs = alter("statfs", ({ memory: { bytes } }) => void bytes.set([0x97, 0x19, 2, 1]));
+  const runNow = engine.runNow.bind(engine);
+  const asked = new Set<number>();
+  using _now = replaceMethod("runNow", (operation) => {
+    const result = runNow(operation);
+    if (operation.op === "stat") {
+      asked.add(operation.fd);
+      pretend(operation);
+    }
+    return result;
+  });
+  const file = await openPattern(dir.file("file"), 5000, { write: true });
+  const descriptor = descriptorNumber(file);
+  asked.delete(descriptor);
+  {
+    using _ = fail("allocate", Errno.EOPNOTSUPP);
+    await assertRejects(() => file.preallocate(70_000), Deno.errors.NotSupported);
+  }
+  {
+    using _ = interpose("write", ({ end }) => {
+      // The failed write has extended the file.
+      Deno.truncateSync(file.path, 9000);
+      end(-Errno.ENOSPC);
+    });
+    const writer = new DmaStreamWriter(file, { append: true });
+    const writing = writer.write(pattern(4000)).then(() => writer.close());
+    await assertRejects(() => writing, Error, "No space left");
+  }
+  assertEquals(asked.has(descriptor), false);
+  await assertFile(file.path, pattern(5000));
 });
 
 testInOneDirectory("A failed reservation is cut to the length when it began", async (dir) => {
