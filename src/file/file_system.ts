@@ -131,6 +131,9 @@ const SERVERS: ReadonlyMap<string, Partial<FileSystem>> = new Map([
   ["rclone", { name: "rclone", mayWriteOnce: true }],
 ]);
 
+// v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still.
+const NINE: FileSystem = { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false };
+
 const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xef53, { ...DISK, name: "ext4" }],
   [0x58465342, { ...DISK, name: "xfs" }],
@@ -147,8 +150,7 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x858458f6, { ...IN_MEMORY, name: "ramfs" }],
   [0x65735546, FUSE],
   [0x6969, { ...NETWORK, name: "NFS" }],
-  // v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still.
-  [0x01021997, { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false }],
+  [0x01021997, NINE],
   [0x00c36400, { ...NETWORK, name: "CephFS", exactTails: false }],
   [0xff534d42, CIFS],
   [0xfe534d42, CIFS],
@@ -192,10 +194,15 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const found = mount === undefined ? undefined : known.get(mount);
   if (found) return found;
   const { type, hasBlocks } = await statfs(handle);
-  const row = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
+  const shown = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
+  // 9p shows the type of its server's file system (v9fs_statfs), but never a time of birth.
+  const mayBeNine = facts.deviceMajor === 0 && !facts.hasBirthTime;
+  const isServed = shown === FUSE || mayBeNine;
+  const server = isServed ? await findServer(handle.engine, facts) : undefined;
+  const row = server === NINE.name ? NINE : shown;
   const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
-  const server = row === FUSE ? await findServer(handle.engine, facts) : undefined;
-  const fileSystem = { ...row, ...SERVERS.get(server ?? ""), stores: row.stores && !isView };
+  const special = row === FUSE ? SERVERS.get(server ?? "") : undefined;
+  const fileSystem = { ...row, ...special, stores: row.stores && !isView };
   if (mount !== undefined) known.set(mount, fileSystem);
   return fileSystem;
 }

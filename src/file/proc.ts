@@ -1,4 +1,4 @@
-// Facts from /proc: the servers of FUSE file systems, swap files, and capabilities. They are read without blocking,
+// Facts from /proc: the servers of file systems, swap files, and capabilities. They are read without blocking,
 // because the kernel may need long to list them.
 
 import { type Engine, run } from "../engine/engine.ts";
@@ -9,7 +9,7 @@ const READ_BYTES = 4096;
 
 /**
  * The name of a FUSE server: "sshfs" for the type fuse.sshfs, and "mfs" for the type fuse with the source
- * mfs#host:port. Undefined if it is not known.
+ * mfs#host:port. "9p" for a mount of 9p. Undefined if it is not known.
  */
 export async function findServer(engine: Engine, facts: StatFacts): Promise<string | undefined> {
   return serverIn(await readText(engine, "/proc/self/mountinfo"), facts);
@@ -25,6 +25,7 @@ export function serverIn(
     const [left = "", right = ""] = line.split(" - ");
     if (left.split(" ")[2] !== `${deviceMajor}:${deviceMinor}`) continue;
     const [type = "", source = ""] = right.split(" ");
+    if (type === "9p") return type;
     const [, subtype] = type.split(".");
     return subtype ?? source.split("\\043")[0]; // A number sign.
   }

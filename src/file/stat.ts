@@ -51,6 +51,8 @@ export function parseStat(bytes: Bytes, path: string) {
   return {
     kind: KINDS[mode >> 12] ?? "special file",
     mode,
+    /** Whether the file system reports when the file was created. */
+    hasBirthTime: (mask & STATX_BTIME) !== 0,
     /** Bits of `STATX_ATTR_*`. */
     attributes: u32(bytes, 8),
     links: u32(bytes, 16),

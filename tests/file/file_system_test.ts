@@ -30,6 +30,21 @@ testInOneDirectory("An unknown file system is trusted with nothing", async (dir)
   assertEquals(found.onThreads, true);
 });
 
+testInOneDirectory(
+  "9p is known by the list of mounts, whatever its server's disk is",
+  async (dir) => {
+    await using file = await openPattern(dir.file("file"), 10);
+    const handle = { engine, fd: descriptorNumber(file), path: file.path };
+    const device = { deviceMajor: 0, deviceMinor: 77, mountIdIsUnique: false };
+    const facts = { ...statNow(handle), ...device, hasBirthTime: false };
+    using _ = interpose("read", ({ operation: { memory, position }, end }) => {
+      const mounts = position === 0 ? "31 1 0:77 / /mnt rw - 9p tag rw,trans=virtio\n" : "";
+      end(new TextEncoder().encodeInto(mounts, memory.bytes).written);
+    });
+    assertEquals((await fileSystemOf(handle, facts)).name, "9p");
+  },
+);
+
 testInOneDirectory("No server is asked for a length on the JavaScript thread", async (dir) => {
   // The file system is taken for 9p, which sends each statx(2) to its server.
   const pretend = ({ memory: { bytes } }: { memory: { bytes: Uint8Array } }) => {
