@@ -16,6 +16,7 @@ export const CROWDED_BUFFER_SIZE: number = 256 * 1024;
  * Counts the memory of streams against the budget. No stream waits for memory, because each may always have one buffer.
  */
 export class BufferBudget {
+  /** The bytes of the buffers in use. Streams add and subtract those of their own. */
   held = 0;
 
   /** From this many `bytes` on the budget is {@linkcode crowded}. */
@@ -30,14 +31,6 @@ export class BufferBudget {
   sizeNow(size: number, alignment: number): number {
     const small = Math.max(CROWDED_BUFFER_SIZE, alignment);
     return this.crowded ? Math.min(small, size) : size;
-  }
-
-  take(bytes: number): void {
-    this.held += bytes;
-  }
-
-  giveBack(bytes: number): void {
-    this.held -= bytes;
   }
 }
 

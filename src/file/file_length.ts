@@ -54,8 +54,8 @@ export class FileLength {
   readonly #holds: Hold[] = [];
   /** Whether a hold runs. A write that cannot wait may overtake a waiting one. */
   isHeld = false;
-  /** Resumed when no hold waits or runs. */
-  #waiting: Set<{ resume(): void }> | undefined;
+  /** The waiters whose `step` is called when no hold waits or runs. */
+  #waiting: Set<{ step(): void }> | undefined;
 
   /** `size` is the file's length. All of it is content. */
   private constructor(size: number, fileSystem: FileSystem, forget: () => void) {
@@ -109,8 +109,8 @@ export class FileLength {
     return this.hasHolds || this.#ends.length > 0;
   }
 
-  /** Resumes `waiter` once when no hold waits or runs. Another may begin before the waiter acts. */
-  whenWritable(waiter: { resume(): void }): void {
+  /** Calls `step` of the waiter once when no hold waits or runs. Another may begin before that. */
+  whenWritable(waiter: { step(): void }): void {
     (this.#waiting ??= new Set()).add(waiter);
   }
 
@@ -148,7 +148,7 @@ export class FileLength {
       if (this.hasHolds) return;
       const waiting = this.#waiting;
       this.#waiting = undefined;
-      waiting?.forEach((waiter) => waiter.resume());
+      waiting?.forEach((waiter) => waiter.step());
     };
     const hold = { begin: () => alone(release), mayOvertake };
     this.#holds.push(hold);

@@ -171,21 +171,16 @@ export class FileName {
    * because the operation is in flight.
    */
   unlinkNow(deadline: number): void {
-    const { engine } = this;
-    while (
-      this.#unlinkOnce(deadline) === -Errno.ENOENT && this.#expectsFile &&
-      waitUntil(engine, deadline)
-    );
-  }
-
-  #unlinkOnce(deadline: number): number | undefined {
     const { engine, directory: { fd: directory }, component: name } = this;
     const operation = { op: "unlink", directory, name } as const;
-    if (engine.isLocal(directory)) return engine.runNow(operation);
-    let result: number | undefined;
-    engine.submit(operation, { complete: (ended) => result = ended });
-    while (result === undefined && waitUntil(engine, deadline));
-    return result;
+    const unlink = () => {
+      if (engine.isLocal(directory)) return engine.runNow(operation);
+      let result: number | undefined;
+      engine.submit(operation, { complete: (ended) => result = ended });
+      while (result === undefined && waitUntil(engine, deadline));
+      return result;
+    };
+    while (unlink() === -Errno.ENOENT && this.#expectsFile && waitUntil(engine, deadline));
   }
 
   /** unlinkat(2), if the name still leads to that regular file, and no other program has written to it. */

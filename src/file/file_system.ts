@@ -197,8 +197,7 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const shown = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
   // 9p shows the type of its server's file system (v9fs_statfs), but never a time of birth.
   const mayBeNine = facts.deviceMajor === 0 && !facts.hasBirthTime;
-  const isServed = shown === FUSE || mayBeNine;
-  const server = isServed ? await findServer(handle.engine, facts) : undefined;
+  const server = shown === FUSE || mayBeNine ? await findServer(handle.engine, facts) : undefined;
   const row = server === NINE.name ? NINE : shown;
   const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
   const special = row === FUSE ? SERVERS.get(server ?? "") : undefined;

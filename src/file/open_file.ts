@@ -29,8 +29,7 @@ export interface OpenRequest {
   readonly limited: readonly Access[];
 }
 
-interface OpenResult
-  extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
+interface Opening extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
   readonly name: FileName | undefined;
   readonly request: OpenRequest;
 }
@@ -107,9 +106,7 @@ export class OpenFile {
   /** Whether Direct I/O is used. False after the first refusal. */
   direct: boolean;
 
-  constructor(
-    { engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: OpenResult,
-  ) {
+  constructor({ engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: Opening) {
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
     this.durability = new Durability(this.descriptor, ownsSize);
@@ -222,9 +219,8 @@ export class OpenFile {
   async change<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
-    while (length.hasHolds) {
-      await new Promise<void>((resume) => length.whenWritable({ resume }));
-    }
+    const writable = () => new Promise<void>((step) => length.whenWritable({ step }));
+    while (length.hasHolds) await writable();
     length.beginWrite(end);
     let isWhole = false;
     try {

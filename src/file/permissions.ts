@@ -41,19 +41,11 @@ export async function demand(
     if (isGranted(name, path)) continue;
     const { state } = await Deno.permissions.request({ name, path });
     if (state === "granted") continue;
-    if (name === "read" && isIgnored(path)) throw ioError(Errno.ENOENT, "open", shown);
+    // A path that `--ignore-read` covers is missing for Deno's own calls. A query reports it as denied.
+    const missing = name === "read" && await Deno.lstat(path).catch((error) => error);
+    if (missing instanceof Deno.errors.NotFound) throw ioError(Errno.ENOENT, "open", shown);
     throw notCapable(name, shown);
   }
-}
-
-/** Whether a path is missing for Deno's own calls because of `--ignore-read`, which a query reports as denied. */
-function isIgnored(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-  } catch (error) {
-    return error instanceof Deno.errors.NotFound;
-  }
-  return false;
 }
 
 function notCapable(access: Access | "all", path: string): Error {

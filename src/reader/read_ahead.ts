@@ -127,7 +127,7 @@ export class ReadAhead {
     const isWhole = this.#position === read.position && end <= this.#options.end;
     if (!isWhole || read.length % blockSize !== 0) return undefined;
     this.#queue.shift();
-    this.#options.budget.giveBack(read.length);
+    this.#options.budget.held -= read.length;
     this.#position = end;
     use(read.memory, read.length);
     this.#fillAhead();
@@ -193,7 +193,7 @@ export class ReadAhead {
       const length = Math.min(wholeSize, Math.max(left, alignment));
       const memory = engine.acquire(length);
       assert(this.#buffers <= readAhead, "one buffer is being delivered, the others are ahead");
-      budget.take(length);
+      budget.held += length;
       this.#next += length;
       this.#start({ memory, position, length });
       started = true;
@@ -225,7 +225,7 @@ export class ReadAhead {
 
   #free({ memory, length }: Read): void {
     this.#file.engine.release(memory);
-    this.#options.budget.giveBack(length);
+    this.#options.budget.held -= length;
   }
 
   /** Drops the first `count` reads. Their buffers are released at once, or when the reads have ended. */

@@ -58,11 +58,8 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
   }
 
   /** The platform's method reads `closed`, which counts as knowing of a failure. Without the lock it throws. */
-  [Symbol.for("Deno.customInspect")](
-    inspect: typeof Deno.inspect,
-    options: Deno.InspectOptions,
-  ): string {
+  [Symbol.for("Deno.customInspect")](): string {
     const desiredSize = #sink in this && this.#holds ? super.desiredSize : null;
-    return `WriterLock ${inspect({ desiredSize }, options)}`;
+    return `WriterLock { desiredSize: ${desiredSize} }`;
   }
 }

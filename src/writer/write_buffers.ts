@@ -125,7 +125,7 @@ export class WriteBuffers {
     const buffer = this.#file.engine.acquire(capacity);
     buffer.bytes.set(this.#buffer?.bytes.subarray(0, this.#fill) ?? this.#head);
     this.drop();
-    this.#options.budget.take(buffer.bytes.length);
+    this.#options.budget.held += buffer.bytes.length;
     this.#capacity = capacity;
     return this.#buffer = buffer;
   }
@@ -151,7 +151,7 @@ export class WriteBuffers {
   writeMemory(memory: Memory, length: number, isPooled: boolean): void {
     const position = this.#base;
     this.#base += length;
-    this.#options.budget.take(memory.bytes.length);
+    this.#options.budget.held += memory.bytes.length;
     this.#queue.add(memory, position, this.#base, isPooled);
   }
 
@@ -159,7 +159,7 @@ export class WriteBuffers {
     const buffer = this.#buffer;
     if (!buffer) return;
     this.#buffer = undefined;
-    this.#options.budget.giveBack(buffer.bytes.length);
+    this.#options.budget.held -= buffer.bytes.length;
     this.#file.engine.release(buffer);
   }
 }

@@ -121,7 +121,7 @@ export class WriteQueue {
 
   /** Releases the memory of a write, which the kernel no longer uses, or never will. */
   #release({ memory, isPooled }: Write): void {
-    this.#budget.giveBack(memory.bytes.length);
+    this.#budget.held -= memory.bytes.length;
     if (isPooled) this.#file.engine.release(memory);
   }
 

@@ -40,7 +40,7 @@ export class Writer implements AttachedWriter {
   #closedOrFailed: Promise<void> | undefined;
   readonly #pending: Pending = new Pending((error) => {
     if (error) this.fail(error);
-    this.#step();
+    this.step();
   });
   #room: PromiseWithResolvers<void> | undefined;
   #stepsSoon = false;
@@ -142,7 +142,7 @@ export class Writer implements AttachedWriter {
     if (this.#phase !== "open") return 0;
     try {
       const taken = this.#buffers.write(bytes, from);
-      if (this.#queue.canStart) this.#step();
+      if (this.#queue.canStart) this.step();
       return taken;
     } catch (error) {
       this.fail(error);
@@ -174,7 +174,7 @@ export class Writer implements AttachedWriter {
   writeMemory(memory: Memory, length: number, isPooled: boolean): void {
     assert(this.takesMemory, "memory is handed over when there is room for it");
     this.#buffers.writeMemory(memory, length, isPooled);
-    this.#step();
+    this.step();
   }
 
   /**
@@ -204,7 +204,7 @@ export class Writer implements AttachedWriter {
     afterCallers(() => {
       this.#stepsSoon = false;
       if (this.#buffers.isTailDue(this.#syncs.wantedEnd)) this.#buffers.queueBuffer();
-      this.#step();
+      this.step();
     });
   }
 
@@ -253,7 +253,7 @@ export class Writer implements AttachedWriter {
   async close(): Promise<void> {
     if (!this.ending) {
       this.#closeBegun = true;
-      this.#step();
+      this.step();
     }
     await this.closedOrFailed;
   }
@@ -278,20 +278,19 @@ export class Writer implements AttachedWriter {
     const { closeFile } = this.#options;
     const confirm = this.hasOpened ? () => this.#queue.confirmRest() : undefined;
     this.#phase = "failing";
+    const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
     // After the writer has left the file there is nothing to undo.
-    this.#steps = this.#isDetached
-      ? []
-      : stepsAfterFailure(this.file, this.failure, closeFile, confirm);
+    if (!this.#isDetached) this.#steps = steps;
     this.observer?.writerFailed();
     this.#queue.drop();
     this.#buffers.drop();
     this.#syncs.fail(reason);
     this.#letOthersWrite?.();
-    this.#step();
+    this.step();
   }
 
   /** Called after every change of the state. */
-  #step(): void {
+  step(): void {
     if (this.#phase === "open" && this.#closeBegun) this.#drain();
     if (this.#phase === "open" || this.#phase === "draining") this.#advance();
     if (this.#room && (this.hasRoom || this.ending)) {
@@ -358,9 +357,5 @@ export class Writer implements AttachedWriter {
 
   synced(): void {
     this.#queue.noteSync();
-  }
-
-  resume(): void {
-    this.#step();
   }
 }

@@ -75,7 +75,7 @@ has one buffer too many
   writer/write_buffers.ts: (this.#options.budget.crowded ? 0 : this.#options.writeBehind); → (this.#options.budget.crowded ? 0 : this.#options.writeBehind + 1);
   writer/write_buffers.ts: this.#queue.size <= writeBehind, → this.#queue.size <= writeBehind + 1,
 does not give back what streams share
-  writer/write_queue.ts: this.#budget.giveBack(memory.bytes.length); →
+  writer/write_queue.ts: this.#budget.held -= memory.bytes.length; →
 has one write too many in flight
   writer/write_queue.ts: this.#inFlight >= this.#writeBehind → this.#inFlight > this.#writeBehind
 gives a buffer back before it is written

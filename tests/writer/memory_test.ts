@@ -45,8 +45,8 @@ testInOneDirectory("Only default buffers shrink if others have the memory", asyn
     return used;
   };
   assert(await mostFor() > 3 * MIB);
-  engine.budget.take(DEFAULT_BUFFER_BUDGET);
-  using _ = { [Symbol.dispose]: () => engine.budget.giveBack(DEFAULT_BUFFER_BUDGET) };
+  engine.budget.held += DEFAULT_BUFFER_BUDGET;
+  using _ = { [Symbol.dispose]: () => engine.budget.held -= DEFAULT_BUFFER_BUDGET };
   assertEquals(await mostFor(), CROWDED_BUFFER_SIZE);
   assertEquals(await mostFor({ bufferSize: MIB, writeBehind: 2 }), 3 * MIB);
 });
