@@ -58,25 +58,6 @@ testInEachDirectory("A file open for writing only keeps what stands around", asy
   }
 });
 
-testInEachDirectory("What another handle wrote behind a writer stays", async (dir) => {
-  // With a hint space is reserved by the first sync, and the other handle writes over that and behind it.
-  for (const sizeHint of [0, 8192]) {
-    for (const syncs of [false, true]) {
-      const first = await create(dir, { sizeHint });
-      await first.write(pattern(100));
-      if (sizeHint > 0) await first.sync({ tail: true });
-      const other = await reopen(dir);
-      const second = new DmaStreamWriter(other, { position: 100 });
-      await second.write(pattern(8900, 100));
-      await second.close();
-      // The writer ends in a block of the other one.
-      await first.write(pattern(1, 100));
-      if (syncs) await first.sync({ tail: true });
-      await closeWith(first, pattern(9000));
-    }
-  }
-});
-
 testInEachDirectory("What another handle writes into a writer's reserve stays", async (dir) => {
   const BLOCK = 65536;
   const ends = [
@@ -100,31 +81,6 @@ testInEachDirectory("What another handle writes into a writer's reserve stays", 
       await assertFile(dir.file("file"), written, `${end}, ${isFirst}`);
     }
   }
-});
-
-testInEachDirectory("Another handle writes after a cut, and not during it", async (dir) => {
-  const writer = await create(dir);
-  await writer.write(pattern(100));
-  await using other = await reopen(dir);
-  const order: string[] = [];
-  using _writes = interpose("write", ({ operation: { position }, pass }) => {
-    order.push(`write at ${position}`);
-    pass();
-  });
-  let written: Promise<unknown> | undefined;
-  using _cuts = interpose("truncate", ({ pass }) => {
-    written = other.writeAt(pattern(4096, 65536), 65536);
-    setTimeout(() => {
-      order.push("cut");
-      pass();
-    }, 20);
-  });
-  await writer.close();
-  await written;
-  // Without padding nothing is cut.
-  assertEquals(order, ["write at 0", ...written ? ["cut", "write at 65536"] : []]);
-  const behind = written ? [filled(65436, 0), pattern(4096, 65536)] : [];
-  await assertFile(dir.file("file"), joined(pattern(100), ...behind));
 });
 
 testInEachDirectory("Reserved space stays if several writers open behind it", async (dir) => {

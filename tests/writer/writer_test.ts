@@ -57,11 +57,8 @@ testDirectAndCached("Buffer size and write-behind are rounded, and shown", async
   const both = () => new DmaStreamWriter(file, { append: true, position: 5 });
   assertThrows(both, TypeError, "append");
   const tooMany = () => new DmaStreamWriter(file, { writeBehind: 1025 });
-  assertThrows(
-    tooMany,
-    RangeError,
-    "Invalid writeBehind 1025: it must be an integer of 1024 or less",
-  );
+  const says = "Invalid writeBehind 1025: it must be an integer of 1024 or less";
+  assertThrows(tooMany, RangeError, says);
 });
 
 testDirectAndCached("A file has one writer at a time, and a closed one refuses", async (dir) => {
