@@ -176,38 +176,35 @@ const changes: Record<string, (buffer: ArrayBuffer) => void> = {
   grows: (buffer) => buffer.resize(30_000),
 };
 
-testDirectAndCached(
-  "A chunk that is lost before it is taken fails the stream",
-  async (dir) => {
-    for (const [change, apply] of Object.entries(changes)) {
-      // The first chunk may be taken in part: what would follow would stand in the wrong place.
-      for (const before of [0, 100_000]) {
-        for (const locked of [false, true]) {
-          const stream = await create(dir, narrow);
-          const first = stream.write(pattern(before));
-          const chunk = new Uint8Array(new ArrayBuffer(20_000, { maxByteLength: 30_000 }));
-          chunk.set(pattern(20_000, before));
-          const target = locked ? stream.getWriter() : stream;
-          const written = target.write(chunk);
-          // Under a lock the stream passes it on in a microtask.
-          await Promise.resolve();
-          apply(chunk.buffer);
-          await first;
-          if (change === "grows") {
-            // It is taken as given.
-            await written;
-            await target.close();
-            await assertClosed(stream, pattern(before + 20_000));
-          } else {
-            const error = await assertRejects(() => written, TypeError, "before it is taken");
-            assertEquals(await assertRejects(() => stream.sync()), error);
-            await assertClosed(stream, pattern(stream.currentFlushedPos));
-          }
+testDirectAndCached("A chunk that is lost before it is taken fails the stream", async (dir) => {
+  for (const [change, apply] of Object.entries(changes)) {
+    // The first chunk may be taken in part: what would follow would stand in the wrong place.
+    for (const before of [0, 100_000]) {
+      for (const locked of [false, true]) {
+        const stream = await create(dir, narrow);
+        const first = stream.write(pattern(before));
+        const chunk = new Uint8Array(new ArrayBuffer(20_000, { maxByteLength: 30_000 }));
+        chunk.set(pattern(20_000, before));
+        const target = locked ? stream.getWriter() : stream;
+        const written = target.write(chunk);
+        // Under a lock the stream passes it on in a microtask.
+        await Promise.resolve();
+        apply(chunk.buffer);
+        await first;
+        if (change === "grows") {
+          // It is taken as given.
+          await written;
+          await target.close();
+          await assertClosed(stream, pattern(before + 20_000));
+        } else {
+          const error = await assertRejects(() => written, TypeError, "before it is taken");
+          assertEquals(await assertRejects(() => stream.sync()), error);
+          await assertClosed(stream, pattern(stream.currentFlushedPos));
         }
       }
     }
-  },
-);
+  }
+});
 
 testWriter("writeBuffer writes a buffer, and keeps it", small, async (stream) => {
   const buffer = stream.file.allocBuffer(20_480);
