@@ -95,22 +95,6 @@ testInEachDirectory("Reserved space stays if several writers open behind it", as
   }
 });
 
-testInEachDirectory("flushSync() writes beside a writer that is opening", async (dir) => {
-  await Deno.writeFile(dir.file("file"), old(8192));
-  const [one, other] = [await reopen(dir), await reopen(dir)];
-  const writer = new DmaStreamWriter(one);
-  await writer.write(pattern(4096));
-  await writer.sync({ tail: true });
-  writer.write(pattern(100, 4096));
-  const second = new DmaStreamWriter(other, { append: true });
-  writer.flushSync();
-  assertEquals(writer.currentFlushedPos, 4196);
-  await second.write(pattern(5, 8192));
-  await Promise.all([writer.close(), second.close()]);
-  const kept = old(8192).subarray(4196);
-  await assertFile(dir.file("file"), joined(pattern(4196), kept, pattern(5, 8192)));
-});
-
 testInEachDirectory("flushSync() of a writer that opens beside other calls writes", async (dir) => {
   await Deno.writeFile(dir.file("file"), old(8192));
   await using other = await reopen(dir);
