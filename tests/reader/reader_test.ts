@@ -57,15 +57,6 @@ testInEachDirectory("for await gives the whole file, and the position in it", as
 
 const SIZE = 300_001;
 
-testReaders("A reader gives all bytes to a pipe and to a tee", SIZE, async (read) => {
-  const chunks: Uint8Array[] = [];
-  await read().pipeTo(new WritableStream({ write: (chunk) => void chunks.push(chunk) }));
-  assertEquals(joined(...chunks), pattern(SIZE));
-  for (const bytes of await Promise.all(read().tee().map(allOf))) {
-    assertEquals(bytes, pattern(SIZE));
-  }
-});
-
 testReaders("A file is closed at the end, unless closeFile is false", 5000, async (read, file) => {
   await allOf(read());
   assertEquals(descriptorsOf(file.path), 1);
