@@ -97,6 +97,9 @@ const NETWORK: FileSystem = {
  */
 const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cutsDirty: false };
 
+/** v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still. */
+const V9FS: FileSystem = { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false };
+
 /** For a file that was changed cifs_getattr ignores AT_STATX_DONT_SYNC. */
 const CIFS: FileSystem = {
   ...NETWORK,
@@ -131,9 +134,6 @@ const SERVERS: ReadonlyMap<string, Partial<FileSystem>> = new Map([
   ["rclone", { name: "rclone", mayWriteOnce: true }],
 ]);
 
-// v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still.
-const NINE: FileSystem = { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false };
-
 const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xef53, { ...DISK, name: "ext4" }],
   [0x58465342, { ...DISK, name: "xfs" }],
@@ -150,7 +150,7 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x858458f6, { ...IN_MEMORY, name: "ramfs" }],
   [0x65735546, FUSE],
   [0x6969, { ...NETWORK, name: "NFS" }],
-  [0x01021997, NINE],
+  [0x01021997, V9FS],
   [0x00c36400, { ...NETWORK, name: "CephFS", exactTails: false }],
   [0xff534d42, CIFS],
   [0xfe534d42, CIFS],
@@ -196,12 +196,12 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const { type, hasBlocks } = await statfs(handle);
   const shown = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
   // 9p shows the type of its server's file system (v9fs_statfs), but never a time of birth.
-  const mayBeNine = facts.deviceMajor === 0 && !facts.hasBirthTime;
-  const server = shown === FUSE || mayBeNine ? await findServer(handle.engine, facts) : undefined;
-  const row = server === NINE.name ? NINE : shown;
+  const mayBeV9fs = facts.deviceMajor === 0 && !facts.hasBirthTime;
+  const server = shown === FUSE || mayBeV9fs ? await findServer(handle.engine, facts) : undefined;
+  const row = server === V9FS.name ? V9FS : shown;
   const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
-  const special = row === FUSE ? SERVERS.get(server ?? "") : undefined;
-  const fileSystem = { ...row, ...special, stores: row.stores && !isView };
+  const ofServer = row === FUSE ? SERVERS.get(server ?? "") : undefined;
+  const fileSystem = { ...row, ...ofServer, stores: row.stores && !isView };
   if (mount !== undefined) known.set(mount, fileSystem);
   return fileSystem;
 }
