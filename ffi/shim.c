@@ -9,8 +9,11 @@
 // i32 with -errno. TypeScript checks every number first. The checks here repeat that, because a hot FFI call
 // truncates silently.
 
+#define _GNU_SOURCE // O_PATH, AT_EMPTY_PATH
+
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/openat2.h>
 #include <linux/stat.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +25,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 14
+#define SHIM_ABI 15
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -40,6 +43,7 @@ enum {
   CALL_IS_MAIN_THREAD,
   CALL_WAIT_RING,
   CALL_MOUNT_ID,
+  CALL_STATX_CACHED,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -291,6 +295,17 @@ static long mount_id(int32_t fd, uint32_t flags) {
   return result == 0 || result == -EOVERFLOW ? mount : result;
 }
 
+// statx(2) of a name, from the kernel's memory. Returns -EAGAIN if it would wait.
+static long cached_statx(int32_t directory, uintptr_t name, uint32_t mask, uint64_t result, uint32_t flags) {
+  uint64_t nofollow = flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
+  const struct open_how how = {.flags = O_PATH | O_CLOEXEC | nofollow, .resolve = RESOLVE_CACHED};
+  long fd = CALL(SYS_openat2, directory, name, &how, sizeof how, 0);
+  if (fd < 0) return fd;
+  long status = CALL(SYS_statx, fd, "", AT_EMPTY_PATH | flags, mask, result);
+  CALL(SYS_close, fd, 0, 0, 0, 0);
+  return status;
+}
+
 // Reserves space. A file that may grow no further (RLIMIT_FSIZE) is an error here, and no signal that ends the program:
 // a writer reserves more than the program will write.
 static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length) {
@@ -366,6 +381,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return wait_ring((const struct io_uring *)address, length);
   case CALL_MOUNT_ID:
     return mount_id(fd, flags);
+  case CALL_STATX_CACHED:
+    return cached_statx(fd, address, length, offset, flags);
   default:
     return -ENOSYS;
   }

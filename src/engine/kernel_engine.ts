@@ -13,22 +13,11 @@ import type { Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
-import { closeNow, prepareSqe, type Request, type Sqe } from "./sqe.ts";
+import { closeNow, placePath, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
-const encoder = new TextEncoder();
 /** For paths: a lenient decoder would return the path of another file. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/**
- * Copies a path into native memory, where it outlives the isolate. The kernel refuses a path that is too long for it.
- */
-function placePath({ bytes }: Memory, path: string, at: number): void {
-  const place = bytes.length === PATH_MAX ? bytes : bytes.subarray(at, at + PATH_MAX);
-  const { read, written } = encoder.encodeInto(path, place);
-  if (read < path.length) place.fill(1, written);
-  else if (written < PATH_MAX) place[written] = 0;
-}
 
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
@@ -136,7 +125,7 @@ export class KernelEngine implements Engine {
       this.#shim.resources.trackDescriptor(result);
       this.#devices.noteOpen(result, operation.directory);
     }
-    if (operation.op === "stat" && result >= 0) {
+    if (operation.op === "stat" && operation.name === "" && result >= 0) {
       this.#devices.note(operation.fd, operation.memory.bytes);
     }
   }

@@ -49,6 +49,7 @@ export const RESOLVE_CACHED = 0x20;
 
 /** Stands for the working directory in the `*at` calls. */
 export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
 /** statx(2): answer from the kernel's memory. */
@@ -136,6 +137,7 @@ export const Opcode = {
   WAIT_RING: 267,
   /** name_to_handle_at(2), for the number of the mount. */
   MOUNT_ID: 268,
+  STATX_CACHED: 269,
 } as const;
 /** Flags of a submission queue entry. */
 export const IOSQE_ASYNC: number = 1 << 4;

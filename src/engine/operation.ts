@@ -48,10 +48,11 @@ export type Operation =
   /** ftruncate(2). */
   | Named<"truncate", { fd: number; length: number }>
   /**
-   * statx(2) of a descriptor; `cached` accepts the facts in the kernel's memory (AT_STATX_DONT_SYNC). The first 256
-   * bytes of `memory` become a `struct statx`. The next one holds the empty path.
+   * statx(2) of a descriptor, or of a `name` in its directory if that is not empty. `cached` accepts the facts in the
+   * kernel's memory (AT_STATX_DONT_SYNC). For a name only `runNow` supports it, and its path must be there too, as for
+   * an open. The first 256 bytes of `memory` become a `struct statx`. The path is stored after them.
    */
-  | Named<"stat", { fd: number; memory: Memory; cached: boolean }>
+  | Named<"stat", { fd: number; name: string; follow: boolean; memory: Memory; cached: boolean }>
   /** fstatfs(2). The first 120 bytes of `memory` become a `struct statfs`. */
   | Named<"statfs", { fd: number; memory: Memory }>
   /** linkat(2) of a descriptor: by its name in /proc, or with AT_EMPTY_PATH. The name must not exist. */

@@ -8,9 +8,11 @@ import {
   AT_FDCWD,
   AT_STATX_DONT_SYNC,
   AT_SYMLINK_FOLLOW,
+  AT_SYMLINK_NOFOLLOW,
   Errno,
   IORING_FSYNC_DATASYNC,
   Opcode,
+  PATH_MAX,
   RESOLVE_CACHED,
   RWF_ATOMIC,
   STATX_BYTES,
@@ -46,6 +48,18 @@ export interface Request {
 }
 
 const NO_PATHS: readonly string[] = [];
+const encoder = new TextEncoder();
+
+/**
+ * Copies a path into native memory, where it outlives the isolate. The kernel refuses a path that is too long for it.
+ */
+export function placePath({ bytes }: Memory, path: string, at: number): void {
+  if (path === "") return void (bytes[at] = 0);
+  const place = at === 0 && bytes.length === PATH_MAX ? bytes : bytes.subarray(at, at + PATH_MAX);
+  const { read, written } = encoder.encodeInto(path, place);
+  if (read < path.length) place.fill(1, written);
+  else if (written < place.length) place[written] = 0;
+}
 
 /** An entry of an operation that uses no registered buffer. */
 export function entry(
@@ -114,12 +128,13 @@ export function prepareSqe(operation: Operation): Sqe {
     case "truncate":
       return entry(Opcode.FTRUNCATE, operation.fd, 0, 0, operation.length);
     case "stat": {
-      const { fd, memory: { address: offset, bytes }, cached } = operation;
-      const flags = AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : 0);
-      // The empty path follows the result, so that no other memory may be lacking.
-      bytes[STATX_BYTES] = 0;
-      const address = offset + STATX_BYTES;
-      return entry(Opcode.STATX, fd, address, STATX_MASK, offset, flags);
+      const { fd, name, follow, memory, cached } = operation;
+      const opcode = cached && name !== "" ? Opcode.STATX_CACHED : Opcode.STATX;
+      const flags = (cached ? AT_STATX_DONT_SYNC : 0) | (name === "" ? AT_EMPTY_PATH : 0) |
+        (follow ? 0 : AT_SYMLINK_NOFOLLOW);
+      // The path follows the result, so that no other memory may be lacking.
+      placePath(memory, name, STATX_BYTES);
+      return entry(opcode, fd, memory.address + STATX_BYTES, STATX_MASK, memory.address, flags);
     }
     case "statfs":
       return entry(Opcode.STATFS, operation.fd, operation.memory.address);

@@ -2,10 +2,10 @@
 // call. All later operations use the directory that was found.
 
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
-import { Errno, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
-import { errorOfTwo, ioError, unwrap } from "../errors.ts";
+import { Errno, O_CREAT, O_TMPFILE } from "../engine/linux.ts";
+import { type DmaError, errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { assertOpened, Directory } from "./directory.ts";
-import { cachedStat, type Handle, knownFacts, type StatFacts } from "./stat.ts";
+import { cachedStat, type Found, type Handle, knownFacts, type StatFacts } from "./stat.ts";
 
 /** The facts that identify a file. */
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
@@ -73,6 +73,11 @@ export class FileName {
     return { engine: this.engine, fd, path: this.path };
   }
 
+  /** The file to which the name leads. */
+  #file(follow: boolean): Found {
+    return { ...this.handle(this.directory.fd), name: this.component, follow };
+  }
+
   /** The real name of an open file; this name if it cannot be determined. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const { engine } = this;
@@ -109,22 +114,20 @@ export class FileName {
 
   /**
    * The facts of the file at the name, which is not touched; undefined if there is none. With `nofollow` those of a
-   * symbolic link itself.
+   * symbolic link itself. Errors name `op`.
    */
-  async look(nofollow = false): Promise<StatFacts | undefined> {
-    const fd = await this.open(O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0));
-    if (fd === -Errno.ENOENT) return undefined;
-    unwrap(fd, "open", this.path);
+  async look(op: string, nofollow = false): Promise<StatFacts | undefined> {
     try {
-      return await cachedStat(this.handle(fd));
-    } finally {
-      this.engine.runNow({ op: "close", fd });
+      return await cachedStat({ ...this.#file(!nofollow), op });
+    } catch (error) {
+      if ((error as DmaError).errno === Errno.ENOENT) return undefined;
+      throw error;
     }
   }
 
   /** Throws if the name no longer leads to this file. Errors name `op`. */
   async assertLeadsTo(file: FileIdentity, op: string): Promise<void> {
-    if (isSame(await this.look(), file)) return;
+    if (isSame(await this.look(op), file)) return;
     throw ioError(Errno.ENOENT, op, this.path, "the name no longer leads to this file");
   }
 
@@ -185,7 +188,7 @@ export class FileName {
 
   /** unlinkat(2), if the name still leads to that regular file, and no other program has written to it. */
   async unlinkEmpty(file: FileIdentity): Promise<void> {
-    const found = await this.look(true);
+    const found = await this.look("open", true);
     if (isSame(found, file) && found?.kind === "file" && found.size === 0) await this.unlink();
   }
 
@@ -199,14 +202,7 @@ export class FileName {
 
   /** Whether the name certainly leads to an open file. Does not wait for a disk, and is faster than two real paths. */
   #leadsNowTo(file: FileIdentity): boolean {
-    const { engine, directory: { fd: directory }, component: name } = this;
-    if (!engine.isLocal(directory)) return false;
-    const flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
-    const fd = engine.runNow({ op: "open", directory, name, flags, mode: 0, cached: true });
-    if (fd < 0) return false;
-    const facts = knownFacts(this.handle(fd));
-    engine.runNow({ op: "close", fd });
-    return isSame(facts, file);
+    return this.engine.isLocal(this.directory.fd) && isSame(knownFacts(this.#file(false)), file);
   }
 
   /**

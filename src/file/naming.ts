@@ -192,7 +192,7 @@ export class Naming {
       if (!name) return;
       await demandName(name, limitedOf({ write: true }));
       // A missing name is not an error.
-      if (!await name.look()) return;
+      if (!await name.look("remove")) return;
       await name.assertLeadsTo(this.#file, "remove");
       await name.unlink();
     };

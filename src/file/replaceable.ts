@@ -24,11 +24,11 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
   const refuse = (errno: number, why = "") => {
     throw ioError(errno, op, name.path, why);
   };
-  const found = await name.look(true);
+  const found = await name.look(op, true);
   if (!found) return;
   if (found.kind === "directory") refuse(Errno.EISDIR);
   // A dangling or circular link is replaced.
-  const led = found.kind === "symbolic link" ? await name.look().catch(() => undefined) : found;
+  const led = found.kind === "symbolic link" ? await name.look(op).catch(() => undefined) : found;
   if (led && led.kind !== "file" && led.kind !== "directory") {
     refuse(Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
   }

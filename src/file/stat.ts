@@ -32,6 +32,27 @@ export interface Handle {
   readonly path: string;
 }
 
+/** A file, by its descriptor, or by a name in the directory of the descriptor. */
+export interface Found extends Handle {
+  readonly name?: string;
+  /** Whether a symbolic link at the name is followed. */
+  readonly follow?: boolean;
+  /** The call that errors name. */
+  readonly op?: string;
+}
+
+/**
+ * The length of the memory for facts and the name after them. UTF-8 takes at most three bytes for each unit of UTF-16.
+ */
+function bytesFor({ name = "" }: Found): number {
+  return STATX_BYTES + 3 * name.length + 1;
+}
+
+/** The operation for the facts of a file. */
+function statOf({ fd, name = "", follow = true }: Found, memory: Memory, cached: boolean) {
+  return { op: "stat", fd, name, follow, memory, cached } as const;
+}
+
 /** The used fields of a `struct statx`. */
 export type StatFacts = ReturnType<typeof parseStat>;
 
@@ -112,30 +133,29 @@ function parseFileInfo(bytes: Bytes, path: string): Deno.FileInfo {
 
 /** Parses what a stat has put into `memory`, which is released. Throws the error of its `result`. */
 function take<T>(
-  { engine, path }: Handle,
+  { engine, path, op = "stat" }: Found,
   memory: Memory,
   result: number,
   parse: (bytes: Bytes, path: string) => T,
 ): T {
   try {
-    unwrap(result, "stat", path);
+    unwrap(result, op, path);
     return parse(memory.bytes, path);
   } finally {
     engine.release(memory);
   }
 }
 
-/** The facts of a descriptor, on the JavaScript thread, from the kernel's memory. */
-export function statNow(handle: Handle): StatFacts {
-  const { engine, fd } = handle;
-  const memory = engine.acquire(STATX_BYTES + 1);
-  const result = engine.runNow({ op: "stat", fd, memory, cached: true });
-  return take(handle, memory, result, parseStat);
-}
-
-/** As {@linkcode statNow}; undefined if it fails, as without memory for the result. */
-export function knownFacts(handle: Handle): StatFacts | undefined {
-  const facts = attempt(() => statNow(handle));
+/**
+ * The facts of a file, on the JavaScript thread, from the kernel's memory. Undefined if that fails, as without memory
+ * for the result, or if the kernel does not have the path of a name in memory.
+ */
+export function knownFacts(file: Found): StatFacts | undefined {
+  const { engine } = file;
+  const facts = attempt(() => {
+    const memory = engine.acquire(bytesFor(file));
+    return take(file, memory, engine.runNow(statOf(file, memory, true)), parseStat);
+  });
   return facts instanceof Error ? undefined : facts;
 }
 
@@ -144,16 +164,16 @@ export function knownFacts(handle: Handle): StatFacts | undefined {
  * settled. `cached` accepts the kernel's cached facts. `ended` is called within this call if there is no memory.
  */
 function submit<T>(
-  handle: Handle,
+  file: Found,
   cached: boolean,
   parse: (bytes: Bytes, path: string) => T,
   ended: (parsed: T | DmaError) => void,
 ): void {
-  const { engine, fd } = handle;
-  const memory = attempt(() => engine.acquire(STATX_BYTES + 1));
+  const { engine } = file;
+  const memory = attempt(() => engine.acquire(bytesFor(file)));
   if (memory instanceof Error) return ended(memory);
-  const complete = (result: number) => ended(attempt(() => take(handle, memory, result, parse)));
-  engine.submit({ op: "stat", fd, memory, cached }, { complete });
+  const complete = (result: number) => ended(attempt(() => take(file, memory, result, parse)));
+  engine.submit(statOf(file, memory, cached), { complete });
 }
 
 /** As {@linkcode stat}; `ended` gets the facts or the error, within this call if there is no memory. */
@@ -176,11 +196,10 @@ export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
 }
 
 /**
- * The facts of a descriptor, read on the JavaScript thread if the kernel certainly has them in memory, and otherwise
- * through the engine. Even with AT_STATX_DONT_SYNC 9p sends each statx(2) to its server, and SMB does so for a changed
- * file.
+ * The facts of a file, read on the JavaScript thread if the kernel certainly has them in memory, and otherwise through
+ * the engine. Even with AT_STATX_DONT_SYNC 9p sends each statx(2) to its server, and SMB does so for a changed file.
  */
-export async function cachedStat(handle: Handle): Promise<StatFacts> {
-  if (handle.engine.isLocal(handle.fd)) return statNow(handle);
-  return await promiseOf((ended) => submit(handle, true, parseStat, ended));
+export async function cachedStat(file: Found): Promise<StatFacts> {
+  const known = file.engine.isLocal(file.fd) ? knownFacts(file) : undefined;
+  return known ?? await promiseOf((ended) => submit(file, !file.name, parseStat, ended));
 }

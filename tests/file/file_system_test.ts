@@ -5,7 +5,7 @@ import { DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
-import { statNow } from "../../src/file/stat.ts";
+import { knownFacts } from "../../src/file/stat.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
@@ -16,7 +16,7 @@ testInOneDirectory("An unknown file system is trusted with nothing", async (dir)
   await using file = await openPattern(dir.file("file"), 10);
   const handle = { engine, fd: descriptorNumber(file), path: file.path };
   // Neither the device nor the type is known.
-  const facts = { ...statNow(handle), deviceMajor: 0, mountIdIsUnique: false };
+  const facts = { ...knownFacts(handle)!, deviceMajor: 0, mountIdIsUnique: false };
   using _ = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
   const found = await fileSystemOf(handle, facts);
   const { keepsUnnamed, cutsDirty, reserves, syncsWrites, statsFromMemory, onThreads } = found;
@@ -29,7 +29,7 @@ testInOneDirectory("9p is known by the list of mounts, whatever its disk is", as
   await using file = await openPattern(dir.file("file"), 10);
   const handle = { engine, fd: descriptorNumber(file), path: file.path };
   const device = { deviceMajor: 0, deviceMinor: 77, mountIdIsUnique: false };
-  const facts = { ...statNow(handle), ...device, hasBirthTime: false };
+  const facts = { ...knownFacts(handle)!, ...device, hasBirthTime: false };
   using _ = interpose("read", ({ operation: { memory, position }, end }) => {
     const mounts = position === 0 ? "31 1 0:77 / /mnt rw - 9p tag rw,trans=virtio\n" : "";
     end(new TextEncoder().encodeInto(mounts, memory.bytes).written);

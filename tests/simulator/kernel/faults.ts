@@ -10,7 +10,7 @@ export type FaultTarget =
   | OperationName
   | "statNow"
   | "closeNow"
-  | "openDirectoryNow"
+  | "lookUpNow"
   | "openWorkingDirectory"
   | "setFlags"
   | "realPath"
@@ -51,7 +51,7 @@ const candidates: readonly (readonly [
   [3, ["copyRange"], [Errno.EIO, Errno.EINVAL, Errno.EXDEV, Errno.EINTR, Errno.ENOSPC]],
   [1, ["lock"], [Errno.EIO, Errno.EINTR]],
   [2, ["statNow"], [Errno.ENOMEM, Errno.EIO]],
-  [2, ["openDirectoryNow"], [Errno.EAGAIN, Errno.EIO, EMFILE]],
+  [2, ["lookUpNow"], [Errno.EAGAIN, Errno.EIO, EMFILE]],
   [1, ["openWorkingDirectory"], [EMFILE]],
   [1, ["setFlags"], [Errno.EINVAL]],
   [1, ["realPath"], [Errno.ENOENT]],

@@ -4,7 +4,14 @@
 import { loadShim } from "../../../ffi/shim.ts";
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { KernelEngine } from "../../../src/engine/kernel_engine.ts";
-import { AT_FDCWD, Errno, O_DIRECT, RWF_DSYNC, STATX_BYTES } from "../../../src/engine/linux.ts";
+import {
+  AT_FDCWD,
+  Errno,
+  O_DIRECT,
+  PATH_MAX,
+  RWF_DSYNC,
+  STATX_BYTES,
+} from "../../../src/engine/linux.ts";
 import type { Memory, Operation } from "../../../src/engine/operation.ts";
 import { parseStat } from "../../../src/file/stat.ts";
 import { ROOT } from "../files.ts";
@@ -83,7 +90,9 @@ export class Mirror {
     const translated = this.#tree && this.#translate(operation);
     if (!translated) return undefined;
     // For the bytes of a transfer, or the result of a stat.
-    const block = this.#engine.acquire("offset" in operation ? operation.length : STATX_BYTES + 1);
+    const block = this.#engine.acquire(
+      "offset" in operation ? operation.length : STATX_BYTES + PATH_MAX,
+    );
     try {
       if (bytes) block.bytes.set(bytes);
       const own = "memory" in translated ? { memory: block, offset: 0 } : {};
@@ -111,12 +120,13 @@ export class Mirror {
       translated[field] = this.#open.get(fd as number);
       if (translated[field] === undefined) return undefined;
     }
+    if ("cached" in operation) translated.cached = false;
     if (operation.op === "close") this.#open.delete(operation.fd);
     if (operation.op === "write") translated.flags = operation.flags & RWF_DSYNC;
     if (operation.op === "open") {
       const name = this.#nameOf(operation.directory, operation.name);
       if (name === undefined) return undefined;
-      Object.assign(translated, { name, flags: operation.flags & ~O_DIRECT, cached: false });
+      Object.assign(translated, { name, flags: operation.flags & ~O_DIRECT });
     }
     return translated as unknown as Operation;
   }

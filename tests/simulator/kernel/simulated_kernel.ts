@@ -149,7 +149,7 @@ export class SimulatedKernel implements Engine {
     const { mirror, violated } = this.#options;
     const { faults } = this;
     const { operation } = flight;
-    const lacksCache = target === "openDirectoryNow" && this.kind.lacks.has("cached lookup");
+    const lacksCache = target === "lookUpNow" && this.kind.lacks.has("cached lookup");
     const most = "length" in operation ? operation.length : 0;
     const fate = lacksCache
       ? { errno: Errno.EAGAIN, most: 0 }
@@ -225,7 +225,8 @@ export class SimulatedKernel implements Engine {
 /** An operation that the kernel performs in memory, on the JavaScript thread, has faults of its own. */
 function inMemory(operation: Operation): FaultTarget {
   const { op } = operation;
-  if (op === "open" && operation.cached) return "openDirectoryNow";
+  const isLookUp = (op === "open" && operation.cached) || (op === "stat" && operation.name !== "");
+  if (isLookUp) return "lookUpNow";
   if (op === "open" && operation.name === ".") return "openWorkingDirectory";
   return op === "stat" ? "statNow" : op === "close" ? "closeNow" : op;
 }

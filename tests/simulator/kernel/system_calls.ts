@@ -161,7 +161,10 @@ export class SystemCalls {
       return 0;
     },
     truncate: ({ length }, { file }) => file.truncate(length),
-    stat: ({ memory }, { description }) => writeStatx(memory.bytes, description.node, this.kind),
+    stat: ({ name, memory }, { description, directory }) => {
+      const node = name === "" ? description.node : this.tree.lookUp(name, directory);
+      return node ? writeStatx(memory.bytes, node, this.kind) : -Errno.ENOENT;
+    },
     statfs: ({ memory }) => writeStatfs(memory.bytes, this.kind),
     link: ({ byProc, name }, { file, target }) => {
       const directory = target.node as SimulatedDirectory;
