@@ -3,9 +3,9 @@
 
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CREAT, O_TMPFILE } from "../engine/linux.ts";
-import { type DmaError, errorOfTwo, ioError, unwrap } from "../errors.ts";
+import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { assertOpened, Directory } from "./directory.ts";
-import { cachedStat, type Found, type Handle, knownFacts, type StatFacts } from "./stat.ts";
+import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
 
 /** The facts that identify a file. */
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
@@ -74,7 +74,7 @@ export class FileName {
   }
 
   /** The file to which the name leads. */
-  #file(follow: boolean): Found {
+  #file(follow: boolean): FileAt {
     return { ...this.handle(this.directory.fd), name: this.component, follow };
   }
 
@@ -116,13 +116,8 @@ export class FileName {
    * The facts of the file at the name, which is not touched; undefined if there is none. With `nofollow` those of a
    * symbolic link itself. Errors name `op`.
    */
-  async look(op: string, nofollow = false): Promise<StatFacts | undefined> {
-    try {
-      return await cachedStat({ ...this.#file(!nofollow), op });
-    } catch (error) {
-      if ((error as DmaError).errno === Errno.ENOENT) return undefined;
-      throw error;
-    }
+  look(op: string, nofollow = false): Promise<StatFacts | undefined> {
+    return look(this.#file(!nofollow), op);
   }
 
   /** Throws if the name no longer leads to this file. Errors name `op`. */

@@ -33,23 +33,21 @@ export interface Handle {
 }
 
 /** A file, by its descriptor, or by a name in the directory of the descriptor. */
-export interface Found extends Handle {
+export interface FileAt extends Handle {
   readonly name?: string;
   /** Whether a symbolic link at the name is followed. */
   readonly follow?: boolean;
-  /** The call that errors name. */
-  readonly op?: string;
 }
 
 /**
  * The length of the memory for facts and the name after them. UTF-8 takes at most three bytes for each unit of UTF-16.
  */
-function bytesFor({ name = "" }: Found): number {
+function bytesFor({ name = "" }: FileAt): number {
   return STATX_BYTES + 3 * name.length + 1;
 }
 
 /** The operation for the facts of a file. */
-function statOf({ fd, name = "", follow = true }: Found, memory: Memory, cached: boolean) {
+function statOf({ fd, name = "", follow = true }: FileAt, memory: Memory, cached: boolean) {
   return { op: "stat", fd, name, follow, memory, cached } as const;
 }
 
@@ -99,9 +97,9 @@ export function parseStat(bytes: Bytes, path: string) {
   };
 }
 
-/** Reads the structure as `Deno.stat` returns it. */
-function parseFileInfo(bytes: Bytes, path: string): Deno.FileInfo {
-  const { kind, size, inode, device, mode, links, uid, blockSize } = parseStat(bytes, path);
+/** The facts and the rest of the structure as `Deno.stat` returns them. */
+function fileInfoOf(facts: StatFacts, bytes: Bytes): Deno.FileInfo {
+  const { kind, size, inode, device, mode, links, uid, blockSize } = facts;
   const time = (at: number) => {
     const seconds = (u32(bytes, at + 4) | 0) * 2 ** 32 + u32(bytes, at);
     return new Date(seconds * 1000 + Math.floor(u32(bytes, at + 8) / 1e6));
@@ -131,16 +129,21 @@ function parseFileInfo(bytes: Bytes, path: string): Deno.FileInfo {
   };
 }
 
-/** Parses what a stat has put into `memory`, which is released. Throws the error of its `result`. */
-function take<T>(
-  { engine, path, op = "stat" }: Found,
-  memory: Memory,
-  result: number,
-  parse: (bytes: Bytes, path: string) => T,
-): T {
-  try {
+/** Reads the `struct statx` of a stat with this result. */
+type Read<T> = (result: number, bytes: Bytes) => T;
+
+/** Reads the facts, or throws the error of the stat, which names `op`. */
+function factsOf(path: string, op = "stat"): Read<StatFacts> {
+  return (result, bytes) => {
     unwrap(result, op, path);
-    return parse(memory.bytes, path);
+    return parseStat(bytes, path);
+  };
+}
+
+/** Reads what a stat has put into `memory`, which is released. */
+function take<T>(engine: Engine, memory: Memory, result: number, read: Read<T>): T {
+  try {
+    return read(result, memory.bytes);
   } finally {
     engine.release(memory);
   }
@@ -150,29 +153,35 @@ function take<T>(
  * The facts of a file, on the JavaScript thread, from the kernel's memory. Undefined if that fails, as without memory
  * for the result, or if the kernel does not have the path of a name in memory.
  */
-export function knownFacts(file: Found): StatFacts | undefined {
-  const { engine } = file;
+export function knownFacts(file: FileAt): StatFacts | undefined {
+  const { engine, path } = file;
   const facts = attempt(() => {
     const memory = engine.acquire(bytesFor(file));
-    return take(file, memory, engine.runNow(statOf(file, memory, true)), parseStat);
+    const result = engine.runNow(statOf(file, memory, true));
+    return take(
+      engine,
+      memory,
+      result,
+      (_, bytes) => result < 0 ? undefined : parseStat(bytes, path),
+    );
   });
   return facts instanceof Error ? undefined : facts;
 }
 
 /**
- * Submits a stat, whose result is parsed when it arrives: at the end of a program no memory is left when a promise is
+ * Submits a stat, whose result is read when it arrives: at the end of a program no memory is left when a promise is
  * settled. `cached` accepts the kernel's cached facts. `ended` is called within this call if there is no memory.
  */
 function submit<T>(
-  file: Found,
+  file: FileAt,
   cached: boolean,
-  parse: (bytes: Bytes, path: string) => T,
-  ended: (parsed: T | DmaError) => void,
+  read: Read<T>,
+  ended: (outcome: T | DmaError) => void,
 ): void {
   const { engine } = file;
   const memory = attempt(() => engine.acquire(bytesFor(file)));
   if (memory instanceof Error) return ended(memory);
-  const complete = (result: number) => ended(attempt(() => take(file, memory, result, parse)));
+  const complete = (result: number) => ended(attempt(() => take(engine, memory, result, read)));
   engine.submit(statOf(file, memory, cached), { complete });
 }
 
@@ -182,7 +191,7 @@ export function submitStat(
   ended: (facts: StatFacts | DmaError) => void,
   cached = false,
 ): void {
-  submit(handle, cached, parseStat, ended);
+  submit(handle, cached, factsOf(handle.path), ended);
 }
 
 /** The facts of a descriptor. */
@@ -192,14 +201,25 @@ export function stat(handle: Handle): Promise<StatFacts> {
 
 /** The metadata of a descriptor. */
 export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
-  return promiseOf((ended) => submit(handle, false, parseFileInfo, ended));
+  const facts = factsOf(handle.path);
+  const read: Read<Deno.FileInfo> = (result, bytes) => fileInfoOf(facts(result, bytes), bytes);
+  return promiseOf((ended) => submit(handle, false, read, ended));
+}
+
+/** The facts of the file at a name; undefined if there is none. Errors name `op`. */
+export function look(file: FileAt, op: string): Promise<StatFacts | undefined> {
+  const facts = factsOf(file.path, op);
+  const read: Read<StatFacts | undefined> = (result, bytes) =>
+    result === -Errno.ENOENT ? undefined : facts(result, bytes);
+  return promiseOf((ended) => submit(file, false, read, ended));
 }
 
 /**
- * The facts of a file, read on the JavaScript thread if the kernel certainly has them in memory, and otherwise through
- * the engine. Even with AT_STATX_DONT_SYNC 9p sends each statx(2) to its server, and SMB does so for a changed file.
+ * The facts of a descriptor, read on the JavaScript thread if the kernel certainly has them in memory, and otherwise
+ * through the engine. Even with AT_STATX_DONT_SYNC 9p sends each statx(2) to its server, and SMB does so for a changed
+ * file.
  */
-export async function cachedStat(file: Found): Promise<StatFacts> {
-  const known = file.engine.isLocal(file.fd) ? knownFacts(file) : undefined;
-  return known ?? await promiseOf((ended) => submit(file, !file.name, parseStat, ended));
+export async function cachedStat(handle: Handle): Promise<StatFacts> {
+  const known = handle.engine.isLocal(handle.fd) ? knownFacts(handle) : undefined;
+  return known ?? await promiseOf((ended) => submitStat(handle, ended, true));
 }
