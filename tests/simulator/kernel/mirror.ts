@@ -4,14 +4,7 @@
 import { loadShim } from "../../../ffi/shim.ts";
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { KernelEngine } from "../../../src/engine/kernel_engine.ts";
-import {
-  AT_FDCWD,
-  Errno,
-  O_DIRECT,
-  PATH_MAX,
-  RWF_DSYNC,
-  STATX_BYTES,
-} from "../../../src/engine/linux.ts";
+import { AT_FDCWD, Errno, O_DIRECT, RWF_DSYNC, STATX_BYTES } from "../../../src/engine/linux.ts";
 import type { Memory, Operation } from "../../../src/engine/operation.ts";
 import { parseStat } from "../../../src/file/stat.ts";
 import { ROOT } from "../files.ts";
@@ -89,9 +82,9 @@ export class Mirror {
   perform({ operation, bytes, result }: Flight): string | undefined {
     const translated = this.#tree && this.#translate(operation);
     if (!translated) return undefined;
-    // For the bytes of a transfer, or the result of a stat.
+    // For the bytes of a transfer, or the result and the name of a stat.
     const block = this.#engine.acquire(
-      "offset" in operation ? operation.length : STATX_BYTES + PATH_MAX,
+      "offset" in operation ? operation.length : 2 * STATX_BYTES,
     );
     try {
       if (bytes) block.bytes.set(bytes);
