@@ -50,15 +50,21 @@ export function integer(
   return value;
 }
 
-/** Checks `position` and `length` of a range, and that its end is a safe integer. */
-export function checkRange(position: number, length: number): void {
+/** Checks a range: its end is a safe integer, and both numbers are multiples of `alignment`. */
+export function checkRange(
+  position: number,
+  length: number,
+  alignment = 1,
+  lengthName = "length",
+): void {
   integer("position", position);
   integer("length", length);
   integer("position + length", position + length);
+  checkAligned("position", position, alignment);
+  checkAligned(lengthName, length, alignment);
 }
 
-/** Throws RangeError if `value` is not a multiple of `alignment`. */
-export function checkAligned(name: string, value: number, alignment: number): void {
+function checkAligned(name: string, value: number, alignment: number): void {
   if (value % alignment === 0) return;
   throw new RangeError(`Invalid ${name} ${value}: it must be a multiple of ${alignment}`);
 }

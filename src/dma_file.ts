@@ -3,15 +3,7 @@
 // arguments; src/file, src/writer and src/reader do the work.
 
 import { alignDown, alignUp } from "./align.ts";
-import {
-  checkAligned,
-  checkRange,
-  flag,
-  integer,
-  isSet,
-  pathText,
-  wrongObject,
-} from "./arguments.ts";
+import { checkRange, flag, integer, isSet, pathText, wrongObject } from "./arguments.ts";
 import { whenDropped } from "./collected.ts";
 import { useEngine } from "./configure.ts";
 import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
@@ -352,10 +344,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async readAtAligned(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { alignment } = this.#file;
-    checkRange(position, length);
-    checkAligned("position", position, alignment);
-    checkAligned("length", length, alignment);
+    checkRange(position, length, this.#file.alignment);
     return await this.readAt(position, length);
   }
 

@@ -2,14 +2,7 @@
 
 import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
-import {
-  checkAligned,
-  checkRange,
-  chunkBytes,
-  isUint8Array,
-  lengthOfBytes,
-  wrongObject,
-} from "../arguments.ts";
+import { checkRange, chunkBytes, isUint8Array, lengthOfBytes, wrongObject } from "../arguments.ts";
 import { demandBuffer, type DmaBuffer, lendMemory, lengthOfBuffer } from "../dma_buffer.ts";
 import { allocateMemory } from "../engine/aligned_memory.ts";
 import { promiseOf } from "../engine/engine.ts";
@@ -132,9 +125,7 @@ export async function readInto(
   position: number,
 ): Promise<number> {
   const length = demandBuffer(buffer, "read into");
-  checkRange(position, length);
-  checkAligned("position", position, file.alignment);
-  checkAligned("buffer.length", length, file.alignment);
+  checkRange(position, length, file.alignment, "buffer.length");
   file.assertReadable();
   const read = (memory: Memory) => file.descriptor.use("read", () => fill(file, memory, position));
   return await lendMemory(buffer, read);
@@ -153,9 +144,7 @@ export async function writeAt(
   }
   const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
   const length = bufferLength ?? lengthOfBytes(bytes!);
-  checkRange(position, length);
-  checkAligned("position", position, file.alignment);
-  checkAligned("data.length", length, file.alignment);
+  checkRange(position, length, file.alignment, "data.length");
   file.assertWritableAt("write");
   if (atomic) checkAtomic(file, position, length);
   const flags = atomic ? RWF_ATOMIC : 0;
@@ -191,7 +180,7 @@ function checkAtomic(file: OpenFile, position: number, length: number): void {
       `Invalid data.length ${length}: an atomic write on '${path}' takes a power of two from ${min} to ${max}`,
     );
   }
-  checkAligned("position", position, length);
+  checkRange(position, length, length);
 }
 
 /** Writes all `whole` bytes, which are whole blocks, in pieces. Runs within `file.change`. */
