@@ -30,7 +30,7 @@ export class Transfer implements Completion {
   readonly #op: "read" | "write";
   readonly #range: TransferRange;
   #flags: number;
-  readonly #ended: Completion;
+  readonly #ended: (outcome: number | DmaError) => void;
   /** The bytes moved from the start on, also after a failure. A part of a block does not count. */
   bytesDone = 0;
   /** The most bytes moved so far, including parts of blocks. */
@@ -43,14 +43,12 @@ export class Transfer implements Completion {
   /** Whether the last attempt used Direct I/O. */
   #direct = false;
 
-  /**
-   * `ended` gets the number of bytes, or `-errno`, which {@linkcode error} explains. `flags` are `RWF_*` of a write.
-   */
+  /** `ended` gets the number of bytes, or the error. `flags` are `RWF_*` of a write. */
   constructor(
     file: OpenFile,
     op: "read" | "write",
     range: TransferRange,
-    ended: Completion,
+    ended: (outcome: number | DmaError) => void,
     flags = 0,
   ) {
     this.#file = file;
@@ -150,10 +148,7 @@ export class Transfer implements Completion {
     if (facts instanceof Error) {
       // Without memory for the result the error has no number.
       const { errno } = facts as Partial<DmaError>;
-      if (errno === undefined || !PASSING.has(errno)) {
-        this.error = facts;
-        return this.#end(-(errno ?? Errno.ENOMEM));
-      }
+      if (errno === undefined || !PASSING.has(errno)) return this.#end(facts);
       this.bytesDone = alignDown(reached, this.#file.blockSize);
       return this.#retry(errno);
     }
@@ -176,13 +171,13 @@ export class Transfer implements Completion {
     const detail = refused
       ? `Direct I/O is required, and refused at ${at}`
       : explain(this.#file.fileSystem, errno) || stops;
-    this.error = ioError(errno, this.#op, path, detail);
-    this.#end(-errno);
+    this.#end(ioError(errno, this.#op, path, detail));
   }
 
-  #end(result: number): void {
-    if (result >= 0) this.bytesDone = result;
-    this.#ended.complete(result);
+  #end(outcome: number | DmaError): void {
+    if (outcome instanceof Error) this.error = outcome;
+    else this.bytesDone = outcome;
+    this.#ended(outcome);
   }
 }
 
@@ -195,11 +190,7 @@ export function transfer(
   range: TransferRange,
   flags = 0,
 ): Promise<number> {
-  return promiseOf((ended) => {
-    const complete = (result: number) => ended(moving.error ?? result);
-    const moving = new Transfer(file, op, range, { complete }, flags);
-    moving.start();
-  });
+  return promiseOf((ended) => new Transfer(file, op, range, ended, flags).start());
 }
 
 /**
@@ -216,12 +207,11 @@ export function readPooled<T>(
   const { engine } = file;
   const memory = attempt(() => engine.acquire(length));
   if (memory instanceof Error) return ended(memory);
-  const complete = (read: number) => {
-    const outcome = reading.error ?? attempt(() => take(memory.bytes.subarray(0, read)));
+  const readEnded = (read: number | DmaError) => {
+    const isRead = typeof read === "number";
+    const outcome = isRead ? attempt(() => take(memory.bytes.subarray(0, read))) : read;
     engine.release(memory);
     ended(outcome);
   };
-  const range = { memory, length, position };
-  const reading = new Transfer(file, "read", range, { complete });
-  reading.start();
+  new Transfer(file, "read", { memory, length, position }, readEnded).start();
 }

@@ -202,8 +202,7 @@ export class ReadAhead {
   }
 
   #start(range: TransferRange): void {
-    const complete = () => this.#settle(read);
-    const transfer = new Transfer(this.#file, "read", range, { complete });
+    const transfer = new Transfer(this.#file, "read", range, () => this.#settle(read));
     const read: Read = { ...range, transfer, ended: false };
     this.#queue.push(read);
     this.#file.descriptor.acquire("read");

@@ -150,12 +150,12 @@ export class WriteQueue {
     const { durability, length } = this.#file;
     const { changes } = durability;
     this.#pending.begin();
-    const complete = (result: number) => {
-      if (writing.isDurable && result >= 0) durability.noteDurableWrite(changes);
+    const ended = () => {
+      if (writing.isDurable && !writing.error) durability.noteDurableWrite(changes);
       else durability.noteChange();
       this.#end(write, writing.error);
     };
-    const writing = new Transfer(this.#file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);
+    const writing = new Transfer(this.#file, "write", write, ended, syncs ? RWF_DSYNC : 0);
     this.#edges.complete(write, write.dataEnd, (error) => {
       // Other handles may write below the start. No later cut removes that, even after a failure.
       length.addContent(this.#edges.start);
