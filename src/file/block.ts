@@ -1,35 +1,46 @@
-// Reads a block of a file before a part of it is written.
+// Completes blocks that are written as a whole although only a part of them is data.
 
-import { promiseOf } from "../engine/engine.ts";
 import type { DmaError } from "../errors.ts";
+import type { Bytes, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readPooled } from "./transfer.ts";
 
-/** A block that was read. */
-export interface FileBlock {
-  /** The whole block; zeros past the end of the file. */
-  readonly bytes: Uint8Array;
-  /** The number of its bytes that are in the file. */
+/** Whole blocks at the start of memory, for `position` of a file. */
+interface Blocks {
+  readonly memory: Pick<Memory, "bytes">;
   readonly length: number;
+  readonly position: number;
 }
 
-/** Reads the block at `position` of a file that is in use. `ended` gets the block or the error. */
-export function submitBlockRead(
+/**
+ * Copies the bytes of a file in use into blocks that will be written over them: those before `from` and those from `to`
+ * on, as far as the first and the last block have any. `ended` gets the error, or whether the last block that was read
+ * reaches past the end of the file.
+ */
+export function completeBlocks(
   file: OpenFile,
-  position: number,
-  ended: (block: FileBlock | DmaError) => void,
+  { memory: { bytes }, length, position }: Blocks,
+  from: number,
+  to: number,
+  ended: (outcome: boolean | DmaError) => void,
 ): void {
   const { blockSize } = file;
-  const take = (read: Uint8Array) => {
-    if (read.length < blockSize) file.length.noteEnd();
-    const bytes = new Uint8Array(blockSize);
-    bytes.set(read);
-    return { bytes, length: read.length };
+  const end = position + length;
+  const last = end - blockSize;
+  const readBlock = (base: number, next: (isShort: boolean) => void) => {
+    const take = (read: Bytes) => {
+      if (base === position) bytes.set(read.subarray(0, Math.max(0, from - base)));
+      if (base === last) bytes.set(read.subarray(to - base), to - position);
+      return read.length < blockSize;
+    };
+    readPooled(file, base, blockSize, take, (isShort) => {
+      if (isShort instanceof Error) return ended(isShort);
+      if (isShort) file.length.noteEnd();
+      next(isShort);
+    });
   };
-  readPooled(file, position, blockSize, take, ended);
-}
-
-/** As {@linkcode submitBlockRead}. */
-export function readBlock(file: OpenFile, position: number): Promise<FileBlock> {
-  return promiseOf((ended) => submitBlockRead(file, position, ended));
+  const completeLast = () => to < end ? readBlock(last, ended) : ended(false);
+  if (from <= position) completeLast();
+  // A single block is read once.
+  else readBlock(position, last === position ? ended : completeLast);
 }

@@ -5,7 +5,7 @@ import { alignDown, alignUp } from "../align.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { errorOfTwo } from "../errors.ts";
-import { readBlock } from "./block.ts";
+import { completeBlocks } from "./block.ts";
 import { cutPadding } from "./cut.ts";
 import { isSame } from "./file_name.ts";
 import { mayBeLonger } from "./file_system.ts";
@@ -137,19 +137,15 @@ async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number):
   const { blockSize } = to;
   const end = position + bytes.length;
   const start = alignDown(position, blockSize);
-  const blocks = new Uint8Array(alignUp(end - start, blockSize));
-  const blocksEnd = start + blocks.length;
-  let isPadded = false;
-  await to.change(start, blocksEnd, async () => {
-    if (position > start) blocks.set((await readBlock(to, start)).bytes);
-    if (end < blocksEnd) {
-      const last = await readBlock(to, blocksEnd - blockSize);
-      blocks.set(last.bytes, blocks.length - blockSize);
-      isPadded = last.length < blockSize;
-    }
-    blocks.set(bytes, position - start);
-    await writePieces(to, blocks, blocks.length, start);
+  const length = alignUp(end - start, blockSize);
+  const memory = { bytes: new Uint8Array(length) };
+  memory.bytes.set(bytes, position - start);
+  const isPadded = await to.change(start, start + length, async () => {
+    const blocks = { memory, length, position: start };
+    const isShort = await promiseOf((ended) => completeBlocks(to, blocks, position, end, ended));
+    await writePieces(to, memory.bytes, length, start);
     to.length.addContent(end);
+    return isShort;
   });
-  if (isPadded) await cutPadding(to, blocksEnd);
+  if (isPadded) await cutPadding(to, start + length);
 }

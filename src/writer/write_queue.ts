@@ -7,9 +7,9 @@ import type { BufferBudget } from "../engine/buffer_budget.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
 import type { Memory, TransferRange } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
+import { completeBlocks } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
-import { EdgeBlocks } from "./edge_blocks.ts";
 import type { Pending } from "./pending.ts";
 import { Preallocator } from "./preallocator.ts";
 
@@ -48,7 +48,7 @@ export class WriteQueue {
   readonly #budget: BufferBudget;
   readonly #writeBehind: number;
   readonly #preallocator: Preallocator;
-  readonly #edges: EdgeBlocks;
+  readonly #start: number;
   readonly #waiting: Write[] = [];
   /** Writes in flight, and ended writes that follow one that is in flight or has failed. */
   readonly #started: Write[] = [];
@@ -70,6 +70,7 @@ export class WriteQueue {
     this.#file = file;
     this.#pending = pending;
     this.#budget = budget;
+    this.#start = start;
     this.written = start;
     this.flushed = start;
     // With exact tails and no preallocation, a write that ended before an earlier one would show zeros to other
@@ -80,7 +81,6 @@ export class WriteQueue {
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
     this.#preallocator = new Preallocator(file, pending, ahead, hinted ? start + sizeHint : 0);
-    this.#edges = new EdgeBlocks(file, start);
   }
 
   /** Writes that wait or are in flight. */
@@ -156,10 +156,14 @@ export class WriteQueue {
       this.#end(write, writing.error);
     };
     const writing = new Transfer(this.#file, "write", write, ended, syncs ? RWF_DSYNC : 0);
-    this.#edges.complete(write, write.dataEnd, (error) => {
+    // The rest of the first block is read, and that of the last one if it has content: for each write, because another
+    // program may have changed it since the last one.
+    const end = write.position + write.length;
+    const to = write.dataEnd < length.contentEnd ? write.dataEnd : end;
+    completeBlocks(this.#file, write, this.#start, to, (outcome) => {
       // Other handles may write below the start. No later cut removes that, even after a failure.
-      length.addContent(this.#edges.start);
-      if (error) this.#end(write, error);
+      length.addContent(this.#start);
+      if (outcome instanceof Error) this.#end(write, outcome);
       else writing.start();
     });
   }

@@ -66,7 +66,7 @@ has a tail and its buffer in flight together
 does not clear the padding
   writer/write_queue.ts: memory.bytes.fill(0, dataLength, length); →
 pads over bytes that are to stay
-  writer/edge_blocks.ts: dataEnd < contentEnd ? dataEnd : end → end
+  writer/write_queue.ts: write.dataEnd < length.contentEnd ? write.dataEnd : end → end
 takes a read that ends early for the end of the file
   file/transfer.ts: if (hasMore) return → if (false) return
 replaces the first error by the last
