@@ -291,11 +291,11 @@ export class OpenFile {
 
   /** Publishes an atomic file, unless it was dropped or a write of it has failed. */
   async #publish(): Promise<void> {
-    const { descriptor, dropped, durability: { failure }, fd, naming } = this;
+    const { dropped, durability, naming } = this;
     try {
-      if (failure) throw failure.error;
+      if (durability.failure) throw durability.failure.error;
       if (dropped) return;
-      await descriptor.call("sync", { op: "sync", fd, dataOnly: false });
+      await durability.sync(false);
       await naming.publish();
     } finally {
       await naming.discard();

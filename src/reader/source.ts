@@ -46,22 +46,21 @@ export class ReaderSource {
   }
 
   pull(controller: ReadableByteStreamController): Promise<void> | undefined {
-    const view = controller.byobRequest?.view;
-    const straight = view != null && this.#mayReadStraight(view);
     try {
-      const bytes = straight ? undefined : this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
-      if (bytes !== undefined) return this.#give(controller, view, bytes);
+      const straight = this.#mayReadStraight(controller);
+      const given = straight ? null : this.#giveReady(controller);
+      return given === null ? this.#pullLater(controller, straight) : given;
     } catch (error) {
       return this.#fail(error);
     }
-    return this.#pullLater(controller, straight);
   }
 
   /** Whether to read into the consumer's view without a copy. If bytes are read ahead, copying them is faster. */
-  #mayReadStraight(view: ArrayBufferView): boolean {
+  #mayReadStraight(controller: ReadableByteStreamController): boolean {
+    if (!this.readAhead.idle || !this.file.engine.endsWithProcess) return false;
     const { bufferSize, readAhead } = this.#options;
-    return this.file.engine.endsWithProcess && this.readAhead.idle &&
-      (readAhead === 0 || view.byteLength >= bufferSize);
+    const room = controller.byobRequest?.view?.byteLength ?? 0;
+    return room >= (readAhead === 0 ? 1 : bufferSize);
   }
 
   async #pullLater(controller: ReadableByteStreamController, straight: boolean): Promise<void> {
@@ -69,13 +68,9 @@ export class ReaderSource {
     try {
       if (straight && await this.#pullStraight(controller)) return;
       for (;;) {
-        const view = controller.byobRequest?.view;
-        const bytes = this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
         // Ready bytes must be taken at once: a skip or the end would remove them.
-        if (bytes !== undefined) {
-          this.#pulling = false;
-          return await this.#give(controller, view, bytes);
-        }
+        const given = this.#giveReady(controller);
+        if (given !== null) return await given;
         await this.readAhead.ready();
       }
     } catch (error) {
@@ -95,11 +90,12 @@ export class ReaderSource {
     throw error;
   }
 
-  #give(
-    controller: ReadableByteStreamController,
-    view: ArrayBufferView | null | undefined,
-    bytes: Uint8Array<ArrayBuffer> | null,
-  ): Promise<void> | undefined {
+  /** Gives the consumer what is ready: bytes, or the end. Returns null if nothing is. */
+  #giveReady(controller: ReadableByteStreamController): Promise<void> | undefined | null {
+    const view = controller.byobRequest?.view;
+    const bytes = this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
+    if (bytes === undefined) return null;
+    this.#pulling = false;
     if (bytes === null) return this.close();
     const { length } = bytes;
     if (view) new Uint8Array(view.buffer, view.byteOffset, length).set(bytes);

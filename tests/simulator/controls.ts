@@ -99,9 +99,9 @@ closes without a sync
 publishes a name and forgets the directory
   file/naming.ts: await this.sync(); →
 publishes an atomic file of which a write has failed
-  file/open_file.ts: if (failure) throw failure.error;\n      if → if
+  file/open_file.ts: if (durability.failure) throw durability.failure.error;\n      if → if
 publishes an atomic file that is not durable
-  file/open_file.ts: await descriptor.call("sync", { op: "sync", fd, dataOnly: false }); → void descriptor, fd;
+  file/open_file.ts: await durability.sync(false);\n      await naming → await naming
 cuts off what another handle has written behind its end
   file/file_length.ts: fileSystem.identifiesFiles ? → false ?
 does not sync what another handle has cut
