@@ -28,7 +28,7 @@ const PASSING: ReadonlySet<number> = new Set([
 export class Transfer implements Completion {
   readonly #file: OpenFile;
   readonly #op: "read" | "write";
-  readonly #range: TransferRange;
+  readonly range: TransferRange;
   #flags: number;
   readonly #ended: (outcome: number | DmaError) => void;
   /** The bytes moved from the start on, also after a failure. A part of a block does not count. */
@@ -38,6 +38,8 @@ export class Transfer implements Completion {
   #stalled = 0;
   /** Whether a read has met the end of the file. */
   endOfFile = false;
+  /** Whether it has ended, so that the kernel no longer uses the memory. */
+  hasEnded = false;
   /** The error, with the position of the failure. */
   error: DmaError | undefined;
   /** Whether the last attempt used Direct I/O. */
@@ -53,7 +55,7 @@ export class Transfer implements Completion {
   ) {
     this.#file = file;
     this.#op = op;
-    this.#range = range;
+    this.range = range;
     this.#flags = flags | (op === "write" ? file.writeFlags & RWF_DONTCACHE : 0);
     this.#ended = ended;
   }
@@ -65,11 +67,11 @@ export class Transfer implements Completion {
 
   start(): void {
     const { engine, fd, direct, blockSize } = this.#file;
-    const { memory } = this.#range;
+    const { memory } = this.range;
     const offset = this.bytesDone;
     this.#direct = direct;
-    const length = Math.min(this.#range.length - offset, MAX_TRANSFER);
-    const position = this.#range.position + offset;
+    const length = Math.min(this.range.length - offset, MAX_TRANSFER);
+    const position = this.range.position + offset;
     // The shim refuses a range that ends past the safe integers. Files with such a length do not open.
     const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
     if (this.#op === "read") {
@@ -89,7 +91,7 @@ export class Transfer implements Completion {
   complete(result: number): void {
     if (result < 0) return this.#judgeError(-result);
     const reached = this.bytesDone + result;
-    if (reached >= this.#range.length) this.#end(this.#range.length);
+    if (reached >= this.range.length) this.#end(this.range.length);
     else if (result >= MAX_TRANSFER) this.#continueFrom(reached);
     // A short read means the end of the file, or a file system that returns fewer bytes than it has, or even none
     // (FUSE).
@@ -153,7 +155,7 @@ export class Transfer implements Completion {
       return this.#retry(errno);
     }
     const { size } = facts;
-    const { position } = this.#range;
+    const { position } = this.range;
     // If the length is unknown, only a read of no bytes shows the end.
     const isUnknown = mayBeLonger(this.#file.fileSystem, size);
     const hasMore = isUnknown ? reached > this.#furthest : position + reached < size;
@@ -165,7 +167,7 @@ export class Transfer implements Completion {
 
   #fail(errno: number): void {
     const { path } = this.#file;
-    const at = this.#range.position + Math.max(this.bytesDone, this.#furthest);
+    const at = this.range.position + Math.max(this.bytesDone, this.#furthest);
     const stops = this.#stalled > 0 || this.bytesDone > 0 ? `the ${this.#op} stops at ${at}` : "";
     const refused = errno === Errno.EINVAL && this.#direct;
     const detail = refused
@@ -177,6 +179,7 @@ export class Transfer implements Completion {
   #end(outcome: number | DmaError): void {
     if (outcome instanceof Error) this.error = outcome;
     else this.bytesDone = outcome;
+    this.hasEnded = true;
     this.#ended(outcome);
   }
 }

@@ -24,16 +24,13 @@ export interface ReadAheadOptions {
   readonly budget: BufferBudget;
 }
 
-/** One buffer, and the read that fills it. */
-interface Read extends TransferRange {
-  readonly transfer: Transfer;
-  /** Whether the read has ended, so that the kernel no longer uses the buffer. */
-  ended: boolean;
+/** Whether reads past this one are useless: it met the end of the file, or it has failed. */
+function isLast({ endOfFile, error }: Transfer): boolean {
+  return endOfFile || error !== undefined;
 }
 
-/** Whether reads past this one are useless: it met the end of the file, or it has failed. */
-function isLast({ transfer }: Read): boolean {
-  return transfer.endOfFile || transfer.error !== undefined;
+function endOf({ range }: Transfer): number {
+  return range.position + range.length;
 }
 
 export class ReadAhead {
@@ -43,7 +40,7 @@ export class ReadAhead {
   /** The aligned position of the next read. */
   #next: number;
   /** Reads in the order of the file. */
-  readonly #queue: Read[] = [];
+  readonly #queue: Transfer[] = [];
   /** Reads in flight that left the queue. The kernel still uses their buffers. */
   #unwanted = 0;
   /** Whether the end was delivered, or the consumer has ended. */
@@ -91,13 +88,13 @@ export class ReadAhead {
     if (this.#stopped || this.#position >= this.#options.end) return null;
     // A failure to start a read comes after the bytes of the reads in flight.
     if (this.#queue.length === 0) this.#fill(Math.max(1, this.#options.readAhead));
-    else if (!this.#queue[0]!.ended) this.#fillAhead();
+    else if (!this.#queue[0]!.hasEnded) this.#fillAhead();
     const read = this.#queue[0];
-    if (!read?.ended) return undefined;
-    const { bytesDone, endOfFile, error } = read.transfer;
-    const from = this.#position - read.position;
-    const to = Math.min(bytesDone, this.#options.end - read.position, from + most);
-    if (to > from) return read.memory.bytes.subarray(from, to);
+    if (!read?.hasEnded) return undefined;
+    const { bytesDone, endOfFile, error, range: { memory, position } } = read;
+    const from = this.#position - position;
+    const to = Math.min(bytesDone, this.#options.end - position, from + most);
+    if (to > from) return memory.bytes.subarray(from, to);
     if (error) throw error;
     assert(endOfFile, "a read that was delivered whole is gone");
     this.#stop();
@@ -108,8 +105,8 @@ export class ReadAhead {
   advance(count: number): void {
     this.#position += count;
     const read = this.#queue[0];
-    const isDelivered = read?.ended && this.#position >= read.position + read.length;
-    if (isDelivered && !read.transfer.endOfFile) {
+    const isDelivered = read?.hasEnded && this.#position >= endOf(read);
+    if (isDelivered && !read.endOfFile) {
       this.#queue.shift();
       this.#free(read);
     }
@@ -122,16 +119,17 @@ export class ReadAhead {
    */
   passBuffer(blockSize: number, use: (memory: Memory, length: number) => void): number | undefined {
     const read = this.#queue[0];
-    if (!read?.ended || read.transfer.bytesDone < read.length) return undefined;
-    const end = read.position + read.length;
-    const isWhole = this.#position === read.position && end <= this.#options.end;
-    if (!isWhole || read.length % blockSize !== 0) return undefined;
+    if (!read?.hasEnded) return undefined;
+    const { memory, length, position } = read.range;
+    const end = position + length;
+    const isWhole = read.bytesDone === length && this.#position === position;
+    if (!isWhole || end > this.#options.end || length % blockSize !== 0) return undefined;
     this.#queue.shift();
-    this.#options.budget.held -= read.length;
+    this.#options.budget.held -= length;
     this.#position = end;
-    use(read.memory, read.length);
+    use(memory, length);
     this.#fillAhead();
-    return read.length;
+    return length;
   }
 
   /** Resolves when {@linkcode peek}, which has returned undefined, would return something else, or read further. */
@@ -143,13 +141,13 @@ export class ReadAhead {
   skip(bytes: number): void {
     const queue = this.#queue;
     if (this.#stopped) return;
-    const last = queue.find(({ transfer }) => transfer.endOfFile);
+    const last = queue.find(({ endOfFile }) => endOfFile);
     // A read of no bytes only shows that the end of the file is not past it.
-    const lastEnd = last ? last.position + last.transfer.bytesDone : Infinity;
+    const lastEnd = last ? last.range.position + last.bytesDone : Infinity;
     const furthest = Math.max(this.#position, Math.min(this.#sizeNow(), lastEnd));
     const target = Math.min(this.#position + bytes, this.#options.end, furthest);
     this.#position = target;
-    this.#drop(queue.filter(({ position, length }) => position + length <= target).length);
+    this.#drop(queue.filter((read) => endOf(read) <= target).length);
     const { alignment } = this.#file;
     if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
   }
@@ -188,7 +186,7 @@ export class ReadAhead {
       const left = alignUp(Math.min(end, size) - position, alignment);
       // At or past the last known end one block shows whether the file has grown, unless another read in flight will.
       const before = this.#queue.at(-1);
-      if (left <= 0 && before && before.position + before.length > size) break;
+      if (left <= 0 && before && endOf(before) > size) break;
       const wholeSize = budget.sizeNow(bufferSize, alignment);
       const length = Math.min(wholeSize, Math.max(left, alignment));
       const memory = engine.acquire(length);
@@ -202,27 +200,25 @@ export class ReadAhead {
   }
 
   #start(range: TransferRange): void {
-    const transfer = new Transfer(this.#file, "read", range, () => this.#settle(read));
-    const read: Read = { ...range, transfer, ended: false };
+    const read = new Transfer(this.#file, "read", range, () => this.#settle(read));
     this.#queue.push(read);
     this.#file.descriptor.acquire("read");
-    transfer.start();
+    read.start();
   }
 
-  #settle(read: Read): void {
-    read.ended = true;
+  #settle(read: Transfer): void {
     this.#file.descriptor.release();
     if (!this.#queue.includes(read)) {
       this.#unwanted--;
       this.#free(read);
-    } else if (!isLast(read) && read.position + read.length > (this.#knownSize ?? 0)) {
+    } else if (!isLast(read) && endOf(read) > (this.#knownSize ?? 0)) {
       // The file has grown. Read its new length.
       this.#knownSize = undefined;
     }
     this.#wake();
   }
 
-  #free({ memory, length }: Read): void {
+  #free({ range: { memory, length } }: Transfer): void {
     this.#file.engine.release(memory);
     this.#options.budget.held -= length;
   }
@@ -230,14 +226,14 @@ export class ReadAhead {
   /** Drops the first `count` reads. Their buffers are released at once, or when the reads have ended. */
   #drop(count: number): void {
     for (const read of this.#queue.splice(0, count)) {
-      if (read.ended) this.#free(read);
+      if (read.hasEnded) this.#free(read);
       else this.#unwanted++;
     }
     this.#wake();
   }
 
   #wake(): void {
-    if (this.#queue.length > 0 && !this.#queue[0]!.ended) return;
+    if (this.#queue.length > 0 && !this.#queue[0]!.hasEnded) return;
     this.#ready?.resolve();
     this.#ready = undefined;
   }

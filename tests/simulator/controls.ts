@@ -44,7 +44,7 @@ does not cut when it is aborted
 hides that a cut has failed
   writer/writer.ts: if (this.failure?.cutError) throw this.failure.cutError; →
 takes a short write for a whole one
-  file/transfer.ts: if (reached >= this.#range.length) this → if (reached >= 0) this
+  file/transfer.ts: if (reached >= this.range.length) this → if (reached >= 0) this
 goes on after a short write inside a block
   file/transfer.ts: alignDown(reached, this.#file.blockSize);\n    // A write → reached;\n    // A write
 tries a write for ever that brings nothing
@@ -110,11 +110,11 @@ counts as content what another writer has reserved
   file/file_length.ts: else if (!this.#handles.some(({ writer }) => writer?.hasOpened)) → else
 # A reader that is wrong in one place.
 gives out what was read first, and not what comes first
-  reader/read_ahead.ts: const read = this.#queue[0];\n    if (!read?.ended) return undefined; → const read = this.#queue.find(({ ended }) => ended); if (!read) return undefined;
+  reader/read_ahead.ts: const read = this.#queue[0];\n    if (!read?.hasEnded) return undefined;\n    const { bytesDone → const read = this.#queue.find(({ hasEnded }) => hasEnded); if (!read) return undefined; const { bytesDone
 gives a buffer back that a read still has when it is cancelled
-  reader/read_ahead.ts: if (read.ended) this.#free(read);\n      else this.#unwanted++; → this.#free(read); if (!read.ended) this.#unwanted++;
+  reader/read_ahead.ts: if (read.hasEnded) this.#free(read);\n      else this.#unwanted++; → this.#free(read); if (!read.hasEnded) this.#unwanted++;
 reads past the end of its range
-  reader/read_ahead.ts: Math.min(bytesDone, this.#options.end - read.position, from + most) → Math.min(bytesDone, from + most)
+  reader/read_ahead.ts: Math.min(bytesDone, this.#options.end - position, from + most) → Math.min(bytesDone, from + most)
 skips past the end of the file
   reader/read_ahead.ts: Math.min(this.#position + bytes, this.#options.end, furthest) → Math.min(this.#position + bytes, this.#options.end)
 loses the buffer of a read that was skipped
