@@ -918,7 +918,6 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     this.bufferSize = checked.bufferSize;
     this.writeBehind = checked.writeBehind;
     this.#sink = sink;
-    finishAtEnd(openFile, sink);
     whenDropped(this, writer.ended, () => {
       writer.abort(new Error("The writer was dropped without close")).catch(() => {});
     });

@@ -55,6 +55,7 @@ function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
 }
 
 export interface AttachedWriter {
+  readonly sink: AttachedSink | undefined;
   /** Whether its start is known. From then on it may have reserved space. */
   readonly hasOpened: boolean;
   /** Whether an end was requested or has come. */
@@ -65,6 +66,14 @@ export interface AttachedWriter {
   abortWriter(reason: unknown): Promise<void>;
   /** The file was synced while no write was in flight. */
   synced(): void;
+}
+
+/** The sink of a writer, which also has the chunks that the writer has not accepted yet. */
+export interface AttachedSink {
+  /** Blocks until all chunks so far are in the file, until `deadline` at most (`performance.now()`). */
+  flushNow(durable: boolean, deadline: number): void;
+  /** Ends the writer, unless chunks wait that it cannot get. */
+  finish(): void;
 }
 
 export class OpenFile {

@@ -7,19 +7,11 @@ import { cutNow } from "./cut.ts";
 import { temporaryNames } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 
-/** The sink of a writer, which also has the chunks that the writer has not accepted yet. */
-export interface Flushable {
-  /** Blocks until all chunks so far are in the file, until `deadline` at most (`performance.now()`). */
-  flushNow(durable: boolean, deadline: number): void;
-  /** Ends the writer, unless chunks wait that it cannot get. */
-  finish(): void;
-}
-
 /** The longest wait for a cut or the removal of a name, which are quick unless the file system hangs. */
 const TIMEOUT_MS = 1000;
 
-/** The open files and their writers. */
-const open = new Map<OpenFile, Flushable | undefined>();
+/** The files that are open for writing. */
+const open = new Set<OpenFile>();
 
 /** The failures of writers that no caller knows of. */
 const unreported = new Map<OpenFile, unknown>();
@@ -27,15 +19,13 @@ const unreported = new Map<OpenFile, unknown>();
 /** Whether only the program's listeners for its end still run. */
 let hasEnded = false;
 
-/** Registers a file to be finished at the end of the program, unless it is closed before. `writing` writes to it. */
-export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
-  if (!open.has(file)) {
-    const forget = () => void open.delete(file);
-    file.descriptor.closed.then(forget, forget);
-    // A program that opens files continues, as a test does that has called Deno.exit.
-    hasEnded = false;
-  }
-  open.set(file, writing);
+/** Has the end of the program finish a file, unless it is closed before. */
+export function finishAtEnd(file: OpenFile): void {
+  open.add(file);
+  const forget = () => void open.delete(file);
+  file.descriptor.closed.then(forget, forget);
+  // A program that opens files continues, as a test does that has called Deno.exit.
+  hasEnded = false;
 }
 
 /** Has the end of the program report the failure of a file's writer, unless a caller learns of it before. */
@@ -59,7 +49,7 @@ export function finishOpenFiles(): boolean {
   let begun = unreported.size > 0;
   for (const reason of unreported.values()) Promise.reject(reason);
   unreported.clear();
-  for (const [file, writing] of [...open]) {
+  for (const file of [...open]) {
     const { writer } = file;
     if (file.naming.isUnpublished) {
       begun = true;
@@ -68,7 +58,7 @@ export function finishOpenFiles(): boolean {
       else file.giveUp();
     } else if (writer && !writer.ending) {
       begun = true;
-      writing?.finish();
+      writer.sink?.finish();
     }
   }
   return begun;
@@ -80,14 +70,14 @@ export function finishOpenFiles(): boolean {
  * message for each file that could not be finished.
  */
 export function flushOpenFilesNow(deadline: number, warn: (message: string) => void): void {
-  let files = [...open].filter(([file]) => file.writer && !file.naming.isUnpublished);
+  let files = [...open].filter(({ naming, writer }) => writer && !naming.isUnpublished);
   // A file that hangs must not use all of the time: it gets a longer turn after the others.
   for (let turn = 1; files.length > 0; turn *= 2) {
     const isLast = turn >= deadline - performance.now();
-    files = files.filter(([file, writing]) => {
+    files = files.filter((file) => {
       const turnEnd = isLast ? deadline : performance.now() + turn;
       try {
-        writing?.flushNow(false, Math.min(turnEnd, deadline));
+        file.writer?.sink?.flushNow(false, Math.min(turnEnd, deadline));
       } catch (error) {
         if (!isLast) return true;
         // A failed writer has called reportAtEnd, unless it was given up.
@@ -112,7 +102,7 @@ export function discardNamesNow(): void {
 
 /** Fails the writers of open files, whose engine has closed them. */
 export function leaveOpenFiles(): void {
-  for (const { path, writer } of open.keys()) {
+  for (const { path, writer } of open) {
     writer?.abortWriter(ioError(Errno.EBADFD, "write", path, "files are closed at unload"));
   }
   open.clear();

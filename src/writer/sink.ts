@@ -78,7 +78,7 @@ export class WriterSink {
   #hasRefused = false;
 
   constructor(readonly writer: Writer) {
-    writer.observer = this;
+    writer.sink = this;
     // There was no memory for the writer to open with.
     if (writer.failure) this.writerFailed();
   }

@@ -6,7 +6,7 @@ import { afterCallers } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { closedStreamError, type DmaError, ioError } from "../errors.ts";
-import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
+import type { AttachedSink, AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { type StatFacts, submitStat } from "../file/stat.ts";
 import type { Fate, Step, WriterFailure } from "./ending.ts";
 import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
@@ -32,8 +32,8 @@ export class Writer implements AttachedWriter {
   #fate: Fate;
   /** Set from the first failure on. */
   failure: WriterFailure | undefined;
-  /** Called at the first failure, within {@linkcode fail}. */
-  observer: { writerFailed(): void } | undefined;
+  /** Notified of the first failure, within {@linkcode fail}. */
+  sink: AttachedSink & { writerFailed(): void } | undefined;
   readonly #ended = Promise.withResolvers<void>();
   /** Resolves when the writer has released the file, however it ended. */
   readonly ended: Promise<void> = this.#ended.promise;
@@ -281,7 +281,7 @@ export class Writer implements AttachedWriter {
     const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
     // After the writer has left the file there is nothing to undo.
     if (!this.#isDetached) this.#steps = steps;
-    this.observer?.writerFailed();
+    this.sink?.writerFailed();
     this.#queue.drop();
     this.#buffers.drop();
     this.#syncs.fail(reason);
