@@ -19,8 +19,6 @@ export const DEFAULT_READ_AHEAD: number = 4;
 /** The kernel takes less than 2 GiB in one request (read(2)). */
 const MAX_BUFFER_SIZE = 1 << 30;
 const MAX_BUFFERS = 1024;
-/** No position in a file is larger. */
-const MAX_END = Number.MAX_SAFE_INTEGER;
 
 /** Options of a `DmaStreamWriter`. */
 export interface DmaStreamWriterOptions {
@@ -186,7 +184,7 @@ export function writerOptions(
 const READER_OPTIONS = {
   start: integerOption(0),
   end: (name: string, value: unknown) =>
-    integer(name, value == null || value === Infinity ? MAX_END : value),
+    integer(name, value == null || value === Infinity ? Number.MAX_SAFE_INTEGER : value),
   bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
   readAhead: integerOption(undefined, 0, MAX_BUFFERS),
   closeFile: flagOption(true),

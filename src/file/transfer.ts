@@ -92,10 +92,9 @@ export class Transfer implements Completion {
     if (result < 0) return this.#judgeError(-result);
     const reached = this.bytesDone + result;
     if (reached >= this.range.length) this.#end(this.range.length);
-    else if (result >= MAX_TRANSFER) this.#continueFrom(reached);
     // A short read means the end of the file, or a file system that returns fewer bytes than it has, or even none
     // (FUSE).
-    else if (this.#op === "read") this.#askSize(reached);
+    else if (this.#op === "read" && result < MAX_TRANSFER) this.#askSize(reached);
     else this.#continueFrom(reached);
   }
 

@@ -30,20 +30,18 @@ export interface Upstream {
 }
 
 /** Bytes that a caller has written and the writer has not completely accepted. */
-class Chunk {
+interface Chunk {
+  readonly bytes: Uint8Array;
+  /** Their number at the call. */
+  readonly length: number;
+  /** Their memory, if it may be written without a copy. */
+  readonly memory: Memory | undefined;
   /** The number of accepted bytes. */
-  taken = 0;
+  taken: number;
   /** The flushes that begin when all bytes are accepted, or never will be. */
-  readonly flushes: (() => void)[] = [];
+  readonly flushes: (() => void)[];
   /** If the chunk was written without the lock: the item of the stream's queue, which neighbours share, and its bytes. */
   item: { readonly written: Promise<void>; bytes: number } | undefined;
-
-  /** `length`: the length at the call. `memory` may be written without a copy. */
-  constructor(
-    readonly bytes: Uint8Array,
-    readonly length: number,
-    readonly memory: Memory | undefined,
-  ) {}
 }
 
 /** The `closed` promises that programs have. */
@@ -160,7 +158,7 @@ export class WriterSink {
   /** Accepts as much of a chunk as there is room for, after those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    const chunk = new Chunk(bytes, length, memory);
+    const chunk: Chunk = { bytes, length, memory, taken: 0, flushes: [], item: undefined };
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     this.#waitingBytes += length - chunk.taken;
