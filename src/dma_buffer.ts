@@ -79,11 +79,7 @@ export class DmaBuffer {
     return states.get(this)!.memory?.bytes ?? new Uint8Array(0);
   }
 
-  /**
-   * Shows the length in `console.log`.
-   *
-   * @ignore
-   */
+  /** @ignore */
   [Symbol.for("Deno.customInspect")](): string {
     const state = states.get(this);
     // The prototype has none.

@@ -94,8 +94,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Opens a regular file, by default for reading only. A relative path is resolved against the working directory at the
-   * time of the call.
+   * Opens a regular file, by default for reading only. A relative path starts at the working directory of the call.
    *
    * @param path the path, or a `file:` URL
    * @param options access, creation, and the use of Direct I/O
@@ -121,8 +120,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param path the path, or a `file:` URL
    * @param options access and mode; with `atomic` an existing file stays until the new one is complete
-   * @throws {Deno.errors.NotCapable} Deno's permissions do not cover the path, or its real path
-   * @throws {Deno.errors.NotSupported} it is not a regular file, or it lacks the Direct I/O that `direct` requires
+   * @throws as {@linkcode DmaFile.open}
    * @example Create a file that appears only when it is complete
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -252,11 +250,9 @@ export class DmaFile implements AsyncDisposable {
    * @example Round a length up to whole blocks
    * ```ts
    * import { DmaFile } from "@denodma/dma";
-   * import { assertEquals } from "@std/assert";
    *
    * await using file = await DmaFile.create("aligned.bin");
-   * const { offset } = file.alignment;
-   * assertEquals(file.alignUp(offset + 1), 2 * offset);
+   * console.log(file.alignUp(5000)); // 8192 where blocks have 4,096 bytes
    * ```
    */
   alignUp(value: number): number {
@@ -271,11 +267,9 @@ export class DmaFile implements AsyncDisposable {
    * @example Find the block that contains a position
    * ```ts
    * import { DmaFile } from "@denodma/dma";
-   * import { assertEquals } from "@std/assert";
    *
    * await using file = await DmaFile.create("aligned.bin");
-   * const { offset } = file.alignment;
-   * assertEquals(file.alignDown(offset + 1), offset);
+   * console.log(file.alignDown(5000)); // 4096 where blocks have 4,096 bytes
    * ```
    */
   alignDown(value: number): number {
@@ -283,10 +277,9 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Allocates a zeroed buffer for {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length`
-   * rounded up to the offset alignment.
+   * Allocates a zeroed buffer for {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}.
    *
-   * @param length the minimum length in bytes, from 1 to 2,147,418,112
+   * @param length the length in bytes, from 1 to 2,147,418,112; it is rounded up to the offset alignment
    * @example Fill a buffer and write it
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -311,12 +304,11 @@ export class DmaFile implements AsyncDisposable {
    * @example Read a range that is not aligned
    * ```ts
    * import { DmaFile } from "@denodma/dma";
-   * import { assertEquals } from "@std/assert";
    *
    * await Deno.writeTextFile("letters.txt", "abcdef");
    * await using file = await DmaFile.open("letters.txt");
-   * assertEquals(await file.readAt(2, 2), new TextEncoder().encode("cd"));
-   * assertEquals((await file.readAt(4, 100)).length, 2); // the file ends there
+   * console.log(new TextDecoder().decode(await file.readAt(2, 2))); // cd
+   * console.log((await file.readAt(4, 100)).length); // 2: the file ends there
    * ```
    */
   async readAt(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -382,8 +374,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param buffer the buffer to fill
    * @param position the first byte, a multiple of the offset alignment
-   * @returns the number of bytes read: less than the buffer's length at the end of the file. The content of the
-   * rest is unspecified
+   * @returns the number of bytes read: fewer than the buffer has at the end of the file, and the rest is unspecified
    * @throws {RangeError} the position is not aligned
    * @example Read a file block by block into one buffer
    * ```ts
@@ -538,9 +529,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Copies a range into `target`, which may be on another file system. If both positions are multiples of the target's
-   * offset alignment, the kernel copies whole blocks, or shares them (xfs, btrfs). Do not copy into a block in which an
-   * open writer of the target starts or ends: both write the whole block. Closing either file ends a long copy early,
-   * and the copy rejects.
+   * offset alignment, the kernel copies whole blocks, or shares them (xfs, btrfs). Do not copy into the first or last
+   * block of an open writer of the target: both write the whole block. A long copy rejects when either file is closed.
    *
    * @param target the file to copy to, opened for writing
    * @param position the first byte to copy
@@ -691,8 +681,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Removes the file's name. The file itself stays usable until it is closed. An atomic file is not published. A name
-   * that is gone is not an error.
+   * Removes the file's name; the open file stays usable. An atomic file is not published. A missing name is no error.
    *
    * @throws {Deno.errors.NotFound} the name belongs to another file
    * @example Discard an atomic file that has no writer
@@ -787,8 +776,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Closes the file, as {@linkcode DmaFile.prototype.close | DmaFile.close}. If a close has begun before, only that one
-   * rejects after a failure.
+   * Closes the file, as {@linkcode DmaFile.prototype.close | close}. If a close has begun, only that one can reject.
    *
    * @example Close a file at the end of a scope
    * ```ts
@@ -806,11 +794,7 @@ export class DmaFile implements AsyncDisposable {
     });
   }
 
-  /**
-   * Shows the file's properties in `console.log`.
-   *
-   * @ignore
-   */
+  /** @ignore */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
     // The prototype has no file.
     if (!(#file in this)) return "DmaFile {}";
@@ -845,8 +829,8 @@ function openFileOf(name: string, value: unknown, what: string): OpenFile {
 }
 
 /**
- * A `WritableStream` that writes to a file in the background, through Direct I/O if the file has it. Full buffers are
- * written while the next one fills.
+ * A `WritableStream` to a file, through Direct I/O if the file has it. Full buffers are written while the next one
+ * fills.
  *
  * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
  * errored, every later call rejects with it, and buffers and descriptor are freed.
@@ -1003,8 +987,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Writes a chunk without a stream lock. Chunks are accepted whole and in order. When the promise resolves, the caller
-   * may change the chunk.
+   * Writes a chunk without a stream lock, whole and in order. The caller may change it when the promise resolves.
    *
    * @param chunk any number of bytes
    * @throws {TypeError} the chunk is not bytes, or the stream is locked or closed; other chunks are not affected
@@ -1095,8 +1078,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 
   /**
    * Blocks the JavaScript thread until every chunk so far is in the file. It is meant for `unload` and crash handlers.
-   * It works under a lock and while writes are in flight. Writing may continue. There is no time limit: if the device
-   * hangs, so does the program.
+   * It works under a lock and while writes are in flight, and writing may continue. There is no time limit: if the
+   * device hangs, so does the program.
    *
    * @param options `durable`: the bytes and the name are made durable too
    * @throws the failure of the stream
@@ -1161,9 +1144,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Waits for the writes in flight, cuts the file to
-   * {@linkcode DmaStreamWriter.prototype.currentFlushedPos | DmaStreamWriter.currentFlushedPos} and closes it. An atomic
-   * file is discarded.
+   * Waits for the writes in flight, cuts the file to {@linkcode DmaStreamWriter.prototype.currentFlushedPos |
+   * DmaStreamWriter.currentFlushedPos}, or discards an atomic file, and closes it.
    *
    * @param reason the value with which every later call rejects; by default an AbortError
    * @throws the failure of the cut, after which the file may be longer
@@ -1182,8 +1164,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * As `WritableStream.getWriter`, with one difference: a chunk that is not bytes is rejected, and the stream stays
-   * usable.
+   * As `WritableStream.getWriter`, but a rejected chunk, one that is not bytes, leaves the stream usable.
    *
    * @example Write through a lock
    * ```ts
@@ -1223,11 +1204,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     await this.close();
   }
 
-  /**
-   * Shows the writer's properties in `console.log`.
-   *
-   * @ignore
-   */
+  /** @ignore */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
     if (!(#sink in this)) return "DmaStreamWriter {}";
     const { file, currentPos, currentFlushedPos, bufferSize, writeBehind } = this;
@@ -1237,8 +1214,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 }
 
 /**
- * A `ReadableStream` of a file's bytes with read-ahead, through Direct I/O if the file has it. It is a byte stream, so
- * BYOB readers work.
+ * A `ReadableStream` of a file with read-ahead, through Direct I/O if the file has it. BYOB readers work.
  *
  * Chunks have up to 512 KiB and belong to the consumer. Memory is bounded by `readAhead + 1` buffers. Piped into a
  * {@linkcode DmaStreamWriter}, whole buffers go from reads to writes without a copy.
@@ -1318,8 +1294,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * Moves forward by `bytes` without reading them, at most to the end of the file. Chunks already delivered are not
-   * affected.
+   * Moves forward by `bytes` without reading, at most to the end of the file. Delivered chunks are not affected.
    *
    * @param bytes the number of bytes to skip, 0 or more
    * @throws {RangeError} `bytes` is negative
@@ -1398,11 +1373,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     await this.close();
   }
 
-  /**
-   * Shows the reader's properties in `console.log`.
-   *
-   * @ignore
-   */
+  /** @ignore */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
     if (!(#source in this)) return "DmaStreamReader {}";
     const { file, currentPos, bufferSize, readAhead } = this;
