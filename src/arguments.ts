@@ -14,8 +14,7 @@ export function invalid(name: string, value: unknown, rule: string): TypeError {
 }
 
 /**
- * The error for a value that is not an object of this module's class `type`, or one of the `others`. The message uses the
- * argument's `name` and `what`.
+ * The error for a value of the argument `name` that is no object of this module's class `type`, or one of the `others`.
  */
 export function wrongObject(
   name: string,

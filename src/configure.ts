@@ -49,8 +49,7 @@ export interface EngineOptions {
    */
   bufferBudget?: number;
   /**
-   * The maximum time for writing the accepted bytes when the program ends by `Deno.exit` or an uncaught error, in
-   * milliseconds.
+   * The maximum time in milliseconds for writing the accepted bytes when `Deno.exit` or an uncaught error ends the program.
    *
    * @default {5000}
    */

@@ -8,17 +8,13 @@ import type { ReaderSource } from "./reader/source.ts";
 import { sinkOf } from "./writer/sink.ts";
 import type { Writer } from "./writer/writer.ts";
 
-// The method of the base class: for the destination this is an ordinary pipe. A program may replace the global class
-// later.
+// The base class's method: for the destination this is an ordinary pipe. A program may replace the global class.
 const { getWriter } = WritableStream.prototype;
 
 /** Bytes copied at once if a whole buffer cannot be passed on. */
 const MAX_COPIED = 1 << 20;
 
-/**
- * Reads the options as the Standard requires: once, in this order. Throws what their getters throw. Returns undefined if
- * they are not an object.
- */
+/** Reads the options once and in the order of the Standard. Returns undefined if they are not an object. */
 export function readPipeOptions(options: StreamPipeOptions | undefined) {
   if (options !== undefined && options !== null && typeof options !== "object") return undefined;
   const preventAbort = Boolean(options?.preventAbort);
@@ -31,8 +27,7 @@ export function readPipeOptions(options: StreamPipeOptions | undefined) {
 type PipeOptions = NonNullable<ReturnType<typeof readPipeOptions>>;
 
 /**
- * Pipes a file's stream into a writer's stream, and locks both until the pipe has ended. Returns undefined if whole
- * buffers cannot be passed on.
+ * Pipes a file's stream into a writer's, and locks both meanwhile. Returns undefined if buffers cannot be passed on.
  */
 export function pipeDirectly(
   source: ReadableStream<Uint8Array>,

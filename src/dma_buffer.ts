@@ -7,10 +7,7 @@ import type { Memory } from "./engine/operation.ts";
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");
 
-/**
- * The memory and the length of each buffer. The memory is undefined while the buffer is in use, and after it was passed
- * to a writer.
- */
+/** The memory and the length of each buffer. The memory is undefined while it is in use, and after a writer took it. */
 const states = new WeakMap<DmaBuffer, { memory: Memory | undefined; length: number }>();
 
 /**

@@ -18,8 +18,7 @@ export interface DmaError extends Error {
 type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
 /**
- * The names of error numbers from 1 on (include/uapi/asm-generic/errno-base.h and errno.h, which x86_64 and aarch64
- * share). The kernel uses neither 41 nor 58.
+ * The names of error numbers from 1 on (asm-generic/errno.h, which x86_64 and aarch64 share). 41 and 58 are not used.
  */
 const CODES: readonly string[] = `
   EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT

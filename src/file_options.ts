@@ -63,8 +63,7 @@ export interface DmaOpenOptions {
    */
   mode?: number;
   /**
-   * "require": fail if the file system refuses Direct I/O. "prefer": use the page cache then. "off": always use the
-   * page cache.
+   * "require": fail if the file system refuses Direct I/O. "prefer": use the page cache then. "off": always use it.
    *
    * @default {"prefer"}
    */
@@ -118,8 +117,7 @@ export interface DmaLockOptions {
 /** Options of `DmaFile.temp`. */
 export interface DmaTempOptions {
   /**
-   * The directory. Its file system must support `O_TMPFILE`. The variable `TMPDIR` overrides the default, if
-   * `--allow-env` covers it.
+   * The directory, on a file system with `O_TMPFILE`. With `--allow-env` the variable `TMPDIR` overrides the default.
    *
    * @default {"/tmp"}
    */

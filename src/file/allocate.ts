@@ -5,10 +5,7 @@ import type { DmaError } from "../errors.ts";
 import { cutReserved } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
-/**
- * After these errors fallocate(2) may have reserved a part of the space. Seen on ext4: the rest of the disk stays
- * reserved, and other programs have no space.
- */
+/** After these errors fallocate(2) may have reserved a part. Seen on ext4: other programs then have no space. */
 export const FULL: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT]);
 
 /** Frees the space of a range. The file's length stays. */
@@ -20,9 +17,7 @@ export async function freeSpace(file: OpenFile, position: number, length: number
   await descriptor.use("allocate", () => file.change(0, 0, free));
 }
 
-/**
- * Reserves the first `length` bytes. If there is not enough room, nothing stays reserved past the end of the file.
- */
+/** Reserves the first `length` bytes. Without enough room nothing stays reserved past the end of the file. */
 export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
   const { descriptor, fd } = file;
   const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;

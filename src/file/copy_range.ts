@@ -98,8 +98,7 @@ async function copyAll(copy: Copy): Promise<number> {
 }
 
 /**
- * The number of bytes that the kernel may copy. If a file shares blocks, xfs writes parts of blocks through the page cache,
- * which collides with direct writes (open_file.ts).
+ * The number of bytes that the kernel may copy: whole blocks, because of xfs (see `offsetAlignment` in open_file.ts).
  */
 function wholeBlocks({ to: { blockSize }, position, targetPosition, length }: Copy): number {
   const isAligned = position % blockSize === 0 && targetPosition % blockSize === 0;

@@ -14,8 +14,7 @@ function exceedsContent({ appends, length }: OpenFile): boolean {
 
 /**
  * Cuts a file that is in use to the end of its content. A file that is longer than this module ever made it has another
- * program's bytes past the content, and is not cut. No write runs meanwhile. Returns undefined if there is nothing to
- * do.
+ * program's bytes past the content, and is not cut. Returns undefined if there is nothing to do.
  */
 export function cutToContent(file: OpenFile): Promise<void> | undefined {
   if (!exceedsContent(file)) return undefined;
@@ -30,8 +29,7 @@ export function cutNow(file: OpenFile, deadline: number): void {
   const { engine, length } = file;
   const cutting = cutToContent(file);
   cutting?.catch(() => {});
-  // The program may continue and close the file before the cut has ended. The number of the descriptor could then
-  // belong to another file.
+  // The program may close the file before the cut has ended. The descriptor's number could then be another file's.
   if (cutting) file.descriptor.use("truncate", () => cutting).catch(() => {});
   while (length.isChanging && length.waitNow(engine, deadline));
 }
@@ -41,10 +39,7 @@ export function truncateTo(file: OpenFile, length: number): Promise<void> {
   return file.descriptor.use("truncate", () => truncateAlone(file, () => length, true));
 }
 
-/**
- * Releases the space that a failed allocation has reserved past `before`, the length before it. The truncate also
- * frees blocks past the end of the file.
- */
+/** Releases what a failed allocation has reserved past `before`, the length before it, and past the end of the file. */
 export function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, (size) => {
     const { keptEnd, sizeUpperBound } = file.length;
@@ -57,8 +52,7 @@ export function cutReserved(file: OpenFile, before: number): Promise<void> {
 export function cutPadding(file: OpenFile, padded: number): Promise<void> {
   const { length } = file;
   return truncateAlone(file, (size = padded) => {
-    // Any other length comes from another write. The writer's own cut cannot replace this one, because it may have run
-    // before.
+    // Any other length comes from another write. A writer's cut cannot replace this one: it may have run before.
     return size === padded && length.keptEnd < padded ? length.keptEnd : undefined;
   });
 }
@@ -73,8 +67,7 @@ function findSize(file: OpenFile, found: (size: number | undefined) => void): vo
 
 /**
  * Truncates a file that is in use to the result of `decide`, which gets the file's length; undefined leaves it
- * unchanged. `decide` runs when no other operation changes the length. With `isContent` the whole file is content
- * afterwards.
+ * unchanged. `decide` runs when no other operation changes the length. With `isContent` the whole file is content then.
  */
 function truncateAlone(
   file: OpenFile,

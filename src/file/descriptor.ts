@@ -54,8 +54,7 @@ export class Descriptor {
 
   /**
    * Closes the descriptor after its last use and after `last`, which resolves to whether close(2) is quick. If `last`
-   * fails, the descriptor is closed nevertheless, and the promise rejects with that failure. A second call returns the
-   * first promise.
+   * fails, the descriptor is closed, and the promise rejects. A second call returns the first promise.
    */
   close(last: () => Promise<boolean>): Promise<void> {
     if (!this.closing) {

@@ -1,5 +1,4 @@
-// Tracks the durability of a file: its changes, the syncs that cover them, and the failures after which bytes may be
-// missing.
+// Tracks the durability of a file: its changes, the syncs that cover them, and failures that may have lost bytes.
 
 import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
@@ -36,9 +35,7 @@ export class Durability {
     return this.changes > Math.max(0, this.#synced);
   }
 
-  /**
-   * Whether the whole file is durable, including its content at the open, which another program may not have synced.
-   */
+  /** Whether the whole file is durable, also its content at the open, which another program may not have synced. */
   get isDurable(): boolean {
     return this.#synced === this.changes;
   }
@@ -70,9 +67,8 @@ export class Durability {
   }
 
   /**
-   * Makes bytes and length of a file in use durable, and all metadata unless `dataOnly` is set. After a failed sync the
-   * kernel has dropped the bytes that it could not write, and another sync would succeed without them. So every later
-   * call rejects with the same error.
+   * Makes bytes and length of a file in use durable, and all metadata unless `dataOnly` is set. A failure is final: the
+   * kernel drops the bytes that it could not write, and another sync would succeed without them.
    */
   sync(dataOnly: boolean): Promise<void> {
     if (this.syncError) return Promise.reject(this.syncError);

@@ -135,8 +135,7 @@ export class FileLength {
   /**
    * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier holds have
    * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
-   * microtask: a caller that blocks the JavaScript thread until a write ends would wait for ever. `mayOvertake`: see
-   * {@linkcode Hold}.
+   * microtask: a caller that blocks the thread until a write ends would wait for ever.
    */
   holdWrites(alone: (release: () => void) => void, mayOvertake = false): () => void {
     const release = () => {
@@ -250,10 +249,7 @@ export class FileLength {
     for (const { durability } of this.#handles) durability.noteChange();
   }
 
-  /**
-   * Notes that a read has met the end of the file. If it is below the end of the content, another program has cut the
-   * file.
-   */
+  /** Notes that a read has met the end of the file, which another program may have cut below the end of the content. */
   noteEnd(): void {
     this.#endAt(this.sizeNow ?? Infinity);
   }

@@ -95,8 +95,7 @@ export class OpenFile {
    */
   readonly blockSize: number;
   /**
-   * The optional flags of writes (`RWF_*`): durable writes, and no pages left in the cache. A transfer removes a flag
-   * that is refused.
+   * The optional flags of writes (`RWF_*`): durable, and no pages left in the cache. A transfer removes a refused one.
    */
   writeFlags: number;
   /** Whether the open created or emptied the file, so that all its bytes come from this module. */
@@ -157,10 +156,7 @@ export class OpenFile {
     return this.direct ? { min, max } : { min: 0, max: 0 };
   }
 
-  /**
-   * Notes that the user's object was collected. A writer that was dropped with it closes the file when its work has
-   * ended.
-   */
+  /** Notes that the user's object was collected. A writer that was dropped with it closes the file at its end. */
   drop(): void {
     this.dropped = true;
     if (!this.writer) this.close().catch(() => {});

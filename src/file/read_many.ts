@@ -69,10 +69,7 @@ class Group {
     return true;
   }
 
-  /**
-   * The bytes of a range, owned by the caller; undefined if the shared read failed, so that the range must be read
-   * alone.
-   */
+  /** The caller's own bytes of a range; undefined if the shared read failed, so that the range must be read alone. */
   bytesOf({ position, length }: ByteRange): Uint8Array | undefined {
     const { outcome } = this;
     const isAlone = this.ranges.length === 1;

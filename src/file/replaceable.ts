@@ -1,5 +1,4 @@
-// Checks whether a file may replace the one at a name. rename(2) would fail only after the last write, and it would
-// also replace a device.
+// Checks whether a file may replace the one at a name. rename(2) would fail only after the last write, or replace a device.
 
 import {
   Errno,

@@ -22,8 +22,7 @@ const PASSING: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * One transfer, of a range that suits the file's alignment. It ends with all bytes moved, with the end of the file (reads), or
- * with an error.
+ * One transfer, of a range that suits the file's alignment. It ends with all bytes, the end of the file, or an error.
  */
 export class Transfer implements Completion {
   readonly #file: OpenFile;
@@ -92,8 +91,7 @@ export class Transfer implements Completion {
     if (result < 0) return this.#judgeError(-result);
     const reached = this.bytesDone + result;
     if (reached >= this.range.length) this.#end(this.range.length);
-    // A short read means the end of the file, or a file system that returns fewer bytes than it has, or even none
-    // (FUSE).
+    // A short read means the end of the file, or that FUSE returns fewer bytes than it has, or even none.
     else if (this.#op === "read" && result < MAX_TRANSFER) this.#askSize(reached);
     else this.#continueFrom(reached);
   }

@@ -1,5 +1,4 @@
-// Read-ahead: buffers are read before the consumer requests them, and delivered in the order of the file. This does not
-// depend on streams.
+// Read-ahead: buffers are read before the consumer requests them, and delivered in the order of the file.
 //
 // Bytes are read into the pool and copied out. Reading into fresh memory for each chunk would save the copy, but its
 // page faults cost more than a copy into warm memory (bench/FINDINGS.md).
@@ -81,8 +80,7 @@ export class ReadAhead {
 
   /**
    * Bytes that are ready, at most `most`, as a view of the pool that is valid until the next call. Null at the end;
-   * undefined if none are ready: {@linkcode ready} tells when. Throws the failure of the read that the consumer has
-   * reached.
+   * undefined if none are ready: {@linkcode ready} tells when. Throws the failure of the read at the position.
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
     if (this.#stopped || this.#position >= this.#options.end) return null;

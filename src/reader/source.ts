@@ -13,8 +13,7 @@ export interface ReaderOptions extends ReadAheadOptions {
 }
 
 /**
- * The underlying source of a reader's stream. It holds no strong reference to the stream, which could otherwise never
- * be collected.
+ * The underlying source of a reader's stream. A strong reference to the stream would keep it from being collected.
  */
 export class ReaderSource {
   readonly readAhead: ReadAhead;
@@ -83,8 +82,7 @@ export class ReaderSource {
   /** Frees everything before the consumer sees the failure. */
   async #fail(error: unknown): Promise<never> {
     const { descriptor, durability, writer } = this.file;
-    // The stream closes its file, and must not publish an atomic one. A close of the file by the user is not a failure
-    // of it.
+    // The stream closes its file, and must not publish an atomic one. A close by the user is no failure of the file.
     if (this.#options.closeFile && !writer && !descriptor.closing) durability.noteFailure(error);
     await this.finish().catch(() => {});
     throw error;
@@ -107,10 +105,7 @@ export class ReaderSource {
     return yieldIfNeeded(length);
   }
 
-  /**
-   * Reads into the consumer's view while nothing is read ahead. Returns false if Direct I/O is not possible, or at the
-   * end.
-   */
+  /** Reads into the consumer's view while nothing is read ahead. Returns false without Direct I/O, or at the end. */
   async #pullStraight(controller: ReadableByteStreamController): Promise<boolean> {
     const { file, readAhead } = this;
     const { end } = this.#options;

@@ -34,10 +34,7 @@ export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
   ];
 }
 
-/**
- * The steps after a failure, which begin with `confirm`. A writer that never opened has none: it has extended nothing,
- * and does not know the file's length.
- */
+/** The steps after a failure, with `confirm` first. A writer that never opened has none, and has extended nothing. */
 export function stepsAfterFailure(
   file: OpenFile,
   failure: WriterFailure,

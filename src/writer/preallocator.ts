@@ -1,6 +1,5 @@
 // Moves the end of a file ahead of the writes, in steps. On ext4 every write that extends the file runs alone, so that
-// write-behind would gain nothing. A step is a size-changing fallocate(2) on a kernel thread. The file is cut when the
-// writer ends.
+// write-behind would gain nothing. A step is a size-changing fallocate(2) on a kernel thread.
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";

@@ -1,6 +1,5 @@
 // The underlying sink of a DmaStreamWriter, and the writes that bypass its lock. A chunk is accepted at once if the
-// buffers have room. Otherwise the rest waits here, and the stream's own queue has an item that ends when the rest is
-// accepted.
+// buffers have room. Otherwise the rest waits here, and an item in the stream's own queue ends when it is accepted.
 
 import { chunkBytes, isUint8Array, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";

@@ -56,8 +56,7 @@ export class WriteQueue {
   /** The end of the contiguous prefix whose writes have ended. */
   written: number;
   /**
-   * The end of the contiguous prefix that is in the file. It never moves backwards. On a server that answers early a
-   * write is in the file only when a sync has confirmed it.
+   * The end of the contiguous prefix that is in the file: on a server that answers early, confirmed by a sync.
    */
   flushed: number;
   /** Whether a write or a confirmation has failed. */
@@ -73,8 +72,7 @@ export class WriteQueue {
     this.#start = start;
     this.written = start;
     this.flushed = start;
-    // With exact tails and no preallocation, a write that ended before an earlier one would show zeros to other
-    // readers.
+    // With exact tails and no preallocation, a write that overtook an earlier one would show zeros to other readers.
     const isExact = blockSize === 1 && !preallocate;
     this.#writeBehind = isExact ? 1 : writeBehind;
     // If a write may extend the file at no cost, only a hinted size is reserved.
@@ -127,8 +125,7 @@ export class WriteQueue {
 
   /**
    * Starts the writes that may start. No truncate may be running. A write that ends at or past `durableFrom` is a
-   * durable write, if nothing else is in flight. With `isEnding` no space is reserved, because the file gets its exact
-   * length.
+   * durable write, if nothing else is in flight. With `isEnding` no space is reserved.
    */
   start(durableFrom: number, isEnding: boolean): void {
     const { engine, length } = this.#file;
@@ -156,8 +153,7 @@ export class WriteQueue {
       this.#end(write, writing.error);
     };
     const writing = new Transfer(this.#file, "write", write, ended, syncs ? RWF_DSYNC : 0);
-    // The rest of the first block is read, and that of the last one if it has content: for each write, because another
-    // program may have changed it since the last one.
+    // The rest of the first and the last block is read for each write: another program may have changed it meanwhile.
     const end = write.position + write.length;
     const to = write.dataEnd < length.contentEnd ? write.dataEnd : end;
     completeBlocks(this.#file, write, this.#start, to, (outcome) => {
