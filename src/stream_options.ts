@@ -159,17 +159,15 @@ export function writerOptions(
 ): WriterOptions {
   const given = readOptions(options, WRITER_OPTIONS);
   const { bufferSize, writeBehind, position } = given;
-  if (appends && position !== undefined) {
-    throw new TypeError(
-      `Cannot start at position ${position} of '${path}': it was opened with append: true`,
-    );
-  }
-  if (given.append && position !== undefined) {
-    throw new TypeError(`Cannot start at position ${position} and append: give one of them`);
+  const append = given.append || appends;
+  if (append && position !== undefined) {
+    const opened = ` of '${path}': it was opened with append: true`;
+    const why = appends ? opened : " and append: give one of them";
+    throw new TypeError(`Cannot start at position ${position}${why}`);
   }
   // Other processes may write in front of the bytes of a file that was opened with `append: true`.
   return {
-    append: given.append || appends,
+    append,
     position: position ?? 0,
     bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_BUFFER_SIZE), alignment),
     writeBehind: appends ? 1 : Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),

@@ -28,9 +28,8 @@ export function cutToContent(file: OpenFile): Promise<void> | undefined {
 export function cutNow(file: OpenFile, deadline: number): void {
   const { engine, length } = file;
   const cutting = cutToContent(file);
-  cutting?.catch(() => {});
   // The program may close the file before the cut has ended. The descriptor's number could then be another file's.
-  if (cutting) file.descriptor.use("truncate", () => cutting).catch(() => {});
+  if (cutting) Promise.allSettled([cutting, file.descriptor.use("truncate", () => cutting)]);
   while (length.isChanging && length.waitNow(engine, deadline));
 }
 

@@ -105,7 +105,7 @@ export class WriterSink {
     // The stream would first wait for the current chunk, however large it is.
     controller.signal.addEventListener("abort", () => {
       // The caller knows the reason.
-      if (!this.writer.failure) this.#report();
+      if (!this.writer.failure) this.#noteReported();
       this.writer.abort(controller.signal.reason).catch(() => {});
     });
   }
@@ -147,7 +147,7 @@ export class WriterSink {
     if (!fromOutside) reportAtEnd(file, reason);
     await ended;
     // A pipe reports the failure to its caller.
-    if (this.#stream?.deref()?.locked && !this.hasLock) this.#report();
+    if (this.#stream?.deref()?.locked && !this.hasLock) this.#noteReported();
     // The chunk whose write has failed is among them: it began to wait after the failure.
     for (const { flushes } of this.#waiting.splice(0)) for (const flush of flushes) flush();
     this.#waitingBytes = 0;
@@ -285,7 +285,7 @@ export class WriterSink {
     try {
       this.flushNow(durable, Infinity);
     } catch (error) {
-      if (this.writer.failure) this.#report();
+      if (this.writer.failure) this.#noteReported();
       throw error;
     }
   }
@@ -312,13 +312,13 @@ export class WriterSink {
    */
   async abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
     if (this.writer.failure) {
-      if (isAllowed) this.#report();
+      if (isAllowed) this.#noteReported();
       await this.writer.ended;
     }
     await abort();
   }
 
-  #report(): void {
+  #noteReported(): void {
     this.errorReported = true;
     forgetFailure(this.writer.file);
   }
@@ -344,7 +344,7 @@ export class WriterSink {
   async rethrow(error: unknown): Promise<never> {
     const { failure } = this.writer;
     if (failure && error === failure.reason) {
-      this.#report();
+      this.#noteReported();
       await this.writer.ended;
     }
     throw error;
