@@ -13,9 +13,9 @@ interface Blocks {
 }
 
 /**
- * Copies the bytes of a file in use into blocks that will be written over them: those before `from` and those from `to`
- * on, as far as the first and the last block have any. `ended` gets the error, or whether the last block that was read
- * reaches past the end of the file.
+ * Copies the bytes of a file in use into blocks that will be written over them: in the first block those before `from`,
+ * and in the last one those from `to` on. `ended` gets the error, or whether the last block that was read reaches past
+ * the end of the file.
  */
 export function completeBlocks(
   file: OpenFile,

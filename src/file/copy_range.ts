@@ -97,9 +97,7 @@ async function copyAll(copy: Copy): Promise<number> {
   return copied;
 }
 
-/**
- * The number of bytes that the kernel may copy: whole blocks, because of xfs (see `offsetAlignment` in open_file.ts).
- */
+/** The number of bytes that the kernel may copy: whole blocks, because of xfs (`offsetAlignment` in open_file.ts). */
 function wholeBlocks({ to: { blockSize }, position, targetPosition, length }: Copy): number {
   const isAligned = position % blockSize === 0 && targetPosition % blockSize === 0;
   return isAligned ? alignDown(length, blockSize) : 0;
