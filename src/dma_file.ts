@@ -587,8 +587,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async lock(exclusive = false, options?: DmaLockOptions): Promise<void> {
-    await lock(this.#file, flag("exclusive", exclusive), signalOf(options));
-    this.#file.lockHolder = this;
+    await lock(this.#file, this, flag("exclusive", exclusive), signalOf(options));
   }
 
   /**
@@ -605,9 +604,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async tryLock(exclusive = false): Promise<boolean> {
-    const isLocked = await tryLock(this.#file, flag("exclusive", exclusive));
-    if (isLocked) this.#file.lockHolder = this;
-    return isLocked;
+    return await tryLock(this.#file, this, flag("exclusive", exclusive));
   }
 
   /**
@@ -625,7 +622,6 @@ export class DmaFile implements AsyncDisposable {
    */
   async unlock(): Promise<void> {
     await unlock(this.#file);
-    this.#file.lockHolder = undefined;
   }
 
   /**

@@ -10,21 +10,26 @@ import type { OpenFile } from "./open_file.ts";
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 50;
 
-/** Resolves to whether the lock was taken. */
-export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boolean> {
+/** Resolves to whether the lock was taken. If so, `holder` is kept from being collected. */
+export async function tryLock(
+  file: OpenFile,
+  holder: object,
+  exclusive: boolean,
+): Promise<boolean> {
   const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
   const { descriptor, engine, fd, fileSystem } = file;
   const result = await descriptor.use("lock", () => run(engine, { op: "lock", fd, operation }));
   const isHeld = result === -Errno.EAGAIN ||
     (result === -Errno.EACCES && fileSystem.heldLockIsDenied);
-  if (isHeld) return false;
-  if (result < 0) {
+  if (result < 0 && !isHeld) {
     // NFS 4 emulates an exclusive lock by a byte-range lock, which requires a file that is open for writing (flock(2)).
     const lacksWrite = result === -Errno.EBADF && exclusive && !file.writable;
     const why = lacksWrite ? "an exclusive lock on this file system needs write: true" : "";
     throw ioError(-result, "lock", file.path, why);
   }
-  return true;
+  // An attempt to make a shared lock exclusive has released it first (flock(2)).
+  file.lockHolder = isHeld ? undefined : holder;
+  return !isHeld;
 }
 
 /**
@@ -33,12 +38,13 @@ export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boole
  */
 export async function lock(
   file: OpenFile,
+  holder: object,
   exclusive: boolean,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (let pause = FIRST_PAUSE_MS;; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     signal?.throwIfAborted();
-    if (await tryLock(file, exclusive)) return;
+    if (await tryLock(file, holder, exclusive)) return;
     await pauseFor(pause, signal);
   }
 }
@@ -56,7 +62,9 @@ function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promis
   });
 }
 
-export async function unlock({ descriptor, fd }: OpenFile): Promise<void> {
+export async function unlock(file: OpenFile): Promise<void> {
+  const { descriptor, fd } = file;
   const operation = { op: "lock", fd, operation: LOCK_UN } as const;
   await descriptor.use("unlock", () => descriptor.call("unlock", operation));
+  file.lockHolder = undefined;
 }

@@ -132,4 +132,14 @@ testDirectAndCached("A lock holds until its release, even of a dropped file", as
   await dropped.deref()!.unlock();
   assert(await other.tryLock());
   await untilCollected(() => descriptorsOf(path) === 1);
+  // Nor is it kept for a shared lock that it has lost to an attempt to make it exclusive.
+  const loseAndDrop = async () => {
+    const file = await DmaFile.open(path);
+    assert(await file.tryLock());
+    assertEquals(await file.tryLock(true), false);
+    assert(await other.tryLock(true));
+    assert(await other.tryLock());
+  };
+  await loseAndDrop();
+  await untilCollected(() => descriptorsOf(path) === 1);
 });
