@@ -33,9 +33,8 @@ export interface EngineOptions {
    */
   ringEntries?: number;
   /**
-   * The maximum number of blocking calls at once, from 1 to 24. They perform all operations of the `threads` engine,
-   * and those that a ring lacks. Deno has 32 threads, which also run its own file operations. One device gets at most
-   * two thirds of these calls.
+   * The maximum number of blocking calls at once, from 1 to 24: all operations of the `threads` engine, and those that
+   * a ring lacks. Deno has 32 threads, also for its own file operations. One device gets at most two thirds.
    *
    * @default {12}
    */

@@ -482,9 +482,8 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended with zeros, unless
    * `keepSize` is set. A writer cuts these zeros off when it ends, if its file was created or truncated, or if it was
-   * open before this call. Zeros that {@linkcode DmaFile.prototype.truncate | truncate} adds stay. In a file opened
-   * with `append: true` the zeros stay and records follow them, so set `keepSize` there. If there is not enough room,
-   * nothing stays reserved past the end of the file.
+   * open before this call. Those of `truncate` stay. In a file opened with `append: true` the zeros stay and records
+   * follow them, so set `keepSize` there. Without enough room nothing stays reserved past the end of the file.
    *
    * @param length the number of bytes from the beginning of the file, 1 or more
    * @param options `keepSize`: the file's length stays
@@ -825,8 +824,7 @@ function openFileOf(name: string, value: unknown, what: string): OpenFile {
 }
 
 /**
- * A `WritableStream` to a file, through Direct I/O if the file has it. Full buffers are written while the next one
- * fills.
+ * A `WritableStream` to a file, through Direct I/O if the file has it. Full buffers are written while the next fills.
  *
  * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
  * errored, every later call rejects with it, and buffers and descriptor are freed.
@@ -838,9 +836,8 @@ function openFileOf(name: string, value: unknown, what: string): OpenFile {
  * atomic file never shows either.
  *
  * A writer can be transferred to a Worker: `worker.postMessage(writer, [writer])`. The Worker gets a plain
- * `WritableStream`, as the Streams Standard specifies. Its `close()` resolves before the bytes are durable, and
- * failures of the disk are not reported to it. The sender awaits {@linkcode DmaStreamWriter.prototype.closed |
- * DmaStreamWriter.closed}.
+ * `WritableStream`, as the Standard specifies. Its `close()` resolves before the bytes are durable, and failures of the
+ * disk are not reported to it. The sender awaits {@linkcode DmaStreamWriter.prototype.closed | closed}.
  *
  * @example Write a download to a file
  * ```ts
@@ -1073,9 +1070,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Blocks the JavaScript thread until every chunk so far is in the file. It is meant for `unload` and crash handlers.
-   * It works under a lock and while writes are in flight, and writing may continue. There is no time limit: if the
-   * device hangs, so does the program.
+   * Blocks the JavaScript thread until every chunk so far is in the file, for `unload` and crash handlers. It works
+   * under a lock and while writes are in flight, and writing may continue. If the device hangs, so does the program.
    *
    * @param options `durable`: the bytes and the name are made durable too
    * @throws the failure of the stream
@@ -1176,9 +1172,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Closes the writer. Does nothing if it was closed or aborted, or if a call or a pipe has already rejected with its
-   * failure. It closes the writer after an exception too. If an incomplete file must not look complete, use `await
-   * using` on the file, not on the writer.
+   * Closes the writer. Does nothing if it was closed or aborted, or if a call or pipe has rejected with its failure. An
+   * exception closes it too: if an incomplete file must not look complete, use `await using` on the file instead.
    *
    * @example Close a log at the end of a scope
    * ```ts

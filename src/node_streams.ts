@@ -20,9 +20,8 @@ function asError(reason: unknown): Error {
 /**
  * A `Writable` that writes to `writer`. `end()` closes the writer, and `finish` is emitted when every byte is durable.
  * `destroy()`, with or without an error, aborts the writer, as does a `pipeline` that fails: the file is cut to its
- * flushed bytes, and an atomic file is discarded. Text is written in the encoding passed with it, by default UTF-8.
- * `flushSync()` of the stream or of the writer also writes the chunks that wait in the stream. Log libraries call it
- * when a program ends.
+ * flushed bytes, or discarded if it is atomic. Text is written in its encoding, by default UTF-8. `flushSync()` of the
+ * stream or of the writer also writes the chunks that wait in the stream. Log libraries call it when a program ends.
  *
  * @param writer the writer, such as a file's `writable`; the stream locks it
  * @throws {TypeError} the value is not a DmaStreamWriter, or it is locked

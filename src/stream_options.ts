@@ -23,8 +23,7 @@ const MAX_BUFFERS = 1024;
 /** Options of a `DmaStreamWriter`. */
 export interface DmaStreamWriterOptions {
   /**
-   * The size of one buffer in bytes, at most 1 GiB. It is rounded up to the file's alignment, so 0 means one alignment
-   * unit.
+   * The size of one buffer in bytes, at most 1 GiB, rounded up to the file's alignment: 0 means one alignment unit.
    *
    * @default {1048576}
    */
@@ -52,11 +51,10 @@ export interface DmaStreamWriterOptions {
    */
   append?: boolean;
   /**
-   * The number of bytes that the writer is expected to write. Their space is reserved at once, and unused space is freed
-   * at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, in a file opened with
-   * `append: true`, and on btrfs, FUSE and network file systems. Limit a number that a client sends, such as a
-   * Content-Length: the space is reserved before any byte has arrived. More than the free space is no error, but fills an
-   * ext4 disk for a moment.
+   * The expected number of bytes. Their space is reserved at once, and unused space is freed at close. The actual
+   * number may be smaller or larger. Has no effect with `preallocate: false`, in a file opened with `append: true`, and
+   * on btrfs, FUSE and network file systems. Limit a number that a client sends, such as a Content-Length: the space is
+   * reserved before any byte has arrived. More than the free space is no error, but fills an ext4 disk for a moment.
    *
    * @default {0}
    */
@@ -119,8 +117,7 @@ export interface DmaStreamReaderOptions {
    */
   end?: number;
   /**
-   * The size of one buffer in bytes, at most 1 GiB. It is rounded up to the file's alignment, so 0 means one alignment
-   * unit.
+   * The size of one buffer in bytes, at most 1 GiB, rounded up to the file's alignment: 0 means one alignment unit.
    *
    * @default {1048576}
    */

@@ -92,8 +92,6 @@ function truncateAlone(
         if (!durability.unsynced && !durability.syncError) file.writer?.synced();
         engine.submit({ op: "truncate", fd, length: newLength }, { complete });
       };
-      // A given length does not depend on the present one.
-      if (isContent && fileSystem.cutsDirty) return truncate(decide(undefined));
       findSize(file, (size) => {
         const newLength = decide(size);
         const isReady = fileSystem.cutsDirty || !durability.unsynced;

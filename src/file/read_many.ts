@@ -1,5 +1,4 @@
-// Reads many ranges with few reads: neighbouring ranges share a read, and several reads are in flight. Results come in
-// input order.
+// Reads many ranges with few reads: near ranges share one, and several are in flight. Results come in input order.
 
 import { alignDown, alignUp } from "../align.ts";
 import type { Bytes } from "../engine/operation.ts";
@@ -225,10 +224,7 @@ function checked(range: unknown): ByteRange {
   return { position, length };
 }
 
-/**
- * Reads many ranges. Results come in the order of `ranges`. Wrong arguments reject the first step, because asynchronous
- * methods do not throw.
- */
+/** Reads many ranges, in their order. Wrong arguments reject the first step: asynchronous methods do not throw. */
 export async function* readMany(
   file: OpenFile,
   ranges: unknown,

@@ -106,10 +106,7 @@ export class Transfer implements Completion {
     else this.#fail(errno);
   }
 
-  /**
-   * Some file systems lack RWF_DONTCACHE, and some versions of gVisor RWF_DSYNC. Returns whether a flag is omitted from
-   * now on.
-   */
+  /** Some file systems lack RWF_DONTCACHE, and some gVisors RWF_DSYNC. Returns whether a flag is now left out. */
   #leaveFlagOut(): boolean {
     const refused = this.#flags & RWF_DONTCACHE || this.#flags & RWF_DSYNC;
     this.#flags &= ~refused;

@@ -59,8 +59,7 @@ export class Writer implements AttachedWriter {
     [this.#queue, this.#buffers] = this.#writeFrom(append ? file.length.contentEnd : position);
     file.descriptor.acquire("write");
     file.writer = this;
-    // A new file without writes is known to be empty. An appending writer reads the size, because another program may
-    // have appended.
+    // A new file without writes is empty. An appending writer reads the size, because another program may append.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#noteOpen();
     // The size before the end of another write would be mistaken for the end of the content.
