@@ -482,7 +482,7 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended with zeros, unless
    * `keepSize` is set. A writer cuts these zeros off when it ends, if its file was created or truncated, or if it was
-   * open before this call. Those of `truncate` stay. In a file opened with `append: true` the zeros stay and records
+   * open before this call. Zeros of `truncate` stay. In a file opened with `append: true` the zeros stay and records
    * follow them, so set `keepSize` there. Without enough room nothing stays reserved past the end of the file.
    *
    * @param length the number of bytes from the beginning of the file, 1 or more

@@ -20,7 +20,7 @@ function asError(reason: unknown): Error {
 /**
  * A `Writable` that writes to `writer`. `end()` closes the writer, and `finish` is emitted when every byte is durable.
  * `destroy()`, with or without an error, aborts the writer, as does a `pipeline` that fails: the file is cut to its
- * flushed bytes, or discarded if it is atomic. Text is written in its encoding, by default UTF-8. `flushSync()` of the
+ * flushed bytes, or discarded if it is atomic. Text is written in the given encoding, by default UTF-8. `flushSync()` of the
  * stream or of the writer also writes the chunks that wait in the stream. Log libraries call it when a program ends.
  *
  * @param writer the writer, such as a file's `writable`; the stream locks it

@@ -259,6 +259,14 @@ export class OpenFile {
     this.naming.syncNow();
   }
 
+  /** Makes an atomic file durable, and publishes it. Rejects if a write of it has failed. */
+  async publish(): Promise<void> {
+    const { durability, naming } = this;
+    if (durability.failure) throw durability.failure.error;
+    if (!durability.isDurable) await durability.sync(false);
+    await naming.publish();
+  }
+
   /** Closes the file after its last use. An atomic file is synced and published first. */
   close(): Promise<void> {
     return this.descriptor.close(() => this.#end());
@@ -267,8 +275,9 @@ export class OpenFile {
   /** Resolves to whether the close that follows is quick. */
   async #end(): Promise<boolean> {
     try {
-      if (this.naming.isUnpublished) await this.#publish();
+      if (this.naming.isUnpublished && !this.dropped) await this.publish();
     } finally {
+      if (this.naming.isUnpublished) await this.naming.discard();
       this.naming.release();
       this.length.leave(this);
     }
@@ -292,18 +301,5 @@ export class OpenFile {
   async giveUp(): Promise<void> {
     await this.naming.discard();
     await this.close().catch(() => {});
-  }
-
-  /** Publishes an atomic file, unless it was dropped or a write of it has failed. */
-  async #publish(): Promise<void> {
-    const { dropped, durability, naming } = this;
-    try {
-      if (durability.failure) throw durability.failure.error;
-      if (dropped) return;
-      await durability.sync(false);
-      await naming.publish();
-    } finally {
-      await naming.discard();
-    }
   }
 }

@@ -25,7 +25,7 @@ export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
     () => cutToContent(file),
     sync,
     // An atomic file that stays open for more writers is published when it is closed.
-    () => fate === "leave" ? undefined : publishWhole(file),
+    () => fate !== "leave" && file.naming.isUnpublished ? file.publish() : undefined,
     () => {
       if (fate === "seal") file.sealed = true;
       file.detach();
@@ -47,10 +47,4 @@ export function stepsAfterFailure(
     return closes || file.dropped ? file.giveUp() : undefined;
   };
   return [...confirm ? [confirm, cut] : [], () => file.naming.discard(), leave];
-}
-
-function publishWhole(file: OpenFile): Promise<void> | undefined {
-  const { naming, durability: { failure } } = file;
-  if (!naming.isUnpublished) return undefined;
-  return failure ? Promise.reject(failure.error) : naming.publish();
 }

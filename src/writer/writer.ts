@@ -333,10 +333,9 @@ export class Writer implements AttachedWriter {
     assert(this.flushedPosition === this.position, "a writer that is drained has flushed all");
     const { file } = this;
     const sync = () => {
-      const isWanted = this.#options.syncOnClose || file.naming.isUnpublished;
       // A file without changes is closed without a sync.
       const isChanged = file.durability.unsynced || file.naming.isVolatile;
-      return isWanted && isChanged ? this.#syncs.run(this.#queue) : undefined;
+      return this.#options.syncOnClose && isChanged ? this.#syncs.run(this.#queue) : undefined;
     };
     this.#phase = "committing";
     this.#steps = stepsOfClose(file, this.#fate, sync);

@@ -95,13 +95,13 @@ forgets that a failed step may have made the file longer
   writer/preallocator.ts: length.beginWrite(end); → length.beginWrite(0);
   writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); → length.endWrite(0, 0, true); if (result >= 0) length.beginWrite(end), length.endWrite(0, end, true);
 closes without a sync
-  writer/writer.ts: isWanted && isChanged ? → isWanted && false ?
+  writer/writer.ts: syncOnClose && isChanged ? → syncOnClose && false ?
 publishes a name and forgets the directory
   file/naming.ts: await this.sync(); →
 publishes an atomic file of which a write has failed
-  file/open_file.ts: if (durability.failure) throw durability.failure.error;\n      if → if
+  file/open_file.ts: if (durability.failure) throw durability.failure.error;\n    if → if
 publishes an atomic file that is not durable
-  file/open_file.ts: await durability.sync(false);\n      await naming → await naming
+  file/open_file.ts: if (!durability.isDurable) await durability.sync(false); →
 cuts off what another handle has written behind its end
   file/file_length.ts: fileSystem.identifiesFiles ? → false ?
 does not sync what another handle has cut
