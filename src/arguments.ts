@@ -13,20 +13,12 @@ export function invalid(name: string, value: unknown, rule: string): TypeError {
   return new TypeError(`Invalid ${name} ${shown(value)}: ${rule}`);
 }
 
-/**
- * The error for a value of the argument `name` that is no object of this module's class `type`, or one of the `others`.
- */
-export function wrongObject(
-  name: string,
-  value: unknown,
-  type: string,
-  what: string,
-  others = "",
-): TypeError {
+/** The error for a wrong value of the argument `name`. Of the right `types` the first is a class of this module. */
+export function wrongObject(name: string, value: unknown, types: string, what: string): TypeError {
   const { constructor } = (value ?? {}) as { constructor?: { name?: string } };
-  const why = constructor?.name === type
+  const why = constructor?.name === types.split(" ", 1)[0]
     ? "it comes from another copy of this module: import it from one place, in one version"
-    : `${name} must be a ${type}${others}`;
+    : `${name} must be a ${types}`;
   return new TypeError(`Cannot ${what} ${shown(value)}: ${why}`);
 }
 
@@ -92,9 +84,7 @@ export function integerOption<Default extends number | undefined>(
 }
 
 /** One of some words, by default the first. */
-export function choiceOption<const Choice extends string>(
-  ...choices: Choice[]
-): Option<Choice> {
+export function choiceOption<const Choice extends string>(...choices: Choice[]): Option<Choice> {
   return (name, value) => {
     const choice = choices.find((each) => each === (value ?? choices[0]));
     if (choice !== undefined) return choice;

@@ -10,12 +10,8 @@ import type { OpenFile } from "./open_file.ts";
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 50;
 
-/** Resolves to whether the lock was taken. If so, `holder` is kept from being collected. */
-export async function tryLock(
-  file: OpenFile,
-  holder: object,
-  exclusive: boolean,
-): Promise<boolean> {
+/** Resolves to whether the lock was taken. If so, `owner` is kept from being collected. */
+export async function tryLock(file: OpenFile, owner: object, exclusive: boolean): Promise<boolean> {
   const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
   const { descriptor, engine, fd, fileSystem } = file;
   const result = await descriptor.use("lock", () => run(engine, { op: "lock", fd, operation }));
@@ -28,7 +24,7 @@ export async function tryLock(
     throw ioError(-result, "lock", file.path, why);
   }
   // An attempt to make a shared lock exclusive has released it first (flock(2)).
-  file.lockHolder = isHeld ? undefined : holder;
+  file.lockHolder = isHeld ? undefined : owner;
   return !isHeld;
 }
 
@@ -38,13 +34,13 @@ export async function tryLock(
  */
 export async function lock(
   file: OpenFile,
-  holder: object,
+  owner: object,
   exclusive: boolean,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (let pause = FIRST_PAUSE_MS;; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     signal?.throwIfAborted();
-    if (await tryLock(file, holder, exclusive)) return;
+    if (await tryLock(file, owner, exclusive)) return;
     await pauseFor(pause, signal);
   }
 }

@@ -136,7 +136,7 @@ export async function writeAt(
 ): Promise<number> {
   const bufferLength = lengthOfBuffer(data);
   if (bufferLength === undefined && !isUint8Array(data)) {
-    throw wrongObject("data", data, "DmaBuffer", "write", " or a Uint8Array");
+    throw wrongObject("data", data, "DmaBuffer or a Uint8Array", "write");
   }
   const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
   const length = bufferLength ?? lengthOfBytes(bytes!);
