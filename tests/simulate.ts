@@ -1,11 +1,4 @@
-// Runs random user programs on a simulated kernel, and checks the module's contract at every operation.
-//
-//   deno task simulate --minutes 1            new programs for so long
-//   deno task simulate --seed 5 --trace       one program, with every event
-//   deno task simulate --seed 5 --steps 0,3   only these steps of it
-//   deno task simulate --real DIRECTORY       programs whose operations the real kernel performs there too
-//   deno task simulate --controls             modules with a mistake, each of which must be found in that time
-//   deno task simulate --controls "short write"    only those with these words in their names
+// Runs random user programs on a simulated kernel, and checks the module's contract at every operation: see README.md.
 
 import { parseArgs } from "node:util";
 import { controls } from "./simulator/controls.ts";

@@ -120,26 +120,21 @@ testLock("An exclusive lock may require write: true", async (one, other) => {
 testDirectAndCached("A lock holds until its release, even of a dropped file", async (dir) => {
   const path = dir.file("file");
   await using other = await DmaFile.create(path);
-  const lockAndDrop = async () => {
+  const lockAndDrop = async (exclusive: boolean) => {
     const file = await DmaFile.open(path);
-    assert(await file.tryLock(true));
+    assert(await file.tryLock(exclusive));
     return new WeakRef(file);
   };
-  const dropped = await lockAndDrop();
+  let dropped = await lockAndDrop(true);
   await collectGarbage();
   assertEquals(await other.tryLock(), false);
   // Without a lock it is collected, and its descriptor is closed.
   await dropped.deref()!.unlock();
   assert(await other.tryLock());
   await untilCollected(() => descriptorsOf(path) === 1);
-  // Nor is it kept for a shared lock that it has lost to an attempt to make it exclusive.
-  const loseAndDrop = async () => {
-    const file = await DmaFile.open(path);
-    assert(await file.tryLock());
-    assertEquals(await file.tryLock(true), false);
-    assert(await other.tryLock(true));
-    assert(await other.tryLock());
-  };
-  await loseAndDrop();
+  // So is one whose shared lock was lost to an attempt to make it exclusive.
+  dropped = await lockAndDrop(false);
+  assertEquals(await dropped.deref()!.tryLock(true), false);
+  assert(await other.tryLock(true));
   await untilCollected(() => descriptorsOf(path) === 1);
 });

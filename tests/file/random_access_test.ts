@@ -94,7 +94,7 @@ testInEachDirectory("What is not aligned is rejected, and changes nothing", asyn
     [() => file.writeAt(filled(offset + 1, 1), 0), RangeError, multiple],
     [() => file.writeAt(filled(1, 1), 0), RangeError, "data.length 1"],
     [() => file.writeAt(buffer, last), RangeError, "position + length"],
-    [() => file.writeAt(memory, 0), TypeError, "data"],
+    [() => file.writeAt(memory, 0), TypeError, "data must be a DmaBuffer or a Uint8Array"],
   ];
   for (const [call, type, message] of cases) await assertRejects(call, type, message);
   // None of them has consumed the buffer.

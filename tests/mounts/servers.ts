@@ -233,13 +233,6 @@ export const servers: readonly Server[] = [
     script: `${IMAGE}; mkntfs -q -F -f $disk/image; exec ntfs-3g -o no_detach $disk/image $mount`,
   },
   // The kernel's.
-  {
-    name: "overlay",
-    script: `${MAKE_LAYERS}; mount -t overlay overlay -o ${LAYERS} $mount`,
-  },
-  {
-    name: "ramfs",
-    script: "mount -t ramfs ramfs $mount",
-    fullCodes: [],
-  },
+  { name: "overlay", script: `${MAKE_LAYERS}; mount -t overlay overlay -o ${LAYERS} $mount` },
+  { name: "ramfs", script: "mount -t ramfs ramfs $mount", fullCodes: [] },
 ];

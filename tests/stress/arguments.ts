@@ -46,10 +46,7 @@ export class RandomArguments extends Random {
       { data: new Float64Array(buffer, 0, Math.floor(length / 8)), spoil },
       { data: shared },
       { data: shared.buffer },
-      {
-        data: new Uint8Array(resizable),
-        spoil: () => resizable.resize(this.below(length + 100)),
-      },
+      { data: new Uint8Array(resizable), spoil: () => resizable.resize(this.below(length + 100)) },
     ]);
   }
 }

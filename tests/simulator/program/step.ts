@@ -25,11 +25,7 @@ export function step<Args extends object>(
 }
 
 /** A step that does nothing if the slot has no file. */
-export function onFile<Args extends object>(
-  weight: number,
-  draw: Draw<Args>,
-  take: OnFile<Args>,
-) {
+export function onFile<Args extends object>(weight: number, draw: Draw<Args>, take: OnFile<Args>) {
   return step(weight, draw, (slot, args) => slot.handle && take(slot.handle, args, slot));
 }
 
