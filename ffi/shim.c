@@ -25,7 +25,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 15
+#define SHIM_ABI 16
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -42,7 +42,7 @@ enum {
   CALL_FCNTL,
   CALL_IS_MAIN_THREAD,
   CALL_WAIT_RING,
-  CALL_MOUNT_ID,
+  CALL_IDENTIFY,
   CALL_STATX_CACHED,
 };
 
@@ -283,16 +283,24 @@ static long wait_ring(const struct io_uring *ring, uint32_t milliseconds) {
   return result == -EINVAL ? CALL(SYS_nanosleep, &MILLISECOND, 0, 0, 0, 0) : result;
 }
 
-// Returns the number of the mount of a descriptor, for which no server is asked. The kernel stores it also if it
-// refuses the file handle, which is too short here.
-static long mount_id(int32_t fd, uint32_t flags) {
-  struct {
-    uint32_t bytes;
-    int32_t type;
-  } handle = {0};
-  int32_t mount = -1;
-  long result = CALL(SYS_name_to_handle_at, fd, "", &handle, &mount, flags);
-  return result == 0 || result == -EOVERFLOW ? mount : result;
+// The number of a mount, and a file handle in it: name_to_handle_at(2).
+struct identity {
+  int32_t mount;
+  uint32_t bytes;
+  int32_t type;
+  uint8_t handle[128];
+};
+
+// Identifies the file of a descriptor, or the directory at a path. No server is asked: with a path it returns -EAGAIN if
+// the lookup would wait.
+static long identify(int32_t fd, uintptr_t path, struct identity *found) {
+  const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+  long opened = path ? CALL(SYS_openat2, fd, path, &how, sizeof how, 0) : fd;
+  if (opened < 0) return opened;
+  *found = (struct identity){.bytes = sizeof found->handle};
+  long result = CALL(SYS_name_to_handle_at, opened, "", &found->bytes, &found->mount, AT_EMPTY_PATH);
+  if (path) CALL(SYS_close, opened, 0, 0, 0, 0);
+  return result;
 }
 
 // statx(2) of a name, from the kernel's memory. Returns -EAGAIN if it would wait.
@@ -379,8 +387,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return is_main_thread();
   case CALL_WAIT_RING:
     return wait_ring((const struct io_uring *)address, length);
-  case CALL_MOUNT_ID:
-    return mount_id(fd, flags);
+  case CALL_IDENTIFY:
+    return identify(fd, address, (struct identity *)(uintptr_t)offset);
   case CALL_STATX_CACHED:
     return cached_statx(fd, address, length, offset, flags);
   default:

@@ -1,7 +1,8 @@
 // The devices of descriptors, and whether calls for files on them may wait for a server or another program.
 
+import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import { AT_EMPTY_PATH, Opcode } from "./linux.ts";
+import { Opcode } from "./linux.ts";
 import type { Bytes } from "./operation.ts";
 import { readKernelFile } from "./process.ts";
 import { u32 } from "./struct.ts";
@@ -9,15 +10,6 @@ import { u32 } from "./struct.ts";
 /** A number for the device in a `struct statx`. */
 function deviceIn(bytes: Bytes): number {
   return u32(bytes, 136) * 2 ** 20 + u32(bytes, 140);
-}
-
-/** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */
-function mountOf(shim: Shim, fd: number): number {
-  const mount = shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
-  if (mount >= 0) return mount;
-  // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
-  const info = readKernelFile(shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
-  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
 }
 
 /** Records the results of statx(2). */
@@ -31,6 +23,9 @@ export class Devices {
   readonly #unseen = new Map<number, number>();
   readonly #threaded = new Map<number, boolean>();
   readonly #shim: Shim;
+  /** The shim's `struct identity`: the number of a mount, the length and the type of a file handle, and the handle. */
+  readonly #identity = new Uint32Array(35);
+  readonly #identityAddress = addressOf(this.#identity);
 
   constructor(shim: Shim) {
     this.#shim = shim;
@@ -80,8 +75,26 @@ export class Devices {
 
   /** The device that statx(2) has shown for another descriptor of the same mount. */
   #deviceOfMount(fd: number): number | undefined {
-    const mount = mountOf(this.#shim, fd);
+    const mount = this.#mountOf(fd);
     if (mount >= 0) this.#unseen.set(fd, mount);
     return this.#mounts.get(mount);
+  }
+
+  /** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */
+  #mountOf(fd: number): number {
+    if (this.identify(fd) !== undefined) return this.#identity[0]!;
+    // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
+    const info = readKernelFile(this.#shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
+    return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
+  }
+
+  /**
+   * Identifies the file of a descriptor, or the directory at the path at an address, by its mount and its file handle.
+   * Undefined if the lookup would wait, or if the file system has no handles.
+   */
+  identify(fd: number, path = 0): string | undefined {
+    const found = this.#identity;
+    const result = this.#shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);
+    return result < 0 ? undefined : found.subarray(0, 3 + Math.ceil(found[1]! / 4)).join();
   }
 }

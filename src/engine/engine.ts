@@ -38,6 +38,11 @@ export interface Engine {
   setThreaded(fd: number, threaded: boolean): void;
   /** Whether {@linkcode setThreaded} was called with false for a descriptor's device. */
   isLocal(fd: number): boolean;
+  /**
+   * Identifies the directory at a path, or with an empty path an open directory, among all directories that are open.
+   * Undefined if the kernel would wait for the lookup, or if the file system has no file handles.
+   */
+  identify(directory: number, path: string): string | undefined;
   /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
   setFlags(fd: number, flags: number): number;
   /** The real path of a descriptor; undefined if /proc is not mounted or the path is not UTF-8. */

@@ -206,6 +206,15 @@ export class KernelEngine implements Engine {
     return this.#devices.isLocal(fd);
   }
 
+  identify(directory: number, path: string): string | undefined {
+    if (path === "") return this.#devices.identify(directory);
+    const memory = this.acquire(PATH_MAX);
+    placePath(memory, path, 0);
+    const identity = this.#devices.identify(directory, memory.address);
+    this.release(memory);
+    return identity;
+  }
+
   setFlags(fd: number, flags: number): number {
     return this.#shim.dma_call(Opcode.FCNTL, fd, 0, F_SETFL, 0, flags);
   }

@@ -136,7 +136,7 @@ export const Opcode = {
   IS_MAIN_THREAD: 266,
   WAIT_RING: 267,
   /** name_to_handle_at(2), for the number of the mount. */
-  MOUNT_ID: 268,
+  IDENTIFY: 268,
   STATX_CACHED: 269,
 } as const;
 /** Flags of a submission queue entry. */

@@ -42,14 +42,22 @@ export class Directory {
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<number> | undefined;
 
-  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those of the last lookup. */
+  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those when it was opened. */
   private constructor(
     readonly engine: Engine,
     readonly fd: number,
-    public facts: StatFacts,
+    readonly facts: StatFacts,
     key: string | symbol,
   ) {
     this.#key = key;
+  }
+
+  /** The directory at `path`, as resolved at the time of the call, if it is open, on a disk, and found without waiting. */
+  static known(engine: Engine, path: string): Directory | undefined {
+    const directories = held.get(engine);
+    const key = directories?.size ? engine.identify(AT_FDCWD, path) : undefined;
+    const found = key === undefined ? undefined : directories!.get(key);
+    return found && engine.isLocal(found.fd) ? found.retain() : undefined;
   }
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
@@ -69,7 +77,7 @@ export class Directory {
   static #hold(engine: Engine, fd: number, facts: StatFacts): Directory {
     let directories = held.get(engine);
     if (!directories) held.set(engine, directories = new Map());
-    const key = keyOf(facts);
+    const key = engine.identify(fd, "") ?? keyOf(facts);
     const known = directories.get(key);
     // A server may reuse the inode number of a removed directory that is still open here. The real path distinguishes
     // them: the kernel marks the old one as deleted. Disks do not reuse the number of an open directory.
@@ -77,7 +85,6 @@ export class Directory {
       (engine.isLocal(fd) || engine.realPath(fd) === engine.realPath(known.fd));
     if (isSame) {
       engine.runNow({ op: "close", fd });
-      known.facts = facts;
       return known.retain();
     }
     const directory = new Directory(engine, fd, facts, key);

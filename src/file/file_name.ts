@@ -54,7 +54,9 @@ export class FileName {
   static async lookUp(engine: Engine, path: string, whole = false): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
-    return new FileName(await Directory.open(engine, directory, path), component, path);
+    const found = Directory.known(engine, directory) ??
+      await Directory.open(engine, directory, path);
+    return new FileName(found, component, path);
   }
 
   /** The real path of the name; undefined if it cannot be determined. */

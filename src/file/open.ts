@@ -222,12 +222,13 @@ async function openAsCreator(
   flags: number,
   mode: number,
 ): Promise<Opened> {
-  const { engine, facts } = name.directory;
+  const { engine, fd: directory } = name.directory;
   const isThere = () => engine.realPath(opened) === name.realPath;
   let again = -1;
   try {
     // After a symbolic link the permissions may not cover the name.
-    if (!(facts.mode & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
+    const { mode: permissions } = await cachedStat(name.handle(directory));
+    if (!(permissions & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
     again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
     if (again < 0 && again !== -Errno.EACCES) return { name, fd: opened, created: false };
     // The file may have been replaced by a new one.

@@ -10,7 +10,7 @@ import { populate } from "../files.ts";
 import type { Random } from "../random.ts";
 import { Clock } from "./clock.ts";
 import { type Description, DescriptorTable, EMFILE } from "./descriptors.ts";
-import { DirectoryTree } from "./directory_tree.ts";
+import { DirectoryTree, type SimulatedDirectory } from "./directory_tree.ts";
 import { Faults, type FaultTarget } from "./faults.ts";
 import { drawFileSystem, type FileSystemKind } from "./file_systems.ts";
 import { describe, type Flight, type FlightObserver, flightOf } from "./flight.ts";
@@ -194,6 +194,13 @@ export class SimulatedKernel implements Engine {
 
   isLocal(fd: number): boolean {
     return this.description(fd) !== undefined;
+  }
+
+  identify(fd: number, path: string): string | undefined {
+    if (this.kind.lacks.has("cached lookup") || this.faults.ofCall("lookUpNow")) return undefined;
+    const from = fd < 0 ? this.tree.workingDirectory : this.description(fd).node;
+    const node = path === "" ? from : this.tree.lookUp(path, from as SimulatedDirectory);
+    return node?.isDirectory ? `${node.inode}` : undefined;
   }
 
   setFlags(fd: number, flags: number): number {
