@@ -140,7 +140,8 @@ export class WriteQueue {
       this.#launch(write, write.dataEnd >= durableFrom && !this.#pending.any);
       started = true;
     }
-    if (started) engine.flush();
+    // The last writes of many files are submitted together.
+    if (started && !isEnding) engine.flush();
   }
 
   #launch(write: Write, syncs: boolean): void {
