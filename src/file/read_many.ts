@@ -1,6 +1,7 @@
 // Reads many ranges with few reads: near ranges share one, and several are in flight. Results come in input order.
 
 import { alignDown, alignUp } from "../align.ts";
+import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Bytes } from "../engine/operation.ts";
 import type { OpenFile } from "./open_file.ts";
 import { checkRange, shown } from "../arguments.ts";
@@ -267,6 +268,8 @@ export async function* readMany(
       for (const range of group.ranges) {
         const bytes = group.bytesOf(range) ?? await readBytes(file, range.position, range.length);
         yield { ...range, bytes };
+        const turn = yieldIfNeeded(bytes.length);
+        if (turn) await turn;
       }
     }
     if (failure) throw failure.error;

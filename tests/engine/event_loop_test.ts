@@ -118,6 +118,16 @@ testDirectAndCached("A reader into views lets others have a turn", async (dir) =
   });
 });
 
+testDirectAndCached("Many small ranges let others have a turn", async (dir) => {
+  await using file = await openPattern(dir.file("file"), PIECE);
+  const ranges = Array.from({ length: 20_000 }, (_, position) => ({ position, length: 1 }));
+  let found = 0;
+  await assertYields(() => found, async () => {
+    for await (const { bytes } of file.readMany(ranges)) found += bytes.length;
+  }, 1000);
+  assertEquals(found, ranges.length);
+});
+
 testDirectAndCached("A large read lets others have a turn", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   await file.truncate(128 << 20);
