@@ -1,9 +1,5 @@
 // The program of `deno task test`: it prepares the machine, runs the suite on every possible file system, and cleans
-// up.
-//
-//   deno task test                                   everything
-//   deno task test tests/foo_test.ts --filter name   this for `deno test`, and no images mounted
-//   deno task test --images tests/foo_test.ts        the same with them
+// up. CONTRIBUTING.md lists its arguments.
 
 import { OLDEST_DENO } from "../src/runtime.ts";
 import { mountFileSystems, runMain } from "./setup/file_systems.ts";

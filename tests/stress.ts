@@ -1,10 +1,5 @@
-// Calls the methods of files and streams for a given time, many calls at once, with buffers that are detached and
-// resized, concurrent closes, and Workers that are terminated. All bytes must be right, every failure must be
-// documented, and at the end no descriptor, mapping or memory may be left.
-//
-//   deno task stress [--seconds 60] [--seed N] [--directory PATH]
-//
-// Rounds are numbered from the seed on, and the number determines all decisions of a round.
+// The program of `deno task stress [--seconds 60] [--seed N] [--directory PATH]`, which README.md describes. Rounds are
+// numbered from the seed on, and the number determines all decisions of a round.
 
 import { parseArgs } from "node:util";
 import { engineInfo, ioStats } from "../mod.ts";

@@ -1,8 +1,6 @@
 // Runs the shim's self-test and tests of the module on an emulated machine for aarch64, with a kernel of its own and so
-// with io_uring, which user-mode emulation lacks. Needs apt for Debian's packages, and as root installs the emulator.
-//
-//   deno task aarch64                       the self-test, and the tests named below
-//   deno task aarch64 tests/foo_test.ts     other tests: those that need no program or package beside Deno
+// with io_uring, which user-mode emulation lacks. The arguments of `deno task aarch64` are tests to run instead of those
+// below. Needs apt for Debian's packages, and as root installs the emulator.
 
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
 import { runAndShow, runOrThrow, say } from "../setup/command.ts";

@@ -1,7 +1,4 @@
-// Runs the C part built with AddressSanitizer and UndefinedBehaviorSanitizer, under the stress on both engines and under its
-// self-test.
-//
-//   deno task sanitize [--seed N]
+// The program of `deno task sanitize [--seed N]`, which tests/README.md describes.
 
 import { allTargets, buildSelfTest, parts } from "./architectures/targets.ts";
 import { run, runOrThrow } from "../setup/command.ts";

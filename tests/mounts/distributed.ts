@@ -1,9 +1,6 @@
-// Tests the promises on distributed file systems, all of whose servers run here, and prints a table. It needs root, apt
+// Tests the promises on distributed file systems, all of whose servers run here, and prints a table. The arguments of
+// `deno task test:mounts` choose some by name, or directories of your own, on whatever file system. It needs root, apt
 // and Python, and installs the missing packages.
-//
-//   deno task test:mounts               all of them, on both engines
-//   deno task test:mounts GlusterFS     these
-//   deno task test:mounts /mnt/mine     a directory of your own, on whatever file system
 
 import { runOrThrow, say } from "../setup/command.ts";
 import { aptInstall } from "../setup/packages.ts";

@@ -1,10 +1,7 @@
 // Tests the promises on network file systems, on an emulated machine with Debian's kernel and their clients and
-// servers: NFS, SMB, directories shared by 9p and virtiofs, and CephFS, whose cluster runs here. It needs root and apt.
-// The machine's first disk is this machine's, read-only.
-//
-//   deno task test:network                    all of them, on both engines
-//   deno task test:network NFS                these
-//   deno task test:network linux-image-….deb  with another kernel: a package, or the packages that it comes in
+// servers: NFS, SMB, directories shared by 9p and virtiofs, and CephFS, whose cluster runs here. The arguments of
+// `deno task test:network` choose some by name, or the packages of another kernel (linux-image-….deb). It needs root and
+// apt. The machine's first disk is this machine's, read-only.
 
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
 import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
