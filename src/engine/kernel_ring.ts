@@ -13,6 +13,8 @@ import {
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_TASKRUN_FLAG,
   IOSQE_ASYNC,
+  O_RDWR,
+  O_WRONLY,
   Opcode,
 } from "./linux.ts";
 import { closeNow, entry, type Sqe } from "./sqe.ts";
@@ -39,10 +41,7 @@ export const BATCH = 8;
  */
 const MAX_WORKERS = 256;
 
-/**
- * A longer read runs on a kernel thread. Within the submission the kernel would make the pages of new memory, or copy
- * them from the page cache: seen, 512 MiB kept the event loop for 2 s.
- */
+/** Longer reads run on a kernel thread: while the kernel made 512 MiB of new pages, the event loop stood still for 2 s. */
 const LONGEST_INLINE_READ = 1 << 20;
 
 /** Slots for registered mappings. Mappings beyond them work unregistered. */
@@ -133,10 +132,12 @@ export class KernelRing {
   prepare(sqe: Sqe, userData: number): number {
     const { opcode, fd, address, length, offset, flags, bufferIndex } = sqe;
     const isLongRead = opcode === Opcode.READ && length > LONGEST_INLINE_READ;
+    // It copies the file if that is in a lower layer of an overlay.
+    const isOpenForWriting = opcode === Opcode.OPENAT && (flags & (O_RDWR | O_WRONLY)) !== 0;
     return this.#shim.dma_prepare(
       this.#pointer,
       opcode,
-      sqe.forceAsync || isLongRead ? IOSQE_ASYNC : 0,
+      sqe.forceAsync || isLongRead || isOpenForWriting ? IOSQE_ASYNC : 0,
       fd,
       address,
       length,
@@ -219,18 +220,16 @@ export class KernelRing {
 
 /** Sets up a ring with the best flags that this kernel knows. Returns their name, and the entries of both queues. */
 function setUp(liburing: Liburing, ring: Deno.PointerObject, entries: number) {
-  let errno = 0;
   for (const [name, flags] of Object.entries(SETUPS)) {
     // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
     const params = new Uint32Array(30);
     params[2] = flags | IORING_SETUP_CLAMP;
     const result = liburing.io_uring_queue_init_params(entries, ring, params);
     if (result >= 0) return [name, params[0]!, params[1]!] as const;
-    errno = -result;
     // EINVAL means that this kernel does not know a flag. Other errors do not depend on the flags.
-    if (errno !== Errno.EINVAL) break;
+    if (result !== -Errno.EINVAL) throw refusal("io_uring_setup", -result);
   }
-  throw refusal("io_uring_setup", errno);
+  throw refusal("io_uring_setup", Errno.EINVAL);
 }
 
 /** Whether each opcode is supported. Kernels before 5.6 have no probe, so no opcode is. */

@@ -3,8 +3,10 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { DmaFile } from "../../mod.ts";
 import { standStill } from "../mounts/server_promises.ts";
-import { within } from "../setup/command.ts";
+import { pause, runOrThrow, within } from "../setup/command.ts";
+import { unmount } from "../setup/mounts.ts";
 import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
 import { assertContent } from "./failed_writer.ts";
@@ -55,3 +57,21 @@ serverTest("the threads engine at its busiest leaves threads to Deno", async (se
   const busy = await resultOf("busyThreads", [...args], { env: { DMA_ENGINE: "threads" } });
   assertEquals(busy, { inFlight: READS, wrong: [] });
 });
+
+// The kernel copies the file to the upper layer within the open.
+diskTest("a slow open on an overlay does not block the event loop", async (disk, memory) => {
+  const path = disk.file("mount");
+  const script = `cd "$0"; mkdir lower upper work mount; echo text > lower/file
+    mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay mount`;
+  await runOrThrow("sh", ["-ec", script, disk.path]);
+  await using _ = { [Symbol.asyncDispose]: async () => void await unmount(path) };
+  // This looks the name up, so that the open does not have to wait for that.
+  await (await DmaFile.open(`${path}/file`)).close();
+  await memory.fault("write delay 500");
+  const began = performance.now();
+  const opening = DmaFile.open(`${path}/file`, { write: true });
+  await pause(1);
+  const turned = performance.now();
+  await (await opening).close();
+  assert(turned - began < performance.now() - turned, `No turn for ${turned - began} ms`);
+}, { types: ["ext4"] });

@@ -1,7 +1,6 @@
 // Network file systems of the kernel, and directories shared by a hypervisor. As the program of the machine that
-// tests/mounts/network.ts boots it tests the promises on them, and prints a table. It needs root, and changes the machine.
-//
-//   deno run -A tests/mounts/network_servers.ts [NAME...]
+// tests/mounts/network.ts boots it tests the promises on those that its arguments name, or on all, and prints a table. It
+// needs root, and changes the machine.
 
 import { CEPH_PORT } from "./ceph.ts";
 import { APPENDS_ALONE, type Server } from "./servers.ts";

@@ -1,6 +1,5 @@
-// The promises about a server that hangs or is full, and the check of all promises. As a program it prints the outcome:
-//
-//   deno run -A tests/mounts/server_promises.ts '{"path":"/mnt/x"}'
+// The promises about a server that hangs or is full, and the check of all promises. As a program with an argument such as
+// '{"path":"/mnt/x"}' it prints the outcome.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, engineInfo, ioStats } from "../../mod.ts";
