@@ -1,6 +1,5 @@
-// Isolates. Only those that end with the process may pass their own memory to an operation: the memory of an isolate that is
-// terminated first would be freed and reused while the kernel has it. Objects stay in their isolate, and descriptors in
-// their process.
+// Isolates. Only those that end with the process may pass their own memory to an operation: that of a terminated one
+// would be reused while the kernel has it. Objects stay in their isolate, and descriptors in their process.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";

@@ -1,6 +1,5 @@
 // Power cuts: a disk with a volatile cache produces its state after a cut, directly after a promise and at random moments.
-// A new mount of it must have all bytes that sync() and close() have promised, with the exact length. DMA_CUTS sets the
-// number of cuts for each kind of writing; DMA_CUT_SEED repeats a run.
+// A new mount of it must have all bytes that sync() and close() have promised, with the exact length.
 
 import { assertRejects } from "@std/assert";
 import { pause } from "../setup/command.ts";

@@ -31,6 +31,16 @@ export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+/** Whether the event loop turns in the first half of the time that some work takes. */
+export async function turnsSoon(begin: () => Promise<unknown>): Promise<boolean> {
+  const began = performance.now();
+  const work = begin();
+  await pause(1);
+  const turned = performance.now();
+  await work;
+  return turned - began < performance.now() - turned;
+}
+
 /** Rejects if `promise` takes longer: whatever goes wrong, nothing hangs. */
 export async function within<T>(
   seconds: number,

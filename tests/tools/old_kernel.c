@@ -14,10 +14,9 @@
 //   OLD_KERNEL_DEAF=1          the eventfd gets no signal before the first operation has ended
 //   OLD_KERNEL_STALE=1         the flag for waiting work stays set without work
 //
-// The last two do not depend on the version. A missing signal for the first operation was seen once in some thousands
-// of rings, for an unknown reason. The flag stays set in this way: on a ring with deferred task work the kernel adds
-// work to a list and then sets IORING_SQ_TASKRUN, in two steps (io_req_local_work_add in io_uring/io_uring.c). If the
-// list is emptied in between, the flag stays set until other work comes. Both are rare; here they always happen.
+// The last two do not depend on the version, and are rare otherwise. A missing signal for the first operation was seen
+// once in some thousands of rings. The kernel adds work to the list of a ring and then sets IORING_SQ_TASKRUN
+// (io_req_local_work_add in io_uring/io_uring.c): if the list is emptied in between, the flag stays set.
 //
 // With OLD_LIBURING defined it has only what liburing 2.0 had.
 
