@@ -13,8 +13,6 @@ import {
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_TASKRUN_FLAG,
   IOSQE_ASYNC,
-  O_RDWR,
-  O_WRONLY,
   Opcode,
 } from "./linux.ts";
 import { closeNow, entry, type Sqe } from "./sqe.ts";
@@ -40,9 +38,6 @@ export const BATCH = 8;
  * frozen file system (fsfreeze(8)) keeps one, and with the default all others would soon wait. Measured: as fast.
  */
 const MAX_WORKERS = 256;
-
-/** Longer reads run on a kernel thread: while the kernel made 512 MiB of new pages, the event loop stood still for 2 s. */
-const LONGEST_INLINE_READ = 1 << 20;
 
 /** Slots for registered mappings. Mappings beyond them work unregistered. */
 const REGISTERED_SLOTS = 64;
@@ -130,14 +125,11 @@ export class KernelRing {
 
   /** Adds an entry to the submission queue. Returns 0, `-EBUSY` if the queue is full, or another `-errno`. */
   prepare(sqe: Sqe, userData: number): number {
-    const { opcode, fd, address, length, offset, flags, bufferIndex } = sqe;
-    const isLongRead = opcode === Opcode.READ && length > LONGEST_INLINE_READ;
-    // It copies the file if that is in a lower layer of an overlay.
-    const isOpenForWriting = opcode === Opcode.OPENAT && (flags & (O_RDWR | O_WRONLY)) !== 0;
+    const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = sqe;
     return this.#shim.dma_prepare(
       this.#pointer,
       opcode,
-      sqe.forceAsync || isLongRead || isOpenForWriting ? IOSQE_ASYNC : 0,
+      forceAsync ? IOSQE_ASYNC : 0,
       fd,
       address,
       length,

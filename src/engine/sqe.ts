@@ -11,6 +11,10 @@ import {
   AT_SYMLINK_NOFOLLOW,
   Errno,
   IORING_FSYNC_DATASYNC,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDWR,
+  O_WRONLY,
   Opcode,
   PATH_MAX,
   RESOLVE_CACHED,
@@ -47,6 +51,9 @@ export interface Request {
   readonly device: number | undefined;
 }
 
+/** Longer reads run on a kernel thread: while the kernel made 512 MiB of new pages, the event loop stood still for 2 s. */
+const LONGEST_INLINE_READ = 1 << 20;
+
 const NO_PATHS: readonly string[] = [];
 const encoder = new TextEncoder();
 
@@ -70,8 +77,9 @@ export function entry(
   offset = 0,
   flags = 0,
   paths = NO_PATHS,
+  forceAsync = false,
 ): Sqe {
-  return { opcode, fd, address, length, offset, flags, bufferIndex: 0, forceAsync: false, paths };
+  return { opcode, fd, address, length, offset, flags, bufferIndex: 0, forceAsync, paths };
 }
 
 /**
@@ -103,14 +111,18 @@ export function prepareSqe(operation: Operation): Sqe {
         offset: operation.position,
         flags,
         bufferIndex: isFixed ? memory.registration : 0,
-        forceAsync: op === "write" && operation.buffered,
+        forceAsync: op === "write" ? operation.buffered : !isFixed && length > LONGEST_INLINE_READ,
         paths: NO_PATHS,
       };
     }
     case "open": {
       const { directory, name, flags, mode: length, cached } = operation;
       const paths = [name];
-      if (!cached) return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths);
+      if (!cached) {
+        // An overlay copies a file of its lower layer when it is opened for writing. btrfs reads to open a directory.
+        const reads = (flags & O_PATH) === 0 && (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
+        return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths, reads);
+      }
       OPEN_HOW[0] = flags;
       const offset = openHowAddress ||= addressOf(OPEN_HOW);
       return entry(Opcode.OPENAT2, directory, 0, OPEN_HOW.byteLength, offset, 0, paths);

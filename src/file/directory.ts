@@ -151,8 +151,9 @@ export class Directory {
       return opened;
     };
     const operation = opening(O_RDONLY, fd, ".");
-    // On a local disk this does not block, because the directory is open already.
-    if (engine.isLocal(fd)) return keep(engine.runNow(operation));
+    // This does not block, because the directory is open already. But btrfs, whose device has no number, reads metadata.
+    const isInMemory = engine.isLocal(fd) && this.facts.deviceMajor !== 0;
+    if (isInMemory) return keep(engine.runNow(operation));
     // Without memory for the path the engine throws.
     const refuse = (error: unknown) => {
       keep(-1);
