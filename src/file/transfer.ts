@@ -21,6 +21,13 @@ const PASSING: ReadonlySet<number> = new Set([
   Errno.ECANCELED,
 ]);
 
+/** The errors of a write whose flag a file system lacks, or whose pwritev2(2) a sandbox forbids. */
+const REFUSES_FLAG: ReadonlySet<number> = new Set([
+  Errno.EOPNOTSUPP,
+  Errno.ENOSYS,
+  Errno.EPERM,
+]);
+
 /**
  * One transfer, of a range that suits the file's alignment. It ends with all bytes, the end of the file, or an error.
  */
@@ -102,7 +109,7 @@ export class Transfer implements Completion {
     const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
     const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
     if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
-    if (errno === Errno.EOPNOTSUPP && this.#leaveFlagOut()) this.start();
+    if (REFUSES_FLAG.has(errno) && this.#leaveFlagOut()) this.start();
     else this.#fail(errno);
   }
 
