@@ -71,3 +71,17 @@ diskTest("a slow open on an overlay does not block the event loop", async (disk,
   const open = async () => (await DmaFile.open(`${path}/file`, { write: true })).close();
   assert(await turnsSoon(open), "No turn before the open is almost over");
 }, { types: ["ext4"] });
+
+// To sync its names the directory is opened. btrfs reads the last of them within that open.
+diskTest("a slow open of a directory does not block the event loop", async (disk, memory) => {
+  const path = disk.file("folder");
+  const script = 'mkdir "$0"; cd "$0"; seq 1000 | xargs touch; touch last';
+  await runOrThrow("sh", ["-ec", script, path]);
+  await disk.unmount();
+  await disk.mount();
+  // This looks the names up, so that the next open reads nothing else.
+  await using _ = await DmaFile.open(`${path}/last`);
+  await memory.fault("read delay 500");
+  const open = async () => (await DmaFile.create(`${path}/last`)).close();
+  assert(await turnsSoon(open), "No turn before the open is almost over");
+}, { types: ["btrfs"] });
