@@ -83,9 +83,7 @@ export class Mirror {
     const translated = this.#tree && this.#translate(operation);
     if (!translated) return undefined;
     // For the bytes of a transfer, or the result and the name of a stat.
-    const block = this.#engine.acquire(
-      "offset" in operation ? operation.length : 2 * STATX_BYTES,
-    );
+    const block = this.#engine.acquire("offset" in operation ? operation.length : 2 * STATX_BYTES);
     try {
       if (bytes) block.bytes.set(bytes);
       const own = "memory" in translated ? { memory: block, offset: 0 } : {};
@@ -97,7 +95,7 @@ export class Mirror {
       if (operation.op === "open" && real >= 0 && result! >= 0) {
         this.#open.set(result!, real);
       } else if (real !== result) return `the real kernel returns ${real}, and not ${result}`;
-      return result! >= 0 ? compareMemory(operation, block, result!) : undefined;
+      return result! >= 0 ? compare(operation, block, result!) : undefined;
     } finally {
       this.#engine.release(block);
     }
@@ -147,11 +145,7 @@ function* nodesOf(tree: DirectoryTree, path: string): Generator<[string, Node]> 
 }
 
 /** Compares what a read or a stat has put into both memories. */
-function compareMemory(
-  operation: Operation,
-  { bytes }: Memory,
-  result: number,
-): string | undefined {
+function compare(operation: Operation, { bytes }: Memory, result: number): string | undefined {
   if (operation.op === "read") {
     const { memory, offset, position } = operation;
     const model = memory.bytes.subarray(offset, offset + result);

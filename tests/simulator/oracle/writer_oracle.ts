@@ -74,10 +74,7 @@ export class WriterOracle {
     this.#start = this.flushed = this.#sizesSeen.has(start) ? start : currentFlushedPos;
     if (this.#sizesSeen.has(this.#start)) return;
     const sizes = [...this.#sizesSeen].join(", ");
-    throw new Violation(
-      "positions",
-      `a writer appends at ${this.#start}, the file had ${sizes} bytes`,
-    );
+    throw new Violation("positions", `it appends at ${this.#start}, the file had ${sizes} bytes`);
   }
 
   /** Whether a lock or a pipe holds the stream, including a pipe whose end was not reported yet. */

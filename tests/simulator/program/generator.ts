@@ -5,9 +5,7 @@ import { NAMES } from "./step.ts";
 import { type Action, draw, type Of, type Step, weights } from "./steps.ts";
 
 /** The steps that put a file into a slot. */
-const OPENING = weights.filter(([, name]) =>
-  name === "create" || name === "open" || name === "temp"
-);
+const OPENING = weights.filter(([, name]) => ["create", "open", "temp"].includes(name));
 
 /** The names that a program uses: with few names the calls collide. */
 function limitsOf(random: Random): (action: Action) => Action {
@@ -15,12 +13,9 @@ function limitsOf(random: Random): (action: Action) => Action {
   const names = random.pick([1, 2, 3]);
   return (action) => {
     if (!("path" in action)) return action;
-    const { directory, name } = action.path;
-    const limited = {
-      directory: directory % directories,
-      name: NAMES[NAMES.indexOf(name) % names]!,
-    };
-    return { ...action, path: { ...action.path, ...limited } };
+    const { path } = action;
+    const name = NAMES[NAMES.indexOf(path.name) % names]!;
+    return { ...action, path: { ...path, directory: path.directory % directories, name } };
   };
 }
 

@@ -12,11 +12,7 @@ import { nothing, onFile, path } from "./step.ts";
 export const ASKED = 4096;
 
 /** Calls what changes these names, each to a possible file, unless another call changes one of them. */
-function change(
-  handle: Handle,
-  changes: ReadonlyMap<Place, Occupant>,
-  call: () => Call<void>,
-): Over {
+function change(handle: Handle, changes: Map<Place, Occupant>, call: () => Call<void>): Over {
   const { names } = handle.session.oracle;
   const isTaken = [...changes.keys()].some((place) => names.begunAt(place) === undefined);
   if (handle.closing || handle.renaming || isTaken) return;

@@ -16,21 +16,17 @@ export type Perform<Args> = (slot: Slot, args: Args) => Over;
 type OnFile<Args> = (handle: Handle, args: Args, slot: Slot) => Over;
 
 /** A kind of step with its arguments, which can be printed, dropped and repeated. */
-export function step<Args extends object>(
-  weight: number,
-  draw: Draw<Args>,
-  perform: Perform<Args>,
-) {
+export function step<Args>(weight: number, draw: Draw<Args>, perform: Perform<Args>) {
   return { weight, draw, perform };
 }
 
 /** A step that does nothing if the slot has no file. */
-export function onFile<Args extends object>(weight: number, draw: Draw<Args>, take: OnFile<Args>) {
+export function onFile<Args>(weight: number, draw: Draw<Args>, take: OnFile<Args>) {
   return step(weight, draw, (slot, args) => slot.handle && take(slot.handle, args, slot));
 }
 
 /** A step that does nothing if the slot has no open writer. */
-export function onWriter<Args extends object>(
+export function onWriter<Args>(
   weight: number,
   draw: Draw<Args>,
   take: (writer: OpenWriter, args: Args) => Over,
@@ -45,7 +41,7 @@ export function onWriter<Args extends object>(
  * "rights" says that it is rejected if the file was not opened for it, or was sealed.
  */
 function needing(right: "readable" | "writable", allowed: "readable" | "isChangeable") {
-  return <Args extends object>(
+  return <Args>(
     weight: number,
     draw: Draw<Args>,
     take: OnFile<Args>,
