@@ -130,13 +130,10 @@ function engine(change: Partial<Facts["engine"]>): Partial<Facts> {
 }
 
 /** A machine that uses threads. */
-function threads(
-  ioUring: Partial<Facts["ioUring"]>,
-  reason = "io_uring is refused",
-): Partial<Facts> {
+function threads(ring: Partial<Facts["ioUring"]>, reason = "io_uring is refused"): Partial<Facts> {
   return {
     ...engine({ engine: "threads", registeredBuffers: false, liburing: null, reason }),
-    ioUring: { allowed: false, disabled: 0, seccomp: false, ...ioUring },
+    ioUring: { allowed: false, disabled: 0, seccomp: false, ...ring },
   };
 }
 

@@ -55,15 +55,11 @@ const variants: Variant[] = [
   // Real kernels: 6.1 of Debian 12, and 5.10 without later features.
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE"),
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE", "FALLOCATE", "STATX"),
-  kernel("that cannot be asked for its operations", { PROBE: EINVAL }, {
-    says: { missing: everyName },
-  }),
+  kernel("that lists no operations", { PROBE: EINVAL }, { says: { missing: everyName } }),
   kernel("that refuses submissions after a while", { SUBMIT: EPERM, SUBMIT_FROM: 300 }),
-  kernel("that is short of memory for a while", {
-    SUBMIT: EAGAIN,
-    SUBMIT_FROM: 50,
-    SUBMIT_TIMES: 200,
-  }, { refused: 200 }),
+  kernel("short of memory for a while", { SUBMIT: EAGAIN, SUBMIT_FROM: 50, SUBMIT_TIMES: 200 }, {
+    refused: 200,
+  }),
   kernel("without deferred task work", { SETUP: IORING_SETUP_DEFER_TASKRUN }, {
     says: { features: ["plain"] },
   }),
@@ -73,9 +69,7 @@ const variants: Variant[] = [
   }),
   kernel("without sparse registration of buffers", { SPARSE: EINVAL }, unregistered),
   kernel("that registers no buffers when it comes to it", { UPDATE: ENOMEM }, unregistered),
-  kernel("on which no eventfd can be registered", { EVENTFD: EINVAL }, {
-    says: { engine: "threads" },
-  }),
+  kernel("that registers no eventfd", { EVENTFD: EINVAL }, { says: { engine: "threads" } }),
   kernel("that wakes nobody for the first operation", { DEAF: 1 }),
   kernel("whose flag for waiting work stays set", { STALE: 1 }, { refused: 10 }),
   kernel("with the first liburing", {}, {

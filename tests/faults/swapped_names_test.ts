@@ -21,11 +21,7 @@ engineTest("names that are swapped lead nowhere outside", async (directory, engi
   const { mtime } = await Deno.stat(outside);
   const found = await resultOf("swapped", [inside], {
     env: { DMA_ENGINE: engine },
-    flags: [
-      "--allow-ffi",
-      "--allow-env",
-      ...["read", "write"].map((of) => `--allow-${of}=${inside}`),
-    ],
+    flags: ["--allow-ffi", "--allow-env", `--allow-read=${inside}`, `--allow-write=${inside}`],
   });
   for (const [name, { done = 0, NotCapable = 0, ...others }] of Object.entries(found)) {
     // The control: some swaps were met, and some came too early or too late.

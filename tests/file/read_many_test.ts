@@ -45,19 +45,16 @@ async function readsFor(file: DmaFile, ranges: ByteRange[], options: Options = {
 }
 
 /** The next results must be the ranges at these positions. */
-async function assertNext(
-  results: AsyncIterator<RangeRead>,
-  ...positions: number[]
-): Promise<void> {
+async function assertNext(reads: AsyncIterator<RangeRead>, ...positions: number[]): Promise<void> {
   for (const position of positions) {
-    const { value } = await results.next();
+    const { value } = await reads.next();
     assertEquals(value.position, position);
     assertRead(value);
   }
 }
 
-async function assertDone(results: AsyncIterator<RangeRead>): Promise<void> {
-  assertEquals((await results.next()).done, true);
+async function assertDone(reads: AsyncIterator<RangeRead>): Promise<void> {
+  assertEquals((await reads.next()).done, true);
 }
 
 testReadMany("merges what is near and no more, and keeps the order", async (file) => {

@@ -69,14 +69,8 @@ testDirectAndCached("Nothing is written or synced twice, or for nothing", async 
 });
 
 /** Ways to give a file a name, and the operations that do, with the flags of an open. */
-const namings: readonly [
-  "open" | "rename" | "link",
-  (path: string) => Promise<void>,
-  flags?: number,
-][] = [
-  ["open", async (path) => {
-    await (await DmaFile.create(path)).writable.close();
-  }, O_CREAT | O_EXCL],
+const namings: ["open" | "rename" | "link", (path: string) => Promise<void>, flags?: number][] = [
+  ["open", async (path) => (await DmaFile.create(path)).writable.close(), O_CREAT | O_EXCL],
   ["open", async (path) => {
     await Deno.symlink(`${path}.target`, path);
     await (await DmaFile.create(path)).writable.close();
@@ -86,9 +80,7 @@ const namings: readonly [
     await file.rename(path);
     await file.writable.close();
   }],
-  ["link", async (path) => {
-    await (await DmaFile.create(path, { atomic: true })).close();
-  }],
+  ["link", async (path) => (await DmaFile.create(path, { atomic: true })).close()],
 ];
 
 testDirectAndCached("A directory that cannot be synced fails the new names in it", async (dir) => {
