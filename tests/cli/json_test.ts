@@ -83,7 +83,7 @@ testDma("dma --json describes the error, and the untouched file", async (dir) =>
 
 serverTest("dma syncs, and tells whether a failure leaves the new file", async (server) => {
   const path = `${server.path}/out`;
-  await server.fault("fsync err 5 1");
+  await server.command("fault fsync err 5 1");
   assertEquals((await report(["write", "--no-sync", path], pattern(5000))).synced, false);
   const unsynced = await report(["write", path], pattern(5000));
   assertEquals([unsynced.error?.code, unsynced.bytes, unsynced.synced], ["EIO", 5000, false]);
@@ -91,7 +91,7 @@ serverTest("dma syncs, and tells whether a failure leaves the new file", async (
   const failures = [["fsync", false], ["rename", false], ["fsyncdir", true]] as const;
   for (const [operation, isThere] of failures) {
     await Deno.writeTextFile(path, "old");
-    await server.fault(`${operation} err 5 1`);
+    await server.command(`fault ${operation} err 5 1`);
     const failed = await report(["write", "--atomic", path], pattern(5000));
     const remains = isThere
       ? `${path} is the new file, but a power cut can lose it`

@@ -22,7 +22,7 @@ diskTest("a block that cannot be read fails its reads alone", async (disk, memor
   await finish(new DmaStreamWriter(await DmaFile.create(path), { sizeHint: length }), length);
   const bad = 5 * MiB + 8192;
   const [from, to] = await disk.extent(path, bad, 4096);
-  await memory.fault(`read err ${EIO} 0 ${from} ${to}`);
+  await memory.command(`fault read err ${EIO} 0 ${from} ${to}`);
   const expected = { code: "EIO", op: "read", path };
   const bufferSize = 256 * 1024;
   const reader = new DmaStreamReader(await DmaFile.open(path), { bufferSize });
@@ -58,7 +58,7 @@ diskTest("a disk fails a flush, and then every write", async (disk, memory) => {
   await writer.sync();
   // One flush: the kernel's next one would succeed. It is armed directly after a sync, because a journal flushes by itself
   // some seconds after a change.
-  await memory.fault(`fsync err ${EIO} 1`);
+  await memory.command(`fault fsync err ${EIO} 1`);
   await writeContent(writer, 4 * MiB);
   await writer.flushAligned();
   const { syncs } = ioStats();
@@ -69,7 +69,7 @@ diskTest("a disk fails a flush, and then every write", async (disk, memory) => {
   await assertSticky(writer, error);
   assertEquals(ioStats().syncs, syncs + 1, "A failed sync is not tried again");
 
-  await memory.fault(`write err ${EIO}`);
+  await memory.command(`fault write err ${EIO}`);
   // A file system that has shut down answers with EIO or EROFS, but it answers.
   const failure = await assertFails(() => finish(other, 40 * MiB), {
     code: ["EIO", "EROFS"],

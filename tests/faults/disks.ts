@@ -50,12 +50,8 @@ export class Disk implements AsyncDisposable {
     return bavail * bsize;
   }
 
-  /** The bytes of the device with `length` bytes of a file from `position` on. They must be in one piece. */
-  async extent(
-    path: string,
-    position: number,
-    length: number,
-  ): Promise<[from: number, to: number]> {
+  /** The start and the end of a range of a file on the device. The range must be in one piece. */
+  async extent(path: string, position: number, length: number): Promise<[number, number]> {
     const listing = await runOrThrow("filefrag", ["-v", "-b1", path]);
     for (const match of listing.matchAll(/^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\./gm)) {
       const [start, end, physical] = match.slice(1).map(Number) as [number, number, number];

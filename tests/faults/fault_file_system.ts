@@ -43,11 +43,6 @@ export class FaultFileSystem implements AsyncDisposable {
     if (text.startsWith("error")) throw new Error(`${line}: ${text}`);
   }
 
-  /** Adds a fault: what follows "fault" in the commands. */
-  fault(rule: string): Promise<void> {
-    return this.command(`fault ${rule}`);
-  }
-
   /** The end of its input is the end of the server. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#commands.close().catch(() => {});

@@ -67,7 +67,7 @@ diskTest("a slow open on an overlay does not block the event loop", async (disk,
   await using _ = { [Symbol.asyncDispose]: async () => void await unmount(path) };
   // This looks the name up, so that the open does not have to wait for that.
   await (await DmaFile.open(`${path}/file`)).close();
-  await memory.fault("write delay 500");
+  await memory.command("fault write delay 500");
   const open = async () => (await DmaFile.open(`${path}/file`, { write: true })).close();
   assert(await turnsSoon(open), "No turn before the open is almost over");
 }, { types: ["ext4"] });
@@ -81,7 +81,7 @@ diskTest("a slow open of a directory does not block the event loop", async (disk
   await disk.mount();
   // This looks the names up, so that the next open reads nothing else.
   await using _ = await DmaFile.open(`${path}/last`);
-  await memory.fault("read delay 500");
+  await memory.command("fault read delay 500");
   const open = async () => (await DmaFile.create(`${path}/last`)).close();
   assert(await turnsSoon(open), "No turn before the open is almost over");
 }, { types: ["btrfs"] });

@@ -65,7 +65,7 @@ function cutTest(
   const engine = engines[(fileSystems.indexOf(type) + kinds.indexOf(kind)) % engines.length]!;
   const seed = firstSeed + kinds.indexOf(kind);
   diskTest(`${name} [${kind}, ${engine}]`, async (disk, memory, directory) => {
-    for (const fault of faults) await memory.fault(fault);
+    for (const fault of faults) await memory.command(`fault ${fault}`);
     const all = await cutPower(disk, memory, directory, { kind, folder: disk.path, seed, engine });
     await judge(() => assertAllKept(disk, all));
   }, { types: [type] });

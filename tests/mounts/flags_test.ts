@@ -34,7 +34,7 @@ for (const pair of pairs) {
         // error.
         const cached = pair.includes("cached") && fault.includes("short");
         const fails = fault.startsWith("read") || !pair.includes("no-async-dio");
-        if (!cached || !fails) await server.fault(fault);
+        if (!cached || !fails) await server.command(`fault ${fault}`);
       }
       for (const name of kept) await promises[name]!(`${server.path}/file`, server.path);
     }, pair);

@@ -26,13 +26,9 @@ const END = "machine: end";
 const drivers = ["virtio_pci", "virtio_blk", "9pnet_virtio", "9p", "overlay", "ext4"];
 
 /** Unpacks the packages that the machine needs and this one lacks: its kernel and servers. Resolves to their folder. */
-async function makeLayer(
-  directory: string,
-  kernel: string[],
-  signal: AbortSignal,
-): Promise<string> {
-  const archives = `${directory}/archives`;
-  const layer = `${directory}/layer`;
+async function makeLayer(parent: string, kernel: string[], signal: AbortSignal): Promise<string> {
+  const archives = `${parent}/archives`;
+  const layer = `${parent}/layer`;
   await Deno.mkdir(`${archives}/partial`, { recursive: true });
   const quiet = ["-q", "-o", "APT::Sandbox::User=root", "-o", `Dir::Cache::archives=${archives}`];
   const only = ["install", "-y", "--no-install-recommends", "--download-only"];
@@ -56,10 +52,7 @@ async function makeLayer(
   return layer;
 }
 
-async function findKernel(
-  directory: string,
-  layer: string,
-): Promise<{ image: string; modules: string }> {
+async function findKernel(directory: string, layer: string) {
   const versions = `${layer}/usr/lib/modules`;
   const version = [...Deno.readDirSync(versions)].find(({ isDirectory }) => isDirectory)!.name;
   const image = [`${layer}/boot/vmlinuz-${version}`, `${versions}/${version}/vmlinuz`]
@@ -122,7 +115,7 @@ async function share(directory: string, stack: AsyncDisposableStack): Promise<st
   await runOrThrow("mount", ["--bind", slow.path, `${path}/${shared.slow}`]);
   stack.defer(async () => void await run("umount", [`${path}/${shared.slow}`]));
   for (const operation of ["open", "read", "write", "fsync"]) {
-    await slow.fault(`${operation} delay ${DELAY_MS}`);
+    await slow.command(`fault ${operation} delay ${DELAY_MS}`);
   }
   const options = tags.nine.flatMap((tag) => nine(tag, path));
   const virtiofsd = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"].find(hasProgram);
@@ -197,9 +190,8 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
 if (import.meta.main) {
   const exitCode = await runMain(async (directory, stop) => {
     const signal = AbortSignal.any([stop, AbortSignal.timeout(MINUTES * 60_000)]);
-    return await main(directory, signal).finally(() => {
-      return run("ip", ["addr", "del", `${onHost.address}/32`, "dev", "lo"]);
-    });
+    const removed = ["addr", "del", `${onHost.address}/32`, "dev", "lo"];
+    return await main(directory, signal).finally(() => run("ip", removed));
   });
   Deno.exit(exitCode);
 }
