@@ -84,9 +84,8 @@ class Hanging implements AsyncDisposable {
 export async function standStill(path: string, hang?: Hang): Promise<void> {
   const bytes = pattern(100_001);
   const at = (name: string) => `${path}/${name}`;
-  const options = { bufferSize: 65_536, writeBehind: 2 };
-  const create = async (name: string) =>
-    new DmaStreamWriter(await DmaFile.create(at(name)), options);
+  const small = { bufferSize: 65_536, writeBehind: 2 };
+  const create = async (name: string) => new DmaStreamWriter(await DmaFile.create(at(name)), small);
   await Deno.writeFile(at("old"), bytes);
   const file = await DmaFile.open(at("old"), { write: true });
   const target = await DmaFile.create(at("target"));
@@ -187,9 +186,9 @@ export async function checkAll(request: Request): Promise<Outcome> {
       if (!given) await Deno.mkdir(directory);
       await within(LONGEST_SECONDS, "The check", fn(directory));
       // A server may cache the content for a second.
-      const remove = () =>
+      const isGone = () =>
         Deno.remove(directory, { recursive: true }).then(() => true, () => false);
-      if (!given) await eventually(remove, "The directory is removed");
+      if (!given) await eventually(isGone, "The directory is removed");
       kept++;
     } catch (error) {
       const { message } = error as Error;

@@ -136,9 +136,8 @@ export class Mounted implements AsyncDisposable {
 
   /** Runs a script of the server. Resolves to its output. */
   async run(script: string, ...args: string[]): Promise<string> {
-    const { stdout, output } = await run("bash", ["-c", script, "bash", ...args], {
-      env: this.env,
-    });
+    const { env } = this;
+    const { stdout, output } = await run("bash", ["-c", script, "bash", ...args], { env });
     return stdout.trim() || output;
   }
 

@@ -42,10 +42,7 @@ const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "read
  * The passes of a whole run: each folder of tests with io_uring and without it, the oldest Deno, and the documentation.
  * `oldest` is the path of the oldest Deno that the module accepts.
  */
-export async function allPasses(
-  workDirectory: string,
-  oldest: string | undefined,
-): Promise<Pass[]> {
+export async function allPasses(directory: string, oldest: string | undefined): Promise<Pass[]> {
   // io_uring is refused as by container runtimes, so that the module's own choice of the engine is tested too. Without a
   // compiler the engine is chosen instead. An empty DMA_ENGINE counts as unset.
   const refused = await tool("secc").then(
@@ -61,7 +58,7 @@ export async function allPasses(
       deno: oldest,
       // In Deno 2.8 `collectGarbage` cannot set the flag at run time.
       args: ["--v8-flags=--expose-gc", ...TESTS_OF_OLDEST],
-      env: { DMA_TEST_DIRS: `${workDirectory}/temp` },
+      env: { DMA_TEST_DIRS: `${directory}/temp` },
     }],
     ...folders.map((folder): Pass => ({
       name: `${folder} without io_uring`,
@@ -73,7 +70,7 @@ export async function allPasses(
     {
       name: "documentation",
       // Examples name files without a directory. These must not be created in the checkout.
-      cwd: `${workDirectory}/temp`,
+      cwd: `${directory}/temp`,
       args: ["--doc", "--config", `${root}/deno.json`, ...documented()],
     },
   ];

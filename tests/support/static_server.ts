@@ -6,8 +6,7 @@ const { publish } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
 
 /** Whether deno.json publishes a file or a folder. The path is relative to the root. */
 export function isPublished(path: string): boolean {
-  const within = (list: readonly string[]) =>
-    list.some((entry) => `${path}/`.startsWith(`${entry}/`));
+  const within = (list: string[]) => list.some((entry) => `${path}/`.startsWith(`${entry}/`));
   return within(publish.include) && !within(publish.exclude);
 }
 
