@@ -12,6 +12,11 @@ function deviceIn(bytes: Bytes): number {
   return u32(bytes, 136) * 2 ** 20 + u32(bytes, 140);
 }
 
+/** Whether a device has a major number, as the disk of a file system, but not of btrfs, an overlay or tmpfs. */
+export function hasDisk(device: number | undefined): boolean {
+  return device !== undefined && device >= 2 ** 20;
+}
+
 /** Records the results of statx(2). */
 export class Devices {
   readonly #devices = new Map<number, number>();
@@ -75,7 +80,7 @@ export class Devices {
 
   /** The device that statx(2) has shown for another descriptor of the same mount. */
   #deviceOfMount(fd: number): number | undefined {
-    const mount = this.#mountOf(fd);
+    const mount = this.#unseen.get(fd) ?? this.#mountOf(fd);
     if (mount >= 0) this.#unseen.set(fd, mount);
     return this.#mounts.get(mount);
   }
@@ -95,6 +100,8 @@ export class Devices {
   identify(fd: number, path = 0): string | undefined {
     const found = this.#identity;
     const result = this.#shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);
-    return result < 0 ? undefined : found.subarray(0, 3 + Math.ceil(found[1]! / 4)).join();
+    if (result < 0) return undefined;
+    if (path === 0) this.#unseen.set(fd, found[0]!);
+    return found.subarray(0, 3 + Math.ceil(found[1]! / 4)).join();
   }
 }

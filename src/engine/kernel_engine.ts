@@ -4,7 +4,7 @@
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
-import { Devices } from "./devices.ts";
+import { Devices, hasDisk } from "./devices.ts";
 import { attempt, type Engine, waitUntil } from "./engine.ts";
 import { callAfter, neverNotified, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
@@ -60,6 +60,8 @@ export class KernelEngine implements Engine {
     if (this.#disposed) return void queueMicrotask(() => completion.complete(-Errno.EBADFD));
     const sqe = prepareSqe(operation);
     const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
+    // A file system with a disk opens from memory what is in the kernel's cache.
+    if (operation.op === "open" && hasDisk(device)) sqe.forceAsync = false;
     const paths = this.#placePaths(sqe);
     const request = { operation, sqe, completion, paths, device };
     this.counters.inFlight++;

@@ -35,7 +35,7 @@ export interface Sqe {
   /** The index of the registered buffer that contains the address. Only some opcodes use it. */
   readonly bufferIndex: number;
   /** Forces a kernel thread to perform the operation, if it would block or copy on the submitting thread. */
-  readonly forceAsync: boolean;
+  forceAsync: boolean;
   /** The paths. The address of the first one becomes `address`, and that of the second `offset`. */
   readonly paths: readonly string[];
 }
@@ -119,7 +119,7 @@ export function prepareSqe(operation: Operation): Sqe {
       const { directory, name, flags, mode: length, cached } = operation;
       const paths = [name];
       if (!cached) {
-        // An overlay copies a file of its lower layer when it is opened for writing. btrfs reads to open a directory.
+        // An overlay copies a file of its lower layer when it is opened for writing, and btrfs reads to open a directory.
         const reads = (flags & O_PATH) === 0 && (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
         return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths, reads);
       }

@@ -69,7 +69,9 @@ export class Directory {
     if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
     unwrap(fd, "open", asked);
     try {
-      return Directory.#hold(engine, fd, await cachedStat({ engine, fd, path: asked }));
+      const handle = engine.identify(fd, "");
+      const facts = await cachedStat({ engine, fd, path: asked });
+      return Directory.#hold(engine, fd, handle ?? keyOf(facts), facts);
     } catch (error) {
       engine.runNow({ op: "close", fd });
       throw error;
@@ -77,10 +79,9 @@ export class Directory {
   }
 
   /** The directory of a descriptor. The directory owns the descriptor from then on. */
-  static #hold(engine: Engine, fd: number, facts: StatFacts): Directory {
+  static #hold(engine: Engine, fd: number, key: string | symbol, facts: StatFacts): Directory {
     let directories = held.get(engine);
     if (!directories) held.set(engine, directories = new Map());
-    const key = engine.identify(fd, "") ?? keyOf(facts);
     const known = directories.get(key);
     // A server may reuse the inode number of a removed directory that is still open here. The real path distinguishes
     // them: the kernel marks the old one as deleted. Disks do not reuse the number of an open directory.
