@@ -209,6 +209,7 @@ export class KernelEngine implements Engine {
   }
 
   identify(directory: number, path: string): string | undefined {
+    if (this.#disposed) return undefined;
     if (path === "") return this.#devices.identify(directory);
     const memory = this.acquire(PATH_MAX);
     placePath(memory, path, 0);

@@ -79,7 +79,7 @@ class PoolBlock implements Memory {
 
 export class Pool {
   readonly #shim: Shim;
-  readonly #ring: KernelRing | undefined;
+  #ring: KernelRing | undefined;
   readonly #slabs = new Map<number, Slab[]>();
   /** Bytes mapped. */
   mapped = 0;
@@ -157,5 +157,7 @@ export class Pool {
   /** Unmaps everything. Views become empty. No operation may be in flight. */
   dispose(): void {
     for (const slab of [...this.#slabs.values()].flat()) this.#drop(slab);
+    // The ring is freed next, but later calls still acquire memory.
+    this.#ring = undefined;
   }
 }
