@@ -70,14 +70,16 @@ export function finishOpenFiles(): boolean {
  * message for each file that could not be finished.
  */
 export function flushOpenFilesNow(deadline: number, warn: (message: string) => void): void {
-  let files = [...open].filter(({ naming, writer }) => writer && !naming.isUnpublished);
+  // A writer that ends within a turn leaves its file, but its sink may have refused a chunk.
+  let files = [...open].filter(({ naming, writer }) => writer && !naming.isUnpublished)
+    .map((file) => ({ file, sink: file.writer!.sink }));
   // A file that hangs must not use all of the time: it gets a longer turn after the others.
   for (let turn = 1; files.length > 0; turn *= 2) {
     const isLast = turn >= deadline - performance.now();
-    files = files.filter((file) => {
+    files = files.filter(({ file, sink }) => {
       const turnEnd = isLast ? deadline : performance.now() + turn;
       try {
-        file.writer?.sink?.flushNow(false, Math.min(turnEnd, deadline));
+        sink?.flushNow(false, Math.min(turnEnd, deadline));
       } catch (error) {
         if (!isLast) return true;
         // A failed writer has called reportAtEnd, unless it was given up.
