@@ -135,8 +135,9 @@ export const Opcode = {
   FCNTL: 265,
   IS_MAIN_THREAD: 266,
   WAIT_RING: 267,
-  /** name_to_handle_at(2), for the number of the mount. */
+  /** name_to_handle_at(2), of a descriptor or of a directory whose path is in the kernel's cache. */
   IDENTIFY: 268,
+  /** statx(2) of a name that is in the kernel's cache. */
   STATX_CACHED: 269,
 } as const;
 /** Flags of a submission queue entry. */

@@ -49,8 +49,8 @@ export type Operation =
   | Named<"truncate", { fd: number; length: number }>
   /**
    * statx(2) of a descriptor, or of a `name` in its directory if that is not empty. `cached` accepts the facts in the
-   * kernel's memory (AT_STATX_DONT_SYNC). For a name only `runNow` supports it, and its path must be there too, as for
-   * an open. The first 256 bytes of `memory` become a `struct statx`. The path is stored after them.
+   * kernel's memory (AT_STATX_DONT_SYNC). A `cached` name must be in the kernel's cache, as for an open, and only
+   * `runNow` supports it. The first 256 bytes of `memory` become a `struct statx`. The name is stored after them.
    */
   | Named<"stat", { fd: number; name: string; follow: boolean; memory: Memory; cached: boolean }>
   /** fstatfs(2). The first 120 bytes of `memory` become a `struct statfs`. */

@@ -51,7 +51,10 @@ export interface Request {
   readonly device: number | undefined;
 }
 
-/** Longer reads run on a kernel thread: while the kernel made 512 MiB of new pages, the event loop stood still for 2 s. */
+/**
+ * Longer reads into memory that is not registered run on a kernel thread: the kernel made 512 MiB of new pages within the
+ * submission, and the event loop stood still for 2 s.
+ */
 const LONGEST_INLINE_READ = 1 << 20;
 
 const NO_PATHS: readonly string[] = [];
@@ -120,8 +123,8 @@ export function prepareSqe(operation: Operation): Sqe {
       const paths = [name];
       if (!cached) {
         // An overlay copies a file of its lower layer when it is opened for writing, and btrfs reads to open a directory.
-        const reads = (flags & O_PATH) === 0 && (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
-        return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths, reads);
+        const waits = (flags & O_PATH) === 0 && (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
+        return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths, waits);
       }
       OPEN_HOW[0] = flags;
       const offset = openHowAddress ||= addressOf(OPEN_HOW);

@@ -152,9 +152,9 @@ export class Directory {
       return opened;
     };
     const operation = opening(O_RDONLY, fd, ".");
-    // This does not block, because the directory is open already. But btrfs, whose device has no number, reads metadata.
-    const isInMemory = engine.isLocal(fd) && this.facts.deviceMajor !== 0;
-    if (isInMemory) return keep(engine.runNow(operation));
+    // The directory is open already, so this reads nothing from a disk, except on btrfs, whose device major is 0.
+    const isQuick = engine.isLocal(fd) && this.facts.deviceMajor !== 0;
+    if (isQuick) return keep(engine.runNow(operation));
     // Without memory for the path the engine throws.
     const refuse = (error: unknown) => {
       keep(-1);

@@ -115,11 +115,11 @@ export class FileName {
   }
 
   /**
-   * The facts of the file at the name, which is not touched; undefined if there is none. With `nofollow` those of a
+   * The facts of the file at the name, which is not touched; undefined if there is none. Without `follow` those of a
    * symbolic link itself. Errors name `op`.
    */
-  look(op: string, nofollow = false): Promise<StatFacts | undefined> {
-    return look(this.#file(!nofollow), op);
+  look(op: string, follow = true): Promise<StatFacts | undefined> {
+    return look(this.#file(follow), op);
   }
 
   /** Throws if the name no longer leads to this file. Errors name `op`. */
@@ -185,7 +185,7 @@ export class FileName {
 
   /** unlinkat(2), if the name still leads to that regular file, and no other program has written to it. */
   async unlinkEmpty(file: FileIdentity): Promise<void> {
-    const found = await this.look("open", true);
+    const found = await this.look("open", false);
     if (isSame(found, file) && found?.kind === "file" && found.size === 0) await this.unlink();
   }
 

@@ -23,7 +23,7 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
   const refuse = (errno: number, why = "") => {
     throw ioError(errno, op, name.path, why);
   };
-  const found = await name.look(op, true);
+  const found = await name.look(op, false);
   if (!found) return;
   if (found.kind === "directory") refuse(Errno.EISDIR);
   // A dangling or circular link is replaced.

@@ -157,13 +157,7 @@ export function knownFacts(file: FileAt): StatFacts | undefined {
   const { engine, path } = file;
   const facts = attempt(() => {
     const memory = engine.acquire(bytesFor(file));
-    const result = engine.runNow(statOf(file, memory, true));
-    return take(
-      engine,
-      memory,
-      result,
-      (_, bytes) => result < 0 ? undefined : parseStat(bytes, path),
-    );
+    return take(engine, memory, engine.runNow(statOf(file, memory, true)), factsOf(path));
   });
   return facts instanceof Error ? undefined : facts;
 }
