@@ -221,7 +221,6 @@ testPrograms(
 );
 
 const lost = { exit: 3, output: "file' does not have everything" };
-
 testPrograms("A warning names the file that lacks something", {
   // Nothing is written in time.
   code: `dma.configure({ exitTimeout: 0 });
@@ -234,8 +233,7 @@ testPrograms("A warning names the file that lacks something", {
 }, {
   // The writer ends within the wait that follows the refusal of its last chunk.
   code: `addEventListener("unload", () => writer.write(chunk).catch(() => {}));
-  const options = { preallocate: false, syncOnClose: false };
-  const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path), options);
+  const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path), { syncOnClose: false });
   await writer.write(chunk.subarray(0, 4096));
   addEventListener("beforeunload", () => queueMicrotask(Deno.exit.bind(null, 3)));`,
   after: filled(4096, 7),
