@@ -120,7 +120,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param path the path, or a `file:` URL
    * @param options access and mode; with `atomic` an existing file stays until the new one is complete
-   * @throws as {@linkcode DmaFile.open}
+   * @throws what {@linkcode DmaFile.open} throws
    * @example Create a file that appears only when it is complete
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -1119,7 +1119,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * so a read can miss bytes that another handle has just written.
    *
    * @returns the same file, now read-only
-   * @throws as `close()`
+   * @throws what `close()` throws
    * @example Write a file, and then read it
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";

@@ -176,6 +176,7 @@ function checkAtomic(file: OpenFile, position: number, length: number): void {
       `Invalid data.length ${length}: an atomic write on '${path}' takes a power of two from ${min} to ${max}`,
     );
   }
+  // The position must be a multiple of the length.
   checkRange(position, length, length);
 }
 
