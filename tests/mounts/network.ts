@@ -18,7 +18,7 @@ const EMULATOR = "qemu-system-x86_64";
 const KERNEL = "linux-image-amd64";
 const MINUTES = 120;
 const MEMORY = "3G";
-const DISK_BYTES = 4 * 1024 ** 3;
+const DISK = "4G";
 /** Printed at the end, with the status. */
 const END = "machine: end";
 
@@ -52,14 +52,14 @@ async function makeLayer(parent: string, kernel: string[], signal: AbortSignal):
   return layer;
 }
 
-async function findKernel(directory: string, layer: string) {
+async function findKernel(layer: string) {
   const versions = `${layer}/usr/lib/modules`;
   const version = [...Deno.readDirSync(versions)].find(({ isDirectory }) => isDirectory)!.name;
   const image = [`${layer}/boot/vmlinuz-${version}`, `${versions}/${version}/vmlinuz`]
     .find((path) => hasProgram(path));
   if (image === undefined) throw new Error(`There is no image of the kernel ${version}`);
   // The name of a program of kmod selects its function.
-  const depmod = `${directory}/depmod`;
+  const depmod = `${layer}/depmod`;
   const kmod = hasProgram("/usr/bin/kmod") ? "/usr/bin/kmod" : `${layer}/usr/bin/kmod`;
   await Deno.symlink(kmod, depmod);
   await runOrThrow(depmod, ["-b", layer, version]);
@@ -157,7 +157,7 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   await aptInstall(debian.map((each) => [each]), signal);
   say("Fetching Debian's kernel and servers");
   const layer = await makeLayer(directory, kernelPackages, signal);
-  const { image, modules } = await findKernel(directory, layer);
+  const { image, modules } = await findKernel(layer);
   await Deno.writeTextFile(`${layer}/second_script`, secondScript(directory, args));
   const first = `${directory}/first`;
   const folders = ["bin", "dev", "host", "layer", "modules", "proc", "root", "sys", "top"];
@@ -166,8 +166,7 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   await Deno.writeTextFile(`${first}/init`, script, { mode: 0o755 });
   await Deno.copyFile(`${layer}/bin/busybox`, `${first}/bin/busybox`);
   await pack(first, `${directory}/initrd`);
-  using disk = await Deno.create(`${directory}/disk`);
-  await disk.truncate(DISK_BYTES);
+  await runOrThrow("truncate", ["-s", DISK, `${directory}/disk`]);
   await runOrThrow("mkfs.ext4", ["-qF", `${directory}/disk`], { signal });
 
   await using stack = new AsyncDisposableStack();
