@@ -86,8 +86,7 @@ function secondScript(directory: string, args: readonly string[]): string {
   const words = args.map((arg) => `'${arg.replaceAll("'", "")}'`).join(" ");
   return `mount -t tmpfs run /run; mkdir -p /run/rpcbind /run/lock /dev/shm /dev/pts
 mount -t tmpfs shm /dev/shm; mount -t devpts pts /dev/pts
-mkdir -p /srv; mount -t ext4 /dev/vda /srv
-hostname machine; ip link set lo up
+mkdir -p /srv; mount -t ext4 /dev/vda /srv; hostname machine; ip link set lo up
 # Users of packages that are not installed.
 for each in _rpc statd; do
   echo $each:x:9$(wc -l </etc/passwd):65534::/run/rpcbind:/bin/false >>/etc/passwd
