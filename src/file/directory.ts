@@ -184,10 +184,13 @@ export function assertOpened(fd: number, path: string): void {
 }
 
 /**
- * Opens the working directory on the JavaScript thread, because it needs no lookup. Returns the descriptor or `-errno`.
+ * Opens the working directory on the JavaScript thread, by its link in /proc: for `.` NFS may ask its server for the
+ * permission. Returns the descriptor or `-errno`.
  */
 export function openWorkingDirectory(engine: Engine): number {
-  return engine.runNow(opening(O_PATH, AT_FDCWD, "."));
+  const fd = engine.runNow(opening(O_PATH, AT_FDCWD, "/proc/self/cwd"));
+  // /proc may not be mounted.
+  return fd < 0 ? engine.runNow(opening(O_PATH, AT_FDCWD, ".")) : fd;
 }
 
 /** Looks up and opens a directory, from the working directory at the time of the call. */

@@ -5,7 +5,7 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { standStill } from "../mounts/server_promises.ts";
-import { runOrThrow, turnsSoon, within } from "../setup/command.ts";
+import { runOrThrow, start, turnsSoon, within } from "../setup/command.ts";
 import { unmount } from "../setup/mounts.ts";
 import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
@@ -46,6 +46,21 @@ for (const engine of engines) {
     await assertContent(other, 3_000_001);
   });
 }
+
+serverTest("a path from a folder on a server that stands still does not block", async (server) => {
+  const { pid } = server.child;
+  const before = Deno.cwd();
+  Deno.chdir(server.path);
+  const script = `kill -STOP ${pid}; echo; sleep 1; kill -CONT ${pid}`;
+  const shell = start("sh", ["-c", script], { cwd: "/", stderr: "null" });
+  await lines(shell.stdout).next();
+  const begun = performance.now();
+  const opening = DmaFile.create("file");
+  const blocked = performance.now() - begun;
+  await opening.then((file) => file.close()).finally(() => Deno.chdir(before));
+  await shell.status;
+  assert(blocked < 500, `The call took ${Math.round(blocked)} ms`);
+}, ["permissions"]);
 
 /** More reads than Deno has threads. */
 const READS = 64;

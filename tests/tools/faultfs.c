@@ -9,6 +9,7 @@
 //   serial         no FOPEN_PARALLEL_DIRECT_WRITES
 //   writeback      FUSE_WRITEBACK_CACHE
 //   lose-renamed   a rename succeeds and removes the file
+//   permissions    the kernel checks the permissions, for which it asks for attributes (default_permissions)
 //   no-size        every file has the length 0, as on servers that do not know its length
 //   disk           the bytes of the only file, "disk", are in memory, for a loop device. Like a real disk it has a volatile
 //                  cache: written bytes are durable only after fsync. "fault fsync short 0" makes a disk that lies
@@ -241,6 +242,7 @@ static int fuse_device;
 
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 static int loses_renamed, hides_size, has_disk;
+static const char *more_options = "";
 
 // The features that the server requests. libfuse requests FUSE_ASYNC_DIO too.
 static uint32_t wanted_features = FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS | FUSE_ASYNC_DIO;
@@ -485,6 +487,7 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "serial")) open_flags &= ~(uint32_t)FOPEN_PARALLEL_DIRECT_WRITES;
   else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
   else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
+  else if (!strcmp(flag, "permissions")) more_options = ",default_permissions";
   else if (!strcmp(flag, "no-size")) hides_size = 1;
   else if (!strcmp(flag, "disk")) has_disk = 1;
   else return 0;
@@ -495,7 +498,7 @@ static void mount_at(const char *path) {
   fuse_device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
   if (fuse_device < 0) give_up("/dev/fuse");
   char options[128];
-  snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fuse_device);
+  snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other%s", fuse_device, more_options);
   if (mount("faultfs", path, "fuse", MS_NOSUID | MS_NODEV, options)) give_up("mount");
 }
 
