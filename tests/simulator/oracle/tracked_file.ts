@@ -183,6 +183,8 @@ export class TrackedFile {
       }
     }
     this.#lostAt = this.world.clock.tick();
+    // If another process has appended, what remains below its bytes looks like reserved space.
+    this.#sizeBeforeCut = Math.max(this.#sizeBeforeCut, expected.end);
     expected.mayEndAt(view.size);
     expected.isAsFound(0, Infinity);
     touches.addPastWriters(0, Infinity);
