@@ -291,8 +291,8 @@ struct identity {
   uint8_t handle[128];
 };
 
-// Identifies the file of a descriptor, or the directory at a path. No server is asked: with a path it returns -EAGAIN if
-// the lookup would wait.
+// Identifies the file of a descriptor, or the directory at a path. With a path it returns -EAGAIN if the lookup would
+// wait. For a descriptor the kernel asks no server, except perhaps 9p with a cache.
 static long identify(int32_t fd, uintptr_t path, struct identity *found) {
   const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_CACHED};
   long opened = path ? CALL(SYS_openat2, fd, path, &how, sizeof how, 0) : fd;

@@ -71,10 +71,11 @@ testInEachDirectory("A directory that is renamed keeps its files' names", async 
   await Deno.rename(dir.file("before"), dir.file("after"));
   await Deno.mkdir(dir.file("before"));
   await Deno.writeFile(dir.file("before/file"), pattern(100));
+  await using _other = await DmaFile.create(dir.file("before/other"));
   await atomic.writable.close();
   await file.rename(dir.file("after/renamed"));
   await file.remove();
-  assertEquals(await namesIn(dir.file("before")), ["file"]);
+  assertEquals(await namesIn(dir.file("before")), ["file", "other"]);
   assertEquals(await namesIn(dir.file("after")), ["atomic"]);
 });
 
