@@ -25,7 +25,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 16
+#define SHIM_ABI 17
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -44,6 +44,7 @@ enum {
   CALL_WAIT_RING,
   CALL_IDENTIFY,
   CALL_STATX_CACHED,
+  CALL_CLOSE_SMALL,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -314,6 +315,15 @@ static long cached_statx(int32_t directory, uintptr_t name, uint32_t mask, uint6
   return status;
 }
 
+// Closes a file of at most `longest` bytes that has a name, which frees only a few blocks. Returns -EAGAIN for another
+// file, which stays open: the last close of a file without a name frees all its blocks.
+static long close_small(int32_t fd, uint32_t longest) {
+  struct statx found;
+  long status = CALL(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_SIZE, &found);
+  if (status < 0 || found.stx_nlink == 0 || found.stx_size > longest) return -EAGAIN;
+  return CALL(SYS_close, fd, 0, 0, 0, 0);
+}
+
 // Reserves space. A file that may grow no further (RLIMIT_FSIZE) is an error here, and no signal that ends the program:
 // a writer reserves more than the program will write.
 static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length) {
@@ -391,6 +401,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return identify(fd, address, (struct identity *)(uintptr_t)offset);
   case CALL_STATX_CACHED:
     return cached_statx(fd, address, length, offset, flags);
+  case CALL_CLOSE_SMALL:
+    return close_small(fd, length);
   default:
     return -ENOSYS;
   }
@@ -403,7 +415,8 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
   long result;
   do {
     result = blocking(opcode, fd, (uintptr_t)address, length, (uint64_t)offset, flags);
-  } while (result == -EINTR && opcode != IORING_OP_CLOSE); // an interrupted close has released the descriptor
+    // An interrupted close has released the descriptor.
+  } while (result == -EINTR && opcode != IORING_OP_CLOSE && opcode != CALL_CLOSE_SMALL);
   return (int32_t)result;
 }
 

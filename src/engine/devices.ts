@@ -7,14 +7,17 @@ import type { Bytes } from "./operation.ts";
 import { readKernelFile } from "./process.ts";
 import { u32 } from "./struct.ts";
 
+/** The minor numbers of a device have 20 bits. */
+const MINORS = 0x100000;
+
 /** A number for the device in a `struct statx`. */
 function deviceIn(bytes: Bytes): number {
-  return u32(bytes, 136) * 2 ** 20 + u32(bytes, 140);
+  return u32(bytes, 136) * MINORS + u32(bytes, 140);
 }
 
 /** Whether a device has a major number, as the disk of a file system, but not of btrfs, an overlay or tmpfs. */
 export function hasDisk(device: number | undefined): boolean {
-  return device !== undefined && device >= 2 ** 20;
+  return device !== undefined && device >= MINORS;
 }
 
 /** Records the results of statx(2). */

@@ -13,7 +13,7 @@ import type { Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
-import { closeNow, placePath, prepareSqe, type Request, type Sqe } from "./sqe.ts";
+import { closeNow, closeSmall, placePath, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 /** For paths: a lenient decoder would return the path of another file. */
@@ -97,7 +97,7 @@ export class KernelEngine implements Engine {
 
   /**
    * Closes a descriptor, never on the ring: if a kernel thread closes it, it stays open for a moment after the
-   * completion. The JavaScript thread performs a quick close. If a thread that has waited for completions is about to
+   * completion. The JavaScript thread closes a small file that has a name. If a thread that has waited for completions is about to
    * return, the close follows that: otherwise Deno's tests would report that call as a leak.
    */
   #close(request: Request, quick = false): void {
@@ -112,7 +112,9 @@ export class KernelEngine implements Engine {
 
   #closeNow(): void {
     for (const request of this.#closing.splice(0)) {
-      this.#settle(request, closeNow(this.#shim, request.sqe.fd));
+      const result = closeSmall(this.#shim, request.sqe.fd);
+      if (result === -Errno.EAGAIN) this.#calls.start(request);
+      else this.#settle(request, result);
     }
   }
 

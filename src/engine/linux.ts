@@ -139,6 +139,8 @@ export const Opcode = {
   IDENTIFY: 268,
   /** statx(2) of a name that is in the kernel's cache. */
   STATX_CACHED: 269,
+  /** statx(2) of a descriptor, and close(2) if the file has a name and is small. */
+  CLOSE_SMALL: 270,
 } as const;
 /** Flags of a submission queue entry. */
 export const IOSQE_ASYNC: number = 1 << 4;

@@ -39,7 +39,7 @@ export type Operation =
     "open",
     { directory: number; name: string; flags: number; mode: number; cached: boolean }
   >
-  /** close(2). A `quick` one writes nothing and frees only a few blocks, so it runs on the JavaScript thread. */
+  /** close(2). A `quick` one writes nothing. It runs on the JavaScript thread if it frees only a few blocks. */
   | Named<"close", { fd: number; quick?: boolean }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */
   | Named<"sync", { fd: number; dataOnly: boolean }>

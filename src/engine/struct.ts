@@ -15,6 +15,6 @@ export function u32({ buffer, byteOffset }: Bytes, at: number): number {
 export function u64(bytes: Bytes, at: number): number | bigint {
   const low = u32(bytes, at);
   const high = u32(bytes, at + 4);
-  const value = high * 2 ** 32 + low;
+  const value = high * 0x100000000 + low;
   return Number.isSafeInteger(value) ? value : (BigInt(high) << 32n) | BigInt(low);
 }

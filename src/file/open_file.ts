@@ -11,7 +11,7 @@ import type { FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
 import type { Access } from "./permissions.ts";
-import { type Handle, knownFacts, type StatFacts } from "./stat.ts";
+import type { Handle, StatFacts } from "./stat.ts";
 
 /** The checked options of an open. */
 export interface OpenRequest {
@@ -40,9 +40,6 @@ const SAFE_ALIGNMENT = 4096;
  * The largest block size. With some mount options `stx_blksize` is a larger unit (xfs with `allocsize` or `largeio`).
  */
 const LARGEST_BLOCK = 64 << 10;
-
-/** A file of at most this size has few blocks, whose release takes less time than a call on a thread. */
-const SMALL_FILE = 1 << 20;
 
 /**
  * The alignment of positions and lengths: whole blocks of the file system, even if the disk accepts smaller units. If a
@@ -272,7 +269,7 @@ export class OpenFile {
     return this.descriptor.close(() => this.#end());
   }
 
-  /** Resolves to whether the close that follows is quick. */
+  /** Resolves to whether the close that follows writes nothing, and frees only blocks of the content. */
   async #end(): Promise<boolean> {
     try {
       if (this.naming.isUnpublished && !this.dropped) await this.publish();
@@ -281,20 +278,10 @@ export class OpenFile {
       this.naming.release();
       this.length.leave(this);
     }
-    return this.#closesQuickly;
-  }
-
-  /**
-   * Whether close(2) writes nothing and frees only a few blocks. The last close of a file without a name frees its
-   * blocks, and another program may remove the name at any moment.
-   */
-  get #closesQuickly(): boolean {
     const { direct, engine, fd, fileSystem: { inMemory, mayWriteAtClose } } = this;
     // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.
     const mayHaveReserved = this.#request.write && !direct && !inMemory;
-    if (mayHaveReserved || mayWriteAtClose || !engine.isLocal(fd)) return false;
-    const facts = knownFacts(this.descriptor);
-    return facts !== undefined && facts.links > 0 && facts.size <= SMALL_FILE;
+    return !mayHaveReserved && !mayWriteAtClose && engine.isLocal(fd);
   }
 
   /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */

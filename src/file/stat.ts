@@ -82,7 +82,7 @@ export function parseStat(bytes: Bytes, path: string) {
     deviceMajor,
     deviceMinor,
     /** Both parts of the device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
-    device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
+    device: (deviceMinor >>> 8) * 0x100000 + deviceMajor * 0x100 + (deviceMinor & 0xff),
     /** The identifier of the mount; undefined before kernel 5.8. */
     mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
     /** Whether no later mount gets this identifier. */

@@ -50,7 +50,7 @@ static void check_not_inherited(void) {
 }
 
 void test_memory(void) {
-  EQUAL(shim.abi(), 16);
+  EQUAL(shim.abi(), 17);
   const double lengths[] = {4096, 65536, HUGE_PAGE, HUGE_PAGE + 65536, 8 << 20};
   FOR_EACH(at, lengths) {
     check_mapping(lengths[at], 0);
@@ -107,7 +107,7 @@ static void check_interrupted(void) {
 // What is no number of bytes, or no place, is refused before the kernel sees it.
 static void check_arguments(void) {
   static const uint32_t others[] = {IORING_OP_FSYNC, IORING_OP_CLOSE, IORING_OP_STATX, CALL_STATX_CACHED};
-  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_STATX_CACHED + 1, 0xffffffffu};
+  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_CLOSE_SMALL + 1, 0xffffffffu};
   char buffer[512];
   memset(buffer, 'x', sizeof buffer);
   int fd = memfd_create("file", MFD_CLOEXEC);
