@@ -28,8 +28,9 @@ export class Ring {
   readonly #slots: (Request | null)[];
   readonly #freeSlots: number[];
 
-  /** Requests that wait for a slot. */
+  /** Requests that wait for a slot, after `#taken` others that no longer do. */
   readonly #backlog: Request[] = [];
+  #taken = 0;
   /** The slots of the entries in the submission queue that the kernel has not taken, in order. */
   readonly #prepared: number[] = [];
   #refusals = 0;
@@ -103,8 +104,13 @@ export class Ring {
   }
 
   #prepareBacklog(): void {
-    const prepared = this.#backlog.findIndex((request) => !this.#prepare(request));
-    this.#backlog.splice(0, prepared < 0 ? this.#backlog.length : prepared);
+    const backlog = this.#backlog;
+    if (backlog.length === 0) return;
+    while (this.#taken < backlog.length && this.#prepare(backlog[this.#taken]!)) this.#taken++;
+    // To remove the first requests of a long array moves all others, so it is done when they are half of it.
+    if (2 * this.#taken < backlog.length) return;
+    backlog.splice(0, this.#taken);
+    this.#taken = 0;
   }
 
   #schedule(): void {
@@ -148,7 +154,9 @@ export class Ring {
     for (const slot of this.#prepared.splice(0)) this.#end(this.#vacate(slot), -Errno.ECANCELED);
     // Deferred, because this may run within a loop over the backlog.
     queueMicrotask(() => {
-      for (const request of this.#backlog.splice(0)) this.#end(request, -Errno.ECANCELED);
+      const waiting = this.#backlog.splice(0).slice(this.#taken);
+      this.#taken = 0;
+      for (const request of waiting) this.#end(request, -Errno.ECANCELED);
     });
   }
 
