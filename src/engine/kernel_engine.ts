@@ -195,6 +195,7 @@ export class KernelEngine implements Engine {
     this.#disposed = true;
     this.#pauses.forEach((_, pause) => this.#endPause(pause));
     while (this.counters.inFlight > 0) if (!waitUntil(this, deadline)) return;
+    if (this.ring?.notifier.returnNow(deadline) === false) return;
     this.pool.dispose();
     this.ring?.close();
     for (const fd of this.#shim.resources.descriptors()) closeNow(this.#shim, fd);

@@ -6,12 +6,12 @@ import type { Socket } from "node:net";
 import type { Shim } from "../../ffi/shim.ts";
 import { NOTIFIER_PLACE } from "../../ffi/thread_exit.ts";
 import type { Counters } from "./counters.ts";
-import { callAfter, neverNotified } from "./event_loop.ts";
+import { callAfter, neverNotified, performance } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { F_DUPFD_CLOEXEC, F_SETFL, O_NONBLOCK, Opcode } from "./linux.ts";
 import { endsWithProcess } from "./process.ts";
-import { closeNow, entry } from "./sqe.ts";
-import { callOnThread } from "./thread_calls.ts";
+import { entry } from "./sqe.ts";
+import { callOnThread, PENDING } from "./thread_calls.ts";
 
 /**
  * The number of wake-ups with few operations in flight after which epoll takes over. Its setup takes the time that 400
@@ -44,7 +44,6 @@ export class Notifier {
   #firstWakeUp: "not awaited" | "polled for" | "seen" = "not awaited";
   /** Wake-ups with few operations in flight. */
   #loneWakeUps = 0;
-  #stopped = false;
 
   /** `reap` is called when there are completions. */
   constructor(shim: Shim, ring: KernelRing, counters: Counters, reap: () => void) {
@@ -81,12 +80,17 @@ export class Notifier {
     return this.#referenced ? undefined : this.#call;
   }
 
-  /** Closes the eventfd when the thread no longer uses it. */
-  stop(): void {
-    this.unref();
-    this.#stopped = true;
-    this.#socket?.destroy();
-    if (!this.#usesThread) closeNow(this.#shim, this.#ring.eventfd);
+  /**
+   * Blocks until the thread has returned, or until `deadline`. Returns whether it has: otherwise it could read from
+   * another file that gets the number of the eventfd.
+   */
+  returnNow(deadline: number): boolean {
+    const { results } = this.#shim.resources;
+    while (this.#call && Atomics.load(results, NOTIFIER_PLACE) === PENDING) {
+      if (performance.now() >= deadline) return false;
+      Atomics.wait(neverNotified, 0, 0, 1);
+    }
+    return true;
   }
 
   #signal(): void {
@@ -134,7 +138,6 @@ export class Notifier {
       this.#wake();
     }
     this.#usesThread = false;
-    if (this.#stopped) closeNow(this.#shim, eventfd);
   }
 
   // ---- epoll ------------------------------------------------------------------------------------------------------
@@ -167,8 +170,7 @@ export class Notifier {
     // The thread's reads block, and those of the event loop must not.
     dma_call(Opcode.FCNTL, eventfd, 0, F_SETFL, 0, O_NONBLOCK);
     this.#socket = fd < 0 ? undefined : await this.#watch(fd, node);
-    if (this.#stopped) this.#socket?.destroy();
-    else if (!this.#socket) dma_call(Opcode.FCNTL, eventfd, 0, F_SETFL, 0, 0);
+    if (!this.#socket) dma_call(Opcode.FCNTL, eventfd, 0, F_SETFL, 0, 0);
     else if (!this.#referenced) this.#socket.unref();
   }
 

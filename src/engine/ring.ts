@@ -61,7 +61,6 @@ export class Ring {
   /** Frees the ring. No operation may be in flight. */
   close(): void {
     this.#phase = "closed";
-    this.notifier.stop();
     this.kernel.close();
   }
 

@@ -10,7 +10,7 @@ import type { Request, Sqe } from "./sqe.ts";
 const SHARE = 2 / 3;
 
 /** Marks a missing result. No call returns this number. */
-const PENDING = -(2 ** 31);
+export const PENDING: number = -(2 ** 31);
 
 /** Makes a call on a thread. Its result comes in a later turn of the event loop, and at once in `place`. */
 export async function callOnThread(
