@@ -7,7 +7,15 @@ import type { Memory } from "./engine/operation.ts";
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");
 
-/** The memory and the length of each buffer. The memory is undefined while it is in use, and after a writer took it. */
+/** Saved at the import: a user can give the ArrayBuffer another `transfer`. */
+const transfer: (buffer: ArrayBuffer) => ArrayBuffer = Function.prototype.call.bind(
+  ArrayBuffer.prototype.transfer,
+);
+
+/**
+ * The memory and the length of each buffer. The memory is undefined while it is in use, and after a writer took it. No
+ * user gets the view in it, whose own properties could differ from the true ones.
+ */
 const states = new WeakMap<DmaBuffer, { memory: Memory | undefined; length: number }>();
 
 /**
@@ -72,8 +80,9 @@ export class DmaBuffer {
    * ```
    */
   get bytes(): Uint8Array<ArrayBuffer> {
-    // A new view each time, because a caller may transfer it.
-    return states.get(this)!.memory?.bytes ?? new Uint8Array(0);
+    const bytes = states.get(this)!.memory?.bytes;
+    // It has no bytes if its memory was transferred.
+    return bytes?.length ? bytes.subarray() : new Uint8Array(0);
   }
 
   /** @ignore */
@@ -113,14 +122,14 @@ export function takeMemory(buffer: DmaBuffer): Memory {
     );
   }
   const { buffer: old, byteOffset, length } = memory.bytes;
-  if (old.detached) {
+  if (length === 0) {
     throw new TypeError(
       "Cannot use a DmaBuffer whose memory was transferred away: allocate another",
     );
   }
   state.memory = undefined;
   // The address stays the same.
-  return { ...memory, bytes: new Uint8Array(old.transfer(), byteOffset, length) };
+  return { ...memory, bytes: new Uint8Array(transfer(old), byteOffset, length) };
 }
 
 /** Takes the memory, and returns it when `use` has ended. */

