@@ -21,6 +21,7 @@ export const Errno = {
   ENOSPC: 28,
   ESPIPE: 29,
   ENOSYS: 38,
+  ELOOP: 40,
   EOVERFLOW: 75,
   EBADFD: 77,
   EOPNOTSUPP: 95,

@@ -28,6 +28,7 @@ import {
   demand,
   demandName,
   findPermitted,
+  isRefused,
   knownPath,
 } from "./permissions.ts";
 import { cachedStat, type Handle, type StatFacts } from "./stat.ts";
@@ -176,8 +177,7 @@ async function openDescriptor(name: FileName, request: OpenRequest): Promise<Ope
   const access = request.write ? O_RDWR : O_RDONLY;
   let opened = await openOrCreate(name, request, flags | access);
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
-    const writeOnly = await openOrCreate(name, request, flags | O_WRONLY);
-    opened = { ...writeOnly, isWriteOnly: true };
+    opened = { ...await openOrCreate(name, request, flags | O_WRONLY), isWriteOnly: true };
   }
   unwrap(opened.fd, "open", name.path);
   return opened;
@@ -193,8 +193,7 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
     // A new file takes one call, unless permissions require a check of an existing file first.
-    const looks = !create || isLimited || attempt > 0;
-    if (looks && !createNew) {
+    if (!createNew && (!create || isLimited || attempt > 0)) {
       const fd = await openExisting(name, flags, limited);
       if (fd !== -Errno.ENOENT || !create) {
         if (fd >= 0 && create) return await openAsCreator(name, fd, flags, mode);
@@ -243,17 +242,18 @@ async function openAsCreator(
 }
 
 /**
- * Opens the file at a name. With limited permissions, or if the open would wait, the file is first checked through an
- * O_PATH descriptor, which has no side effects. Resolves to the descriptor or `-errno`; throws without permission.
+ * Opens the file at a name. The file is first checked through an O_PATH descriptor, which has no side effects, if
+ * permissions are missing or limited, if the open would wait, and at a symbolic link, which may lead to a device.
+ * Resolves to the descriptor or `-errno`; throws without permission.
  */
 async function openExisting(
   name: FileName,
   flags: number,
   limited: readonly Access[],
 ): Promise<number> {
-  if (limited.length === 0) {
-    const fd = await name.open(flags);
-    if (fd !== -Errno.EAGAIN) return fd;
+  if (limited.length === 0 && !isRefused(name)) {
+    const fd = await name.open(flags | O_NOFOLLOW);
+    if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return fd;
   }
   const { engine } = name;
   const found = await name.open(O_PATH | O_CLOEXEC);
@@ -263,7 +263,9 @@ async function openExisting(
     await assertRegularFile(name.handle(found), await cachedStat(name.handle(found)));
     const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, cached: false };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
-    return await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
+    const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
+    // /proc may not be mounted.
+    return fd === -Errno.ENOENT && limited.length === 0 ? await name.open(flags) : fd;
   } finally {
     engine.runNow({ op: "close", fd: found });
   }

@@ -89,8 +89,13 @@ function absolutePath(engine: Engine, path: string): string {
 /** Demands access to the real path of a name. `limited` comes from {@linkcode limitedOf}. */
 export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
   if (limited.length > 0) await demand(limited, knownPath(name.realPath, name.path));
+  if (isRefused(name)) checkSpecial(name.realPath);
+}
+
+/** Whether {@linkcode checkSpecial} throws for the real path of a name. */
+export function isRefused(name: FileName): boolean {
   // A file on a disk, whose device has a major number, is never special.
-  if (name.directory.facts.deviceMajor === 0) checkSpecial(name.realPath);
+  return name.directory.facts.deviceMajor === 0 && lacksAll(name.realPath);
 }
 
 /** Throws if the permission to write was revoked after the name was found. Deno does not prompt. */
@@ -108,7 +113,11 @@ export function knownPath(real: string | undefined, path: string): string {
   );
 }
 
+function lacksAll(real = ""): boolean {
+  return SPECIAL.test(real) && !ALL.every(isUnlimited);
+}
+
 /** Throws if Deno would not open a file with this real path, even with read and write permission. */
 export function checkSpecial(real: string | undefined): void {
-  if (real && SPECIAL.test(real) && !ALL.every(isUnlimited)) throw notCapable("all", real);
+  if (lacksAll(real)) throw notCapable("all", real!);
 }

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { resultOf } from "../faults/programs.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { type ChildOptions, runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -226,6 +227,7 @@ testFolders("Shared memory opens only if everything is allowed", async ({ run, i
     await Deno.writeFile(path, pattern(100));
     await Deno.symlink(path, `${inside}/link`);
     await Deno.symlink(`${shared}/new`, `${inside}/dangling`);
+    await Deno.symlink(`${shared}/fifo`, `${inside}/fifo`);
     const code = `const file = await DmaFile.create(inside + "/file");
       for (const open of [
         () => Deno.open(path),
@@ -250,6 +252,14 @@ testFolders("Shared memory opens only if everything is allowed", async ({ run, i
       await assertFile(path, pattern(100));
       assertEquals(await namesIn(shared), ["file"]);
     }
+    // A FIFO is not even opened: its writer would continue, and its bytes would be lost.
+    await runOrThrow("mkfifo", [`${shared}/fifo`]);
+    const writing = runOrThrow("timeout", ["9", "sh", "-c", `echo text > ${shared}/fifo`]);
+    const opens = `await report(() => DmaFile.open(shared + "/fifo"));
+      await report(() => DmaFile.open(inside + "/fifo"));`;
+    assertLines(await run(opens, unlimited, { values }), Array(2).fill("NotSupported: "));
+    assertEquals((await runOrThrow("timeout", ["9", "cat", `${shared}/fifo`])).trim(), "text");
+    await writing;
     // The control. The rename is from a disk to memory.
     const lines = await run(code, ["-A"], { values });
     assertLines(lines, [...Array(7).fill("ok"), "Error: Invalid cross-device link"]);

@@ -185,6 +185,7 @@ async function atomicWithoutProc(path: string, refused: string) {
     if (refused && !operation.byProc) return end(-2);
     pass();
   });
+  await using _ofLink = await DmaFile.open(`${folder}/../link`);
   const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
   await writer.write(content(0, 100_000));
   const names = namesNow();
