@@ -124,14 +124,13 @@ export class Notifier {
 
   /** Lets a thread wait for signals while operations are in flight, until epoll takes over. */
   async #waitOnThread(): Promise<void> {
-    const { eventfd } = this.#ring;
     this.#usesThread = true;
     while (this.#referenced && !this.#socket) {
       if (this.#node) {
         await this.#tryEpoll(this.#node);
         continue;
       }
-      const wait = entry(Opcode.AWAIT_SIGNAL, eventfd);
+      const wait = entry(Opcode.AWAIT_SIGNAL, this.#ring.eventfd);
       this.#call = callOnThread(this.#shim, NOTIFIER_PLACE, wait);
       await this.#call;
       this.#call = undefined;

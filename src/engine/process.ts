@@ -28,8 +28,10 @@ const LONGEST_COMMAND = 8 << 20;
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;
   const words = readKernelFile(shim, "/proc/self/cmdline", LONGEST_COMMAND)?.split("\0");
-  // The last parts are the program's own arguments, and the text after the last NUL.
-  const ofDeno = words?.slice(0, -1 - Deno.args.length);
+  // The last parts are the program's own arguments, unless it has changed the list, and the text after the last NUL.
+  const { args } = Deno;
+  const areLast = args.every((arg, index) => arg === words?.at(index - args.length - 1));
+  const ofDeno = words?.slice(0, areLast ? -args.length - 1 : -1);
   return ofDeno !== undefined && !ofDeno.some((word) => STARTS_ANEW.test(word));
 }
 

@@ -29,8 +29,8 @@ function unloadTest(
 ): void {
   testInOneDirectory(name, async (dir) => {
     const options = { shell: 'set -- "$@" --watch' };
-    // Other arguments are Deno's.
-    const code = `Deno.args.pop(); ${prelude(dir.path)} ${program}`;
+    // Arguments that are not the program's are Deno's.
+    const code = `Deno.args.push("x", "y"); ${prelude(dir.path)} ${program}`;
     const { code: status, output } = await runChild(code, options);
     assertEquals([status, output], [0, expected]);
     await check(dir.file("file"));
