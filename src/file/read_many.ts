@@ -240,7 +240,7 @@ export async function* readMany(
   const reads = new Reads(file, checkLimits());
   file.assertReadable();
   const input = new Input(ranges as Iterable<unknown>);
-  /** The failure of the input, reported after the results of the earlier ranges. */
+  /** The failure. That of the input is reported after the results of the earlier ranges. */
   let failure: { readonly error: unknown } | undefined;
   try {
     for (;;) {
@@ -272,9 +272,13 @@ export async function* readMany(
         if (turn) await turn;
       }
     }
-    if (failure) throw failure.error;
+  } catch (error) {
+    failure = { error };
   } finally {
     await reads.end();
-    await input.close();
+    const closed = input.close();
+    // As in a loop, an error of the iterator's end does not replace an earlier one.
+    await (failure ? closed.catch(() => {}) : closed);
   }
+  if (failure) throw failure.error;
 }
