@@ -25,10 +25,6 @@ function splitPath(path: string): { directory: string; component: string } {
   return { directory: slash < 0 ? "." : path.slice(0, slash + 1), component };
 }
 
-function parentOf(path: string): string {
-  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
-}
-
 /** The temporary names that are not released: the end of a program removes them. */
 export const temporaryNames = new Set<FileName>();
 
@@ -226,7 +222,8 @@ export class FileName {
     const { engine, path } = this;
     const here = engine.realPath(this.directory.fd);
     const real = engine.realPath(fd);
-    if (here === undefined || real === undefined || parentOf(real) === here) return;
+    const parent = real?.slice(0, Math.max(1, real.lastIndexOf("/")));
+    if (here === undefined || parent === undefined || parent === here) return;
     const moved = await this.whereIs(fd);
     if (moved === this) return;
     assertOpened(await moved.directory.sync().finally(() => moved.release()), path);

@@ -195,10 +195,8 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
     // A new file takes one call, unless permissions require a check of an existing file first.
     if (!createNew && (!create || isLimited || attempt > 0)) {
       const fd = await openExisting(name, flags, limited);
-      if (fd !== -Errno.ENOENT || !create) {
-        if (fd >= 0 && create) return await openAsCreator(name, fd, flags, mode);
-        return { name, fd, created: false };
-      }
+      if (fd >= 0 && create) return await openAsCreator(name, fd, flags, mode);
+      if (fd !== -Errno.ENOENT || !create) return { name, fd, created: false };
     }
     // The real path of the directory is checked, because a file has none before it exists.
     await demandName(name, limited);

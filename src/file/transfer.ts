@@ -76,17 +76,14 @@ export class Transfer implements Completion {
     const { memory } = this.range;
     const offset = this.bytesDone;
     this.#direct = direct;
-    const length = Math.min(this.range.length - offset, MAX_TRANSFER);
+    const left = Math.min(this.range.length - offset, MAX_TRANSFER);
     const position = this.range.position + offset;
     // The shim refuses a range that ends past the safe integers. Files with such a length do not open.
-    const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
+    const length = Math.min(left, alignDown(Number.MAX_SAFE_INTEGER - position, blockSize));
     if (this.#op === "read") {
-      if (most === 0) return this.#askSize(offset);
-      engine.submit(
-        { op: "read", fd, memory, offset, length: Math.min(length, most), position },
-        this,
-      );
-    } else if (length > most) this.#fail(Errno.EFBIG);
+      if (length === 0) return this.#askSize(offset);
+      engine.submit({ op: "read", fd, memory, offset, length, position }, this);
+    } else if (length < left) this.#fail(Errno.EFBIG);
     else {
       const buffered = !direct;
       const flags = this.#flags;
