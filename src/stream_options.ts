@@ -4,8 +4,6 @@ import { alignUp } from "./align.ts";
 import { flagOption, integer, integerOption, readOptions } from "./arguments.ts";
 import { UNLIMITED } from "./engine/buffer_budget.ts";
 import type { OpenFile } from "./file/open_file.ts";
-import type { ReaderOptions } from "./reader/source.ts";
-import type { WriterOptions } from "./writer/write_queue.ts";
 
 /** The default size of a writer's buffer in bytes: 1 MiB, as measured (bench/FINDINGS.md). */
 export const DEFAULT_BUFFER_SIZE: number = 1 << 20;
@@ -149,11 +147,13 @@ const WRITER_OPTIONS = {
   closeFile: flagOption(true),
 };
 
-/** The checked options of a writer. */
+export type WriterOptions = Readonly<ReturnType<typeof writerOptions>>;
+
+/** The checked options of a writer. Sizes are multiples of the alignment. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
   { alignment, appends, engine, path }: OpenFile,
-): WriterOptions {
+) {
   const given = readOptions(options, WRITER_OPTIONS);
   const { bufferSize, writeBehind, position } = given;
   const append = given.append || appends;
@@ -185,11 +185,13 @@ const READER_OPTIONS = {
   closeFile: flagOption(true),
 };
 
-/** The checked options of a reader. */
+export type ReaderOptions = Readonly<ReturnType<typeof readerOptions>>;
+
+/** The checked options of a reader. Sizes are multiples of the alignment. */
 export function readerOptions(
   options: DmaStreamReaderOptions | undefined,
   { alignment, engine }: OpenFile,
-): ReaderOptions {
+) {
   const { bufferSize, readAhead, start, end, closeFile } = readOptions(options, READER_OPTIONS);
   if (end < start) {
     throw new RangeError(`Invalid end ${end}: it must not be before start ${start}`);

@@ -5,23 +5,10 @@
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
-import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Memory, TransferRange } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
-
-export interface ReadAheadOptions {
-  /** The first byte to deliver. */
-  readonly start: number;
-  /** The end of the range; the file may end before it. */
-  readonly end: number;
-  /** A multiple of the alignment. */
-  readonly bufferSize: number;
-  /** Buffers in flight or ready, besides the current one. With 0 reads start only on demand. */
-  readonly readAhead: number;
-  /** The budget of the buffers. It is shared unless their size or number was set. */
-  readonly budget: BufferBudget;
-}
+import type { ReaderOptions } from "../stream_options.ts";
 
 /** Whether reads past this one are useless: it met the end of the file, or it has failed. */
 function isLast({ endOfFile, error }: Transfer): boolean {
@@ -34,7 +21,7 @@ function endOf({ range }: Transfer): number {
 
 export class ReadAhead {
   readonly #file: OpenFile;
-  readonly #options: ReadAheadOptions;
+  readonly #options: ReaderOptions;
   #position: number;
   /** The aligned position of the next read. */
   #next: number;
@@ -48,7 +35,7 @@ export class ReadAhead {
   /** The length of the file at the last stat. */
   #knownSize: number | undefined;
 
-  constructor(file: OpenFile, options: ReadAheadOptions) {
+  constructor(file: OpenFile, options: ReaderOptions) {
     this.#file = file;
     this.#options = options;
     this.#position = Math.min(options.start, options.end);

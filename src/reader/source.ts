@@ -3,14 +3,11 @@
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { readStraight } from "../file/random_access.ts";
-import { ReadAhead, type ReadAheadOptions } from "./read_ahead.ts";
+import type { ReaderOptions } from "../stream_options.ts";
+import { ReadAhead } from "./read_ahead.ts";
 
 /** The most bytes of a chunk. Smaller ones cost more CPU time a byte, and larger ones gain nothing (`bench/FINDINGS.md`). */
 const MAX_CHUNK = 512 << 10;
-
-export interface ReaderOptions extends ReadAheadOptions {
-  readonly closeFile: boolean;
-}
 
 /**
  * The underlying source of a reader's stream. A strong reference to the stream would keep it from being collected.

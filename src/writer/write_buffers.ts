@@ -5,7 +5,8 @@ import { lengthOfBytes } from "../arguments.ts";
 import { assert } from "../assert.ts";
 import type { Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { WriteQueue, WriterOptions } from "./write_queue.ts";
+import type { WriterOptions } from "../stream_options.ts";
+import type { WriteQueue } from "./write_queue.ts";
 
 /** The size of the first buffer, which is enough for most files. */
 const FIRST_BUFFER = 64 * 1024;

@@ -10,6 +10,7 @@ import type { DmaError } from "../errors.ts";
 import { completeBlocks } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
+import type { WriterOptions } from "../stream_options.ts";
 import type { Pending } from "./pending.ts";
 import { Preallocator } from "./preallocator.ts";
 
@@ -20,25 +21,6 @@ interface Write extends TransferRange {
   /** Whether the memory goes back to the engine's pool after the write. */
   readonly isPooled: boolean;
   isWritten: boolean;
-}
-
-/** Options of a writer and its parts. Every number has been checked. */
-export interface WriterOptions {
-  /** Whether to start at the end of the file instead of `position`. */
-  readonly append: boolean;
-  readonly position: number;
-  /** A multiple of the file's block size. */
-  readonly bufferSize: number;
-  /** The maximum number of writes in flight. */
-  readonly writeBehind: number;
-  /** The budget of the buffers. It is shared unless their size or number was set. */
-  readonly budget: BufferBudget;
-  /** Whether the end of file may be moved ahead. */
-  readonly preallocate: boolean;
-  /** The expected length, or 0. */
-  readonly sizeHint: number;
-  readonly syncOnClose: boolean;
-  readonly closeFile: boolean;
 }
 
 /** The writes of a writer, from the full buffer to the end of the write. */

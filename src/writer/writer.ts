@@ -8,12 +8,13 @@ import type { Memory } from "../engine/operation.ts";
 import { closedStreamError, type DmaError, ioError } from "../errors.ts";
 import type { AttachedSink, AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { type StatFacts, submitStat } from "../file/stat.ts";
+import type { WriterOptions } from "../stream_options.ts";
 import type { Fate, Step, WriterFailure } from "./ending.ts";
 import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
 import { Pending } from "./pending.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBuffers } from "./write_buffers.ts";
-import { WriteQueue, type WriterOptions } from "./write_queue.ts";
+import { WriteQueue } from "./write_queue.ts";
 
 /** Opening until the start is known, draining from the beginning of a close on. */
 type Phase = "opening" | "open" | "draining" | "committing" | "closed" | "failing" | "failed";
