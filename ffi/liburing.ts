@@ -42,11 +42,6 @@ const symbols = {
 /** liburing's functions. */
 export type Liburing = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
-/** liburing is not installed, or DMA_LIBURING names a wrong path. */
-export class LiburingMissing extends Deno.errors.NotFound {
-  override name = "LiburingMissing";
-}
-
 const RTLD_NOW = 2;
 const RTLD_NOLOAD = 4;
 const RTLD_NODELETE = 0x1000;
@@ -68,7 +63,7 @@ function candidates(): string[] {
   ];
 }
 
-/** Opens liburing. Throws {@linkcode LiburingMissing}, which names the package to install, or the wrong DMA_LIBURING. */
+/** Opens liburing. Throws NotFound, which names the package to install, or the wrong DMA_LIBURING. */
 export function openLiburing(): Liburing {
   const override = environment("DMA_LIBURING");
   let reason = "";
@@ -84,7 +79,7 @@ export function openLiburing(): Liburing {
       reason ||= reasonOf(error);
     }
   }
-  throw new LiburingMissing(
+  throw new Deno.errors.NotFound(
     override === undefined
       ? `Cannot load ${NAME} (${reason}). Install it with one of: ${PACKAGES}`
       : `Cannot load ${override}, which DMA_LIBURING names (${reason}). ` +

@@ -1,8 +1,20 @@
 // DmaBuffer: JavaScript memory that is aligned for Direct I/O.
 
+import { addressOf } from "../ffi/address.ts";
 import { wrongObject } from "./arguments.ts";
-import { allocateMemory } from "./engine/aligned_memory.ts";
 import type { Memory } from "./engine/operation.ts";
+
+/** The alignment of every buffer's address: enough for any device. */
+const MEMORY_ALIGNMENT = 4096;
+
+/** Zeroed memory of JavaScript's own: the aligned part of an ArrayBuffer that is larger than `length`. */
+export function allocateMemory(length: number): Memory {
+  const buffer = new ArrayBuffer(length + MEMORY_ALIGNMENT);
+  const start = addressOf(buffer);
+  const offset = (MEMORY_ALIGNMENT - start % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
+  const bytes = new Uint8Array(buffer, offset, length);
+  return { bytes, address: start + offset, registration: -1 };
+}
 
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");

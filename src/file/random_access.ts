@@ -3,8 +3,13 @@
 import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
 import { checkRange, chunkBytes, isUint8Array, lengthOfBytes, wrongObject } from "../arguments.ts";
-import { demandBuffer, type DmaBuffer, lendMemory, lengthOfBuffer } from "../dma_buffer.ts";
-import { allocateMemory } from "../engine/aligned_memory.ts";
+import {
+  allocateMemory,
+  demandBuffer,
+  type DmaBuffer,
+  lendMemory,
+  lengthOfBuffer,
+} from "../dma_buffer.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
