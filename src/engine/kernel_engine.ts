@@ -58,12 +58,11 @@ export class KernelEngine implements Engine {
 
   submit(operation: Operation, completion: Completion): void {
     if (this.#disposed) return void queueMicrotask(() => completion.complete(-Errno.EBADFD));
-    const sqe = prepareSqe(operation);
+    const sqe = prepareSqe(this, operation);
     const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
     // A file system with a disk opens from memory what is in the kernel's cache.
     if (operation.op === "open" && hasDisk(device)) sqe.forceAsync = false;
-    const paths = this.#placePaths(sqe);
-    const request = { operation, sqe, completion, paths, device };
+    const request = { operation, sqe, completion, device };
     this.counters.inFlight++;
     if (operation.op === "close") return this.#close(request, operation.quick);
     if (operation.op !== "pause") return this.#start(request);
@@ -74,16 +73,6 @@ export class KernelEngine implements Engine {
 
   flush(): void {
     this.ring?.flush();
-  }
-
-  /** Copies the paths of an entry to memory; undefined if it has none. */
-  #placePaths(sqe: Sqe): Memory | undefined {
-    if (sqe.paths.length === 0) return undefined;
-    const memory = this.acquire(sqe.paths.length * PATH_MAX);
-    sqe.paths.forEach((path, index) => placePath(memory, path, index * PATH_MAX));
-    sqe.address = memory.address;
-    if (sqe.paths.length > 1) sqe.offset = memory.address + PATH_MAX;
-    return memory;
   }
 
   #start(request: Request): void {
@@ -123,7 +112,7 @@ export class KernelEngine implements Engine {
   }
 
   /** Releases the paths of an operation, and records its descriptor or device. */
-  #note(operation: Operation, paths: Memory | undefined, result: number): void {
+  #note(operation: Operation, { paths }: Sqe, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.#shim.resources.trackDescriptor(result);
@@ -134,10 +123,9 @@ export class KernelEngine implements Engine {
     }
   }
 
-  /** Counts one result and passes it to the completion. */
   #settle(request: Request, result: number): void {
-    const { operation, completion, paths } = request;
-    this.#note(operation, paths, result);
+    const { operation, completion, sqe } = request;
+    this.#note(operation, sqe, result);
     this.counters.inFlight--;
     this.counters.count(operation, result);
     try {
@@ -175,11 +163,10 @@ export class KernelEngine implements Engine {
       this.#devices.forget(operation.fd);
       return closeNow(this.#shim, operation.fd);
     }
-    const sqe = prepareSqe(operation);
-    const paths = this.#placePaths(sqe);
+    const sqe = prepareSqe(this, operation);
     const { opcode, fd, address, length, offset, flags } = sqe;
     const result = this.#shim.dma_call(opcode, fd, address, length, offset, flags);
-    this.#note(operation, paths, result);
+    this.#note(operation, sqe, result);
     // Operations that the kernel performs in memory are not counted.
     if (operation.op !== "open" && operation.op !== "stat") this.counters.count(operation, result);
     return result;

@@ -3,6 +3,7 @@
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
+import type { Engine } from "./engine.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -36,8 +37,8 @@ export interface Sqe {
   readonly bufferIndex: number;
   /** Forces a kernel thread to perform the operation, if it would block or copy on the submitting thread. */
   forceAsync: boolean;
-  /** The paths. The address of the first one becomes `address`, and that of the second `offset`. */
-  readonly paths: readonly string[];
+  /** The memory of its paths: the first one is at `address`, and the second at `offset`. The engine releases it. */
+  paths: Memory | undefined;
 }
 
 /** A submitted operation. It keeps the operation's memory alive until it ends. */
@@ -45,8 +46,6 @@ export interface Request {
   readonly operation: Operation;
   readonly sqe: Sqe;
   readonly completion: Completion;
-  /** The memory of its paths, one after the other. */
-  readonly paths: Memory | undefined;
   /** The device of the file; undefined if it is not known. */
   readonly device: number | undefined;
 }
@@ -60,7 +59,6 @@ const LONGEST_INLINE_READ = 1 << 20;
 /** A file of at most this size has few blocks, whose release takes less time than a call on a thread. */
 const SMALL_FILE = 1 << 20;
 
-const NO_PATHS: readonly string[] = [];
 const encoder = new TextEncoder();
 
 /**
@@ -74,7 +72,7 @@ export function placePath({ bytes }: Memory, path: string, at: number): void {
   else if (written < place.length) place[written] = 0;
 }
 
-/** An entry of an operation that uses no registered buffer. */
+/** An entry with the arguments of `dma_call`. */
 export function entry(
   opcode: number,
   fd: number,
@@ -82,10 +80,20 @@ export function entry(
   length = 0,
   offset = 0,
   flags = 0,
-  paths = NO_PATHS,
-  forceAsync = false,
 ): Sqe {
-  return { opcode, fd, address, length, offset, flags, bufferIndex: 0, forceAsync, paths };
+  const bufferIndex = 0;
+  const forceAsync = false;
+  return { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync, paths: undefined };
+}
+
+/** Adds paths to an entry. */
+function withPaths(engine: Engine, sqe: Sqe, ...paths: string[]): Sqe {
+  const memory = engine.acquire(paths.length * PATH_MAX);
+  paths.forEach((path, index) => placePath(memory, path, index * PATH_MAX));
+  sqe.paths = memory;
+  sqe.address = memory.address;
+  if (paths.length > 1) sqe.offset = memory.address + PATH_MAX;
+  return sqe;
 }
 
 /**
@@ -110,7 +118,8 @@ export function closeSmall({ resources, dma_call }: Shim, fd: number): number {
 const OPEN_HOW = new Uint32Array([0, 0, 0, 0, RESOLVE_CACHED, 0]);
 let openHowAddress = 0;
 
-export function prepareSqe(operation: Operation): Sqe {
+/** The entry of an operation, with its paths in memory of the engine. */
+export function prepareSqe(engine: Engine, operation: Operation): Sqe {
   switch (operation.op) {
     case "read":
     case "write": {
@@ -129,20 +138,22 @@ export function prepareSqe(operation: Operation): Sqe {
         flags,
         bufferIndex: isFixed ? memory.registration : 0,
         forceAsync: op === "write" ? operation.buffered : !isFixed && length > LONGEST_INLINE_READ,
-        paths: NO_PATHS,
+        paths: undefined,
       };
     }
     case "open": {
       const { directory, name, flags, mode: length, cached } = operation;
-      const paths = [name];
-      if (!cached) {
-        // An overlay copies a file of its lower layer when it is opened for writing, and btrfs reads to open a directory.
-        const waits = (flags & O_PATH) === 0 && (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
-        return entry(Opcode.OPENAT, directory, 0, length, 0, flags, paths, waits);
+      if (cached) {
+        OPEN_HOW[0] = flags;
+        const offset = openHowAddress ||= addressOf(OPEN_HOW);
+        const sqe = entry(Opcode.OPENAT2, directory, 0, OPEN_HOW.byteLength, offset);
+        return withPaths(engine, sqe, name);
       }
-      OPEN_HOW[0] = flags;
-      const offset = openHowAddress ||= addressOf(OPEN_HOW);
-      return entry(Opcode.OPENAT2, directory, 0, OPEN_HOW.byteLength, offset, 0, paths);
+      const sqe = entry(Opcode.OPENAT, directory, 0, length, 0, flags);
+      // An overlay copies a file of its lower layer when it is opened for writing, and btrfs reads to open a directory.
+      sqe.forceAsync = (flags & O_PATH) === 0 &&
+        (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
+      return withPaths(engine, sqe, name);
     }
     case "close":
       return entry(Opcode.CLOSE, operation.fd);
@@ -170,16 +181,16 @@ export function prepareSqe(operation: Operation): Sqe {
     case "link": {
       const { fd, byProc, directory, name } = operation;
       const flags = byProc ? AT_SYMLINK_FOLLOW : AT_EMPTY_PATH;
-      const paths = [byProc ? `/proc/self/fd/${fd}` : "", name];
-      return entry(Opcode.LINKAT, byProc ? AT_FDCWD : fd, 0, directory >>> 0, 0, flags, paths);
+      const sqe = entry(Opcode.LINKAT, byProc ? AT_FDCWD : fd, 0, directory >>> 0, 0, flags);
+      return withPaths(engine, sqe, byProc ? `/proc/self/fd/${fd}` : "", name);
     }
     case "rename": {
       const { directory, name, targetDirectory, targetName } = operation;
-      const paths = [name, targetName];
-      return entry(Opcode.RENAMEAT, directory, 0, targetDirectory >>> 0, 0, 0, paths);
+      const sqe = entry(Opcode.RENAMEAT, directory, 0, targetDirectory >>> 0);
+      return withPaths(engine, sqe, name, targetName);
     }
     case "unlink":
-      return entry(Opcode.UNLINKAT, operation.directory, 0, 0, 0, 0, [operation.name]);
+      return withPaths(engine, entry(Opcode.UNLINKAT, operation.directory), operation.name);
     case "copyRange": {
       const { fd, position: offset, targetFd: flags, targetPosition: address, length } = operation;
       return entry(Opcode.COPY_RANGE, fd, address, length, offset, flags);
