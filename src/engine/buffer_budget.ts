@@ -1,16 +1,14 @@
 // The memory budget of streams with default buffers. One stream is fastest with a few large buffers. A thousand streams
 // would hold gigabytes, of which the disk can use a hundredth at a time.
 
-const MIB = 1 << 20;
-
 /**
  * The default budget in bytes. Measured: 1,000 writers reach 1,036 MiB/s with 64 MiB, 768 with 256 MiB and 331 without
  * a limit (bench/FINDINGS.md).
  */
-export const DEFAULT_BUFFER_BUDGET: number = 64 * MIB;
+export const DEFAULT_BUFFER_BUDGET: number = 64 << 20;
 
 /** The size of a stream's only buffer while the budget is spent. A thousand streams then hold 250 MiB. */
-export const CROWDED_BUFFER_SIZE: number = 256 * 1024;
+export const CROWDED_BUFFER_SIZE: number = 256 << 10;
 
 /**
  * Counts the memory of streams against the budget. No stream waits for memory, because each may always have one buffer.
@@ -19,10 +17,9 @@ export class BufferBudget {
   /** The bytes of the buffers in use. Streams add and subtract those of their own. */
   held = 0;
 
-  /** From this many `bytes` on the budget is {@linkcode crowded}. */
   constructor(readonly bytes: number = DEFAULT_BUFFER_BUDGET) {}
 
-  /** Whether each stream should use one small buffer. */
+  /** Whether the budget is spent: each stream should use one small buffer. */
   get crowded(): boolean {
     return this.held >= this.bytes;
   }

@@ -39,7 +39,6 @@ export class Devices {
     this.#shim = shim;
   }
 
-  /** The device of a descriptor; undefined if it is not known. */
   of(fd: number): number | undefined {
     return this.#devices.get(fd);
   }
@@ -59,13 +58,11 @@ export class Devices {
     if (device !== undefined) this.#devices.set(fd, device);
   }
 
-  /** Forgets a descriptor that is being closed. */
   forget(fd: number): void {
     this.#devices.delete(fd);
     this.#unseen.delete(fd);
   }
 
-  /** Whether calls for files on a descriptor's device run on threads. */
   setThreaded(fd: number, threaded: boolean): void {
     const device = this.#devices.get(fd);
     if (device !== undefined) this.#threaded.set(device, threaded);
@@ -96,10 +93,7 @@ export class Devices {
     return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
   }
 
-  /**
-   * Identifies the file of a descriptor, or the directory at the path at an address, by its mount and its file handle.
-   * Undefined if the lookup would wait, or if the file system has no handles.
-   */
+  /** As `Engine.identify`, also of a file. `path` is the address of the path, or 0 for an empty one. */
   identify(fd: number, path = 0): string | undefined {
     const found = this.#identity;
     const result = this.#shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);

@@ -49,7 +49,6 @@ const REFUSALS: Readonly<Record<number, string>> = {
   [Errno.ENOSYS]: "This kernel has no io_uring, or a seccomp profile hides it (ENOSYS)",
 };
 
-/** The error for a ring that could not be created. */
 function refusal(call: string, errno: number): Error {
   const cause = new Error(`${call} failed (os error ${errno})`);
   const reason = REFUSALS[errno] ?? `io_uring could not be set up: ${cause.message}`;
@@ -70,7 +69,6 @@ export class KernelRing {
   readonly eventfd: number;
   /** Whether mappings can be registered. False after the first refusal: too little memory may be locked. */
   registersBuffers = false;
-  /** Unused indexes of the table of registered mappings. */
   readonly #freeBuffers: number[] = [];
   /** The completions of {@linkcode reap}: pairs of `user_data` and result. */
   readonly reaped: Int32Array<ArrayBuffer>;
@@ -106,7 +104,6 @@ export class KernelRing {
     }
   }
 
-  /** The names of the operations that the ring does not perform. */
   get missing(): string[] {
     const names = Object.keys(Opcode) as (keyof typeof Opcode)[];
     return names.filter((name) => name !== "NOP" && this.supported[Opcode[name]] === 0);

@@ -42,10 +42,8 @@ export class Notifier {
   #socket: Socket | undefined;
   #referenced = false;
   #firstWakeUp: "not awaited" | "polled for" | "seen" = "not awaited";
-  /** Wake-ups with few operations in flight. */
   #loneWakeUps = 0;
 
-  /** `reap` is called when there are completions. */
   constructor(shim: Shim, ring: KernelRing, counters: Counters, reap: () => void) {
     this.#shim = shim;
     this.#ring = ring;

@@ -37,7 +37,6 @@ export function sizeClass(size: number): number {
 
 /** A mapping of blocks of one size. */
 class Slab {
-  /** Blocks that were released. */
   readonly free: PoolBlock[] = [];
   /** The bytes at the start that are divided into blocks so far. */
   cut = 0;
@@ -65,7 +64,6 @@ class PoolBlock implements Memory {
   /** Guards against a second release, which would give the same memory to two owners. */
   inUse = false;
 
-  /** Cuts the next block from a mapping. */
   constructor(readonly slab: Slab) {
     this.address = slab.address + slab.cut;
     this.bytes = new Uint8Array(slab.buffer, slab.cut, slab.blockSize);
@@ -81,13 +79,11 @@ export class Pool {
   readonly #shim: Shim;
   #ring: KernelRing | undefined;
   readonly #slabs = new Map<number, Slab[]>();
-  /** Bytes mapped. */
   mapped = 0;
   /** Bytes of blocks in use. */
   used = 0;
   /** Blocks in use. */
   blocks = 0;
-  /** Bytes of mappings that are idle. */
   #idle = 0;
 
   constructor(shim: Shim, ring?: KernelRing) {

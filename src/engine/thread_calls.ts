@@ -36,7 +36,6 @@ export class ThreadCalls {
   /** The running calls, with the index of each result in native memory. */
   readonly #running = new Map<Request, number>();
   readonly #waiting: Request[] = [];
-  /** Indexes that are free again. */
   readonly #freePlaces: number[] = [];
 
   /** At most `most` calls run at once, fewer than there are places for results. `ended` gets the result of a request. */
@@ -52,7 +51,6 @@ export class ThreadCalls {
     this.#ended = ended;
   }
 
-  /** Starts a request, now or when a thread is free. */
   start(request: Request): void {
     if (this.#mayRun(request)) this.#run(request);
     else {

@@ -28,7 +28,6 @@ const REFUSED: ReadonlySet<number> = new Set([
   Errno.EINVAL,
 ]);
 
-/** A copy: `length` bytes from `position` of one file to `targetPosition` of another. */
 export interface Copy {
   readonly from: OpenFile;
   readonly to: OpenFile;

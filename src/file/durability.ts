@@ -61,7 +61,6 @@ export class Durability {
     this.failure ??= { error };
   }
 
-  /** Notes a successful sync that began after `changes` changes. */
   #noteSync(changes: number): void {
     this.#synced = Math.max(this.#synced, changes);
   }

@@ -124,7 +124,6 @@ export class FileLength {
     this.#ends.push(end);
   }
 
-  /** A write or an allocation from `start` up to `end` has ended. */
   endWrite(start: number, end: number, succeeded: boolean): void {
     removeOne(this.#ends, end);
     if (succeeded) this.#bound = Math.max(this.#bound, end);

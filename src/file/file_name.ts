@@ -10,7 +10,6 @@ import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./st
 /** The facts that identify a file. */
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
 
-/** Whether both are the same file. */
 export function isSame(one: FileIdentity | undefined, other: FileIdentity): boolean {
   return one?.device === other.device && one.inode === other.inode;
 }
@@ -71,7 +70,6 @@ export class FileName {
     return { engine: this.engine, fd, path: this.path };
   }
 
-  /** The file to which the name leads. */
   #file(follow: boolean): FileAt {
     return { ...this.handle(this.directory.fd), name: this.component, follow };
   }

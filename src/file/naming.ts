@@ -49,7 +49,6 @@ export class Naming {
     return !this.isUnpublished && this.#name?.isDurable === false;
   }
 
-  /** Releases the directory, which is held while the file is open. */
   release(): void {
     this.#name?.release();
   }

@@ -184,7 +184,6 @@ async function openDescriptor(name: FileName, request: OpenRequest): Promise<Ope
   return opened;
 }
 
-/** Opens or creates a file, and returns which of the two. */
 async function openOrCreate(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
   const { create, createNew, limited, mode } = request;
   if (request.unnamed) {

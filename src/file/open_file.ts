@@ -117,7 +117,6 @@ export class OpenFile {
     return this.descriptor.fd;
   }
 
-  /** For messages: the path that was opened, or the new path after a rename. */
   get path(): string {
     return this.descriptor.path;
   }
@@ -176,7 +175,6 @@ export class OpenFile {
     if (!this.writable) throw ioError(Errno.EBADF, op, this.path, this.#whyReadOnly);
   }
 
-  /** Throws if the file cannot get a writer. */
   assertTakesWriter(): void {
     this.descriptor.assertOpen("write");
     const cannot = `Cannot write to '${this.path}'`;
@@ -186,7 +184,6 @@ export class OpenFile {
     }
   }
 
-  /** Called by the writer when it no longer uses the file. */
   detach(): void {
     assert(this.writer !== undefined, "a writer leaves its file once");
     this.writer = undefined;
@@ -234,7 +231,6 @@ export class OpenFile {
     await name;
   }
 
-  /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(): void {
     this.durability.syncNow();
     this.naming.syncNow();

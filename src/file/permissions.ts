@@ -8,7 +8,6 @@ import { ioError } from "../errors.ts";
 import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
 
-/** The access that a path is opened for. */
 export type Access = "read" | "write";
 
 /** The permissions that Deno can query by name. Its types lack the last one. */

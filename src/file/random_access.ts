@@ -119,7 +119,6 @@ export async function readStraight(
   return await file.descriptor.use("read", () => fill(file, memory, position));
 }
 
-/** Fills a buffer from a position on. Resolves to the number of bytes: fewer at the end of the file. */
 export async function readInto(
   file: OpenFile,
   buffer: DmaBuffer,
@@ -132,7 +131,6 @@ export async function readInto(
   return await lendMemory(buffer, read);
 }
 
-/** Writes `data` to a position, all or nothing if `atomic` is set. Resolves to the number of bytes. */
 export async function writeAt(
   file: OpenFile,
   data: DmaBuffer | Uint8Array,

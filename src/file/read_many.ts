@@ -194,7 +194,6 @@ class Input {
     return done ? undefined : checked(value);
   }
 
-  /** Closes the iterator, unless it has ended. */
   async close(): Promise<void> {
     if (this.ended) return;
     const closed = (async () => await this.#iterator.return?.())();

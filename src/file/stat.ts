@@ -46,7 +46,6 @@ function bytesFor({ name = "" }: FileAt): number {
   return STATX_BYTES + 3 * name.length + 1;
 }
 
-/** The operation for the facts of a file. */
 function statOf({ fd, name = "", follow = true }: FileAt, memory: Memory, cached: boolean) {
   return { op: "stat", fd, name, follow, memory, cached } as const;
 }

@@ -66,7 +66,6 @@ export class Transfer implements Completion {
     this.#ended = ended;
   }
 
-  /** Whether this is a durable write (RWF_DSYNC). */
   get isDurable(): boolean {
     return (this.#flags & RWF_DSYNC) !== 0;
   }

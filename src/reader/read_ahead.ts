@@ -47,7 +47,6 @@ export class ReadAhead {
     return this.#position;
   }
 
-  /** Buffers that exist. */
   get #buffers(): number {
     return this.#queue.length + this.#unwanted;
   }

@@ -136,7 +136,6 @@ export class ReaderSource {
     if (closes) await file.close();
   }
 
-  /** Ends the stream, also under a lock. */
   async close(): Promise<void> {
     if (this.#finished) return await this.#finished;
     const controller = this.#controller?.deref();

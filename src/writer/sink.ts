@@ -46,10 +46,9 @@ interface Chunk {
 /** The `closed` promises that programs have. */
 const watched = new WeakSet<Promise<void>>();
 
-/** The sink of each writer's stream. */
 const sinks = new WeakMap<WritableStream, WriterSink>();
 
-/** The sink of a stream; undefined if the stream is not a DmaStreamWriter. */
+/** Undefined if the stream is not a DmaStreamWriter. */
 export function sinkOf(stream: WritableStream): WriterSink | undefined {
   return sinks.get(stream);
 }

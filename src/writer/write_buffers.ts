@@ -53,7 +53,6 @@ export class WriteBuffers {
     return this.#queue.size <= (this.#options.budget.crowded ? 0 : this.#options.writeBehind);
   }
 
-  /** The size of the next buffer in bytes. */
   get #wholeSize(): number {
     return this.#options.budget.sizeNow(this.#options.bufferSize, this.#file.blockSize);
   }

@@ -23,7 +23,6 @@ interface Write extends TransferRange {
   isWritten: boolean;
 }
 
-/** The writes of a writer, from the full buffer to the end of the write. */
 export class WriteQueue {
   readonly #file: OpenFile;
   readonly #pending: Pending;

@@ -31,7 +31,6 @@ export class Writer implements AttachedWriter {
   /** Whether a close was requested. No bytes are accepted after it. */
   #closeBegun = false;
   #fate: Fate;
-  /** Set from the first failure on. */
   failure: WriterFailure | undefined;
   /** Notified of the first failure, within {@linkcode fail}. */
   sink: AttachedSink & { writerFailed(): void } | undefined;
@@ -119,7 +118,6 @@ export class Writer implements AttachedWriter {
     return this.#phase === "closed";
   }
 
-  /** Whether an end was requested or has come. */
   get ending(): boolean {
     return this.#closeBegun || this.failure !== undefined;
   }
