@@ -163,8 +163,7 @@ function listenForEnd(): void {
   if (!("self" in globalThis)) globalThis.process.on("exit", endNow);
   addEventListener("unload", () => {
     const deadline = endNow();
-    // With `--watch` the program restarts on the same thread, so this is the last chance to release the engine. Otherwise
-    // later listeners may still write.
+    // With `--watch` the program restarts on the same thread. Otherwise later listeners may still write.
     if (!chosen || chosen.engine.endsWithProcess) return;
     isReleased = true;
     chosen.engine.dispose(deadline);

@@ -26,9 +26,7 @@ export function readPipeOptions(options: StreamPipeOptions | undefined) {
 
 type PipeOptions = NonNullable<ReturnType<typeof readPipeOptions>>;
 
-/**
- * Pipes a file's stream into a writer's, and locks both meanwhile. Returns undefined if buffers cannot be passed on.
- */
+/** Pipes a file's stream into a writer's, and locks both. Returns undefined if buffers cannot be passed on. */
 export function pipeDirectly(
   source: ReadableStream<Uint8Array>,
   { untouched, readAhead }: ReaderSource,
@@ -54,10 +52,7 @@ async function runPipe(
   const reader = source.getReader();
   const writer = getWriter.call(destination);
   let wake = () => {};
-  /**
-   * Waits for a promise, or for an event that ends the pipe. `Promise.race` against a promise that lives as long as the
-   * pipe would leak a reaction at every wait.
-   */
+  /** Waits for a promise, or for an event that ends the pipe. `Promise.race` would leak a reaction at every wait. */
   const wait = (promise: Promise<unknown>) =>
     new Promise((resolve, reject) => {
       wake = () => resolve(undefined);

@@ -799,24 +799,18 @@ export class DmaFile implements AsyncDisposable {
   }
 }
 
-/**
- * The open file of each DmaFile. The classes below look it up here, and so distinguish a DmaFile from a similar object.
- */
+/** The open file of each DmaFile. The classes below look it up here, and so tell a DmaFile from a similar object. */
 const openFiles = new WeakMap<DmaFile, OpenFile>();
 
 /** Keeps the DmaFile of each running `readMany` alive: the garbage collector would otherwise close it. */
 const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
 
-/**
- * The file's descriptor number, valid while it is open. The command line needs it for operations that DmaFile lacks.
- */
+/** The file's descriptor, valid while it is open. The command line needs it for operations that DmaFile lacks. */
 export function descriptorNumber(file: DmaFile): number {
   return openFiles.get(file)!.fd;
 }
 
-/**
- * The open file of a DmaFile. Throws TypeError for any other value; the message uses the argument's `name` and `what`.
- */
+/** The open file of a DmaFile. Throws TypeError for any other value; the message uses `name` and `what`. */
 function openFileOf(name: string, value: unknown, what: string): OpenFile {
   const file = openFiles.get(value as DmaFile);
   if (file) return file;

@@ -17,9 +17,7 @@ export interface DmaError extends Error {
 
 type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
-/**
- * The names of error numbers from 1 on (asm-generic/errno.h, which x86_64 and aarch64 share). 41 and 58 are not used.
- */
+/** The names of error numbers from 1 on (asm-generic/errno.h, as on x86_64 and aarch64). 41 and 58 are not used. */
 const CODES: readonly string[] = `
   EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT
   ENOTBLK EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG

@@ -31,10 +31,7 @@ export interface Engine {
    */
   waitNow(milliseconds: number): boolean;
 
-  /**
-   * Sets whether calls for files on a descriptor's device may wait for a server or a program. If so, they run on
-   * threads, and never within a submission.
-   */
+  /** Sets whether calls for files on a descriptor's device may wait for a server: they then run on threads. */
   setThreaded(fd: number, threaded: boolean): void;
   /** Whether {@linkcode setThreaded} was called with false for a descriptor's device. */
   isLocal(fd: number): boolean;

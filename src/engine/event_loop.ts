@@ -47,10 +47,7 @@ export function eventLoopTurn(): Promise<void> {
   return turn = turnOnce();
 }
 
-/**
- * A message channel is not suitable: its messages are ready operations, and Deno serves up to 128 of those before a
- * timer.
- */
+/** Not by a message channel: Deno serves up to 128 of its messages before a timer. */
 async function turnOnce(): Promise<void> {
   const { setImmediate } = await loadTimers();
   await new Promise<void>((resolve) => setImmediate(resolve));
@@ -58,10 +55,7 @@ async function turnOnce(): Promise<void> {
   isOverdue = false;
 }
 
-/**
- * The number of microtasks within which a caller makes its next call after its promise has resolved: an `async`
- * function takes up to three, and they nest.
- */
+/** Microtasks in which a caller makes its next call: an `async` function takes up to three, and they nest. */
 const MICROTASKS = 16;
 
 /** Calls `work` in a microtask, or after several. Test frameworks replace the global `queueMicrotask` with a fake. */

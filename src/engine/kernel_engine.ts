@@ -1,5 +1,4 @@
-// The engine of the kernel. The ring performs the operations that it supports, and Deno's threads the others, or all of
-// them without a ring.
+// The engine of the kernel. The ring performs the operations that it supports, and Deno's threads the others.
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
@@ -174,8 +173,7 @@ export class KernelEngine implements Engine {
 
   /**
    * Releases memory and descriptors when the isolate ends but its thread does not. It waits for the operations in
-   * flight until `deadline`, and no further one begins. If they do not end, nothing is released, because the kernel
-   * still uses the memory.
+   * flight until `deadline`. If they do not end, nothing is released, because the kernel still uses the memory.
    */
   dispose(deadline: number): void {
     if (this.#disposed) return;

@@ -80,9 +80,7 @@ export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
 export const RWF_DONTCACHE = 0x80;
 /** The write, and the metadata that is needed to read it back, are durable when it ends. */
 export const RWF_DSYNC = 0x2;
-/**
- * The write is complete or undone, also after a power cut. Since 6.11 for block devices, since 6.13 for ext4 and xfs.
- */
+/** The write is complete or undone, also after a power cut. Since kernel 6.13 on ext4 and xfs. */
 export const RWF_ATOMIC = 0x40;
 
 /** Modes of fallocate(2). */

@@ -1,6 +1,5 @@
-// Wakes the event loop for completions: the ring signals an eventfd. At first one of Deno's threads waits for it, which
-// needs no setup. Later Deno's own epoll watches it. Measured: a wake-up takes 5 µs by epoll and 40 µs by a thread, but
-// the setup of epoll takes 20 ms.
+// Wakes the event loop for completions: the ring signals an eventfd. At first a thread of Deno waits for it, and later
+// Deno's epoll. Measured: a wake-up takes 5 µs by epoll and 40 µs by a thread, but the setup of epoll takes 20 ms.
 
 import type { Socket } from "node:net";
 import type { Shim } from "../../ffi/shim.ts";
@@ -104,9 +103,8 @@ export class Notifier {
   };
 
   /**
-   * Polls for completions. Seen once in some thousand rings: the first operation of a ring ended, or never began,
-   * without waking the event loop. Deno's timers would take 10 ms to load, and Atomics.waitAsync does not keep the
-   * program alive.
+   * Polls for completions. Seen once in some thousand rings: the first operation ended, or never began, without waking
+   * the event loop. Deno's timers take 10 ms to load. Atomics.waitAsync does not keep the program alive.
    */
   async #poll(): Promise<void> {
     while (this.#referenced) {
@@ -140,9 +138,8 @@ export class Notifier {
   // ---- epoll ------------------------------------------------------------------------------------------------------
 
   /**
-   * Loads the modules, which takes some 20 ms and pays off only with much I/O. Not in a Worker, where Deno does not
-   * close the descriptor of a handle at termination, and not without /proc, where Deno panics if node:process is
-   * loaded.
+   * Loads the modules, which takes some 20 ms. Not in a Worker, where Deno leaves the descriptor of a handle open at
+   * termination, and not without /proc, where Deno panics if node:process is loaded.
    */
   async #loadNode(): Promise<void> {
     if (!endsWithProcess(this.#shim)) return;

@@ -31,10 +31,7 @@ export type Operation =
   | Named<"read", Transferred>
   /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
   | Named<"write", Transferred & { buffered: boolean; flags: number }>
-  /**
-   * openat(2). With `cached`, which only `runNow` supports, openat2(2) that fails with EAGAIN if it would wait
-   * (RESOLVE_CACHED).
-   */
+  /** openat(2). With `cached`, only for `runNow`: openat2(2) that fails with EAGAIN if it would wait. */
   | Named<
     "open",
     { directory: number; name: string; flags: number; mode: number; cached: boolean }

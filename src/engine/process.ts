@@ -21,9 +21,8 @@ const LONGEST_COMMAND = 8 << 20;
 
 /**
  * Whether this isolate ends only with the process. A read in flight at the end of any other isolate would write to
- * memory that has a new owner. Workers end before the process, and so do the isolates of `deno test` and `deno bench`,
- * which have separate threads. A program that Deno restarts when its files change has one isolate after the other on
- * the main thread.
+ * memory that has a new owner. Workers and the isolates of `deno test` and `deno bench` end before the process. A
+ * program that Deno restarts when its files change has one isolate after the other on the main thread.
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;

@@ -12,10 +12,7 @@ import type { Request } from "./sqe.ts";
 /** The maximum number of completions between two turns of the event loop. */
 const MAX_PER_TURN = 512;
 
-/**
- * The number of consecutive submissions, a millisecond apart, that may fail for lack of memory before threads take
- * over.
- */
+/** Consecutive submissions, a millisecond apart, that may fail for lack of memory before threads take over. */
 const MAX_REFUSALS = 1000;
 
 /** Submits requests to the kernel, at most as many as there are completion entries, so that none overflows. */
@@ -41,9 +38,7 @@ export class Ring {
   /** Completions in this turn of the event loop. */
   #completed = 0;
 
-  /**
-   * Owns `kernel`. `ended` gets the result of a request: `-ECANCELED` if the ring or the kernel has not performed it.
-   */
+  /** Owns `kernel`. `ended` gets the result of a request: `-ECANCELED` if it was not performed. */
   constructor(
     shim: Shim,
     readonly kernel: KernelRing,
@@ -117,8 +112,7 @@ export class Ring {
     this.#phase = "scheduled";
     queueMicrotask(() => {
       if (this.#phase === "scheduled") this.#phase = "idle";
-      // Immediate completions too are reaped in a later turn of the event loop, so that no state changes between two
-      // microtasks.
+      // Immediate completions too are reaped in a later turn: no state changes between two microtasks.
       this.flush();
     });
   }

@@ -1,5 +1,4 @@
-// Converts operations to submission queue entries. The shim's blocking calls take the same fields, so both engines
-// share the layout.
+// Converts operations to submission queue entries. The shim's blocking calls take the same fields.
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
@@ -61,9 +60,7 @@ const SMALL_FILE = 1 << 20;
 
 const encoder = new TextEncoder();
 
-/**
- * Copies a path into native memory, where it outlives the isolate. The kernel refuses a path that is too long for it.
- */
+/** Copies a path into native memory, where it outlives the isolate. The kernel refuses a path that does not fit. */
 export function placePath({ bytes }: Memory, path: string, at: number): void {
   if (path === "") return void (bytes[at] = 0);
   const place = at === 0 && bytes.length === PATH_MAX ? bytes : bytes.subarray(at, at + PATH_MAX);
@@ -96,17 +93,12 @@ function withPaths(engine: Engine, sqe: Sqe, ...paths: string[]): Sqe {
   return sqe;
 }
 
-/**
- * Closes a descriptor on this thread. Returns `-EBADF` if it is not recorded as open: another file may have its number.
- */
+/** Closes a descriptor on this thread. Returns `-EBADF` if it is not recorded: another file may have its number. */
 export function closeNow({ resources, dma_call }: Shim, fd: number): number {
   return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
 }
 
-/**
- * As {@linkcode closeNow}, for a small file that has a name. Returns `-EAGAIN` for another file, which stays open: its
- * close may free many blocks.
- */
+/** As {@linkcode closeNow}. Returns `-EAGAIN` if the close may free many blocks: the file then stays open. */
 export function closeSmall({ resources, dma_call }: Shim, fd: number): number {
   if (!resources.untrackDescriptor(fd)) return -Errno.EBADF;
   const result = dma_call(Opcode.CLOSE_SMALL, fd, 0, SMALL_FILE, 0, 0);

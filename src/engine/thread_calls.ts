@@ -85,10 +85,7 @@ export class ThreadCalls {
     this.#ended(request, result);
   }
 
-  /**
-   * Reports the results so far, without the event loop. It starts no call on this thread, which could wait for a server
-   * that hangs.
-   */
+  /** Reports the results so far, without the event loop. No call runs on this thread, where it could hang. */
   endNow(): void {
     const { results } = this.#shim.resources;
     for (const [request, place] of [...this.#running]) {

@@ -14,8 +14,7 @@ interface Blocks {
 
 /**
  * Copies the bytes of a file in use into blocks that will be written over them: in the first block those before `from`,
- * and in the last one those from `to` on. `ended` gets the error, or whether the last block that was read reaches past
- * the end of the file.
+ * and in the last one those from `to` on. `ended` gets the error, or whether a read reached past the end of the file.
  */
 export function completeBlocks(
   file: OpenFile,

@@ -10,10 +10,7 @@ import { cachedStat, type StatFacts } from "./stat.ts";
 /** The open directories by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
 
-/**
- * The key of a directory without a file handle. It may be on two mounts, one of which is read-only. If the kernel reports
- * no mount, nothing is shared.
- */
+/** The key of a directory without a file handle, which may be on two mounts. Without a mount nothing is shared. */
 function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
   return mountId === undefined ? Symbol() : `${mountId}:${device}:${inode}`;
 }

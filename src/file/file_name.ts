@@ -43,9 +43,7 @@ export class FileName {
     this.#failuresBefore = Directory.failures;
   }
 
-  /**
-   * Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it.
-   */
+  /** Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it. */
   static async lookUp(engine: Engine, path: string, whole = false): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
@@ -108,10 +106,7 @@ export class FileName {
     return new FileName(this.directory, ".", this.path).open(flags | O_TMPFILE, mode);
   }
 
-  /**
-   * The facts of the file at the name, which is not touched; undefined if there is none. Without `follow` those of a
-   * symbolic link itself. Errors name `op`.
-   */
+  /** The facts of the file at the name, if there is one. Without `follow` those of a link itself. Errors name `op`. */
   look(op: string, follow = true): Promise<StatFacts | undefined> {
     return look(this.#file(follow), op);
   }

@@ -15,8 +15,7 @@ export const DISK = {
   stores: true,
   /**
    * Whether statfs(2) may report no blocks, as on tmpfs without a limit, and on servers that do not implement it. All
-   * other file systems without blocks are kernel views (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup and
-   * others.
+   * other file systems without blocks are kernel views (simple_statfs in fs/libfs.c), such as proc.
    */
   mayHaveNoBlocks: false,
   /** The device number and the inode number identify a file while it is open. */
@@ -172,10 +171,7 @@ export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
   return onThreads && size === 0;
 }
 
-/**
- * A file system without a row. Files without a name are not used, and files are synced before a truncate. It is refused
- * if it reports no blocks.
- */
+/** A file system without a row. It is refused if it reports no blocks. */
 const UNKNOWN: FileSystem = {
   ...NETWORK,
   name: "an unknown file system",

@@ -69,10 +69,7 @@ export class Naming {
     this.#target = target;
   }
 
-  /**
-   * Gives an atomic file its name, and makes the name durable. The file itself is already durable. On failure it is
-   * discarded.
-   */
+  /** Gives an atomic file, which is durable, its name, and makes the name durable. On failure it is discarded. */
   publish(): Promise<void> {
     return inTurn(this, async () => {
       const target = this.#target;
@@ -152,9 +149,9 @@ export class Naming {
   }
 
   /**
-   * Rejects if an atomic file could not be published at `target`, because the failure would otherwise come after the
-   * last write. A temporary name is moved there. For a file without a name another such file is created as a probe: a
-   * named probe could stay behind.
+   * Rejects if an atomic file could not be published at `target`: the failure would otherwise come after the last
+   * write. A temporary name is moved there. For a file without a name another such file is created as a probe: a named
+   * probe could stay behind.
    */
   async #assertPublishable(target: FileName, before: FileName): Promise<void> {
     const { engine, path } = this.#descriptor;

@@ -37,10 +37,7 @@ import { cachedStat, type Handle, type StatFacts } from "./stat.ts";
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
 
-/**
- * Opens the file to which `path` leads at the time of the call, or a file without a name in that directory. Rejects
- * with Deno's own errors.
- */
+/** Opens the file to which `path` leads at the time of the call, or a file without a name in that directory. */
 export async function openPath(
   engine: Engine,
   path: string,

@@ -20,9 +20,7 @@ interface Opening extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direc
 
 /** Safe on every file system that does not report its alignment. */
 const SAFE_ALIGNMENT = 4096;
-/**
- * The largest block size. With some mount options `stx_blksize` is a larger unit (xfs with `allocsize` or `largeio`).
- */
+/** The largest block size. With some mount options `stx_blksize` is larger (xfs with `allocsize` or `largeio`). */
 const LARGEST_BLOCK = 64 << 10;
 
 /**
@@ -70,14 +68,9 @@ export class OpenFile {
   readonly memoryAlignment: number;
   /** The alignment of positions and lengths for Direct I/O. */
   readonly alignment: number;
-  /**
-   * The unit of positions and lengths of writes: 1 if no alignment is required. It stays the same when Direct I/O is
-   * abandoned, because buffers depend on it.
-   */
+  /** The unit of writes: 1 if there is no alignment. It stays when Direct I/O is abandoned: buffers depend on it. */
   readonly blockSize: number;
-  /**
-   * The optional flags of writes (`RWF_*`): durable, and no pages left in the cache. A transfer removes a refused one.
-   */
+  /** The optional flags of writes (`RWF_*`): durable, and no pages in the cache. A transfer removes a refused one. */
   writeFlags: number;
   /** Whether the open created or emptied the file, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
@@ -86,10 +79,7 @@ export class OpenFile {
   /** Whether the user's object was collected. The last stream of the file then closes it. */
   dropped = false;
   writer: AttachedWriter | undefined;
-  /**
-   * The user's object, while it has a lock. This reference keeps the object from being collected, because its
-   * FinalizationRegistry holds this file.
-   */
+  /** The user's object while it has a lock, to keep it from being collected: its FinalizationRegistry has this file. */
   lockHolder: object | undefined;
   readonly #request: OpenRequest;
   /** Whether Direct I/O is used. False after the first refusal. */

@@ -41,9 +41,7 @@ export async function isSwapFile(engine: Engine, path: string | undefined): Prom
   return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === shown);
 }
 
-/**
- * Whether this process has the rights of a file's owner: CAP_FOWNER, bit 3 in capabilities(7). True if it is not known.
- */
+/** Whether this process acts as a file's owner: CAP_FOWNER, bit 3 in capabilities(7). True if it is not known. */
 export async function actsAsOwner(engine: Engine): Promise<boolean> {
   const status = await readText(engine, "/proc/self/status");
   const [, effective = "8"] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status) ?? [];

@@ -73,9 +73,7 @@ async function readPieces(file: OpenFile, position: number, length: number): Pro
   return await new Blob(pieces).bytes();
 }
 
-/**
- * Fills memory from a position of a file in use, all aligned. Resolves to the number of bytes: fewer at the file's end.
- */
+/** Fills memory from an aligned position of a file in use. Resolves to the number of bytes: fewer at its end. */
 async function fill(file: OpenFile, memory: Memory, position: number): Promise<number> {
   const { bytes } = memory;
   const { length } = bytes;

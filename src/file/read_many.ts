@@ -25,10 +25,7 @@ export interface RangeRead extends ByteRange {
 /** The maximum number of ranges that share a read, so that an endless input yields results. */
 const MAX_RANGES = 1024;
 
-/**
- * The number of reads with untaken results for each read that may be in flight. Results come in order, and a slow read
- * must not leave the disk idle.
- */
+/** Reads with untaken results for each read that may be in flight: a slow one must not leave the disk idle. */
 const READS_AHEAD = 4;
 
 /** Ranges that share a read. */

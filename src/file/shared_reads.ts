@@ -38,9 +38,7 @@ async function readShared(file: OpenFile, position: number, length: number): Pro
   }
 }
 
-/**
- * Begins a read of whole blocks, so that other reads can share their rest. The kernel reads whole blocks in any case.
- */
+/** Begins a read of whole blocks, as the kernel reads them anyway, so that other reads can share their rest. */
 function begin(flights: Set<Flight>, file: OpenFile, position: number, end: number): Flight {
   const { alignment } = file;
   const start = alignDown(position, alignment);

@@ -39,9 +39,7 @@ export interface FileAt extends Handle {
   readonly follow?: boolean;
 }
 
-/**
- * The length of the memory for facts and the name after them. UTF-8 takes at most three bytes for each unit of UTF-16.
- */
+/** The length of the memory for facts and the name after them. UTF-8 takes at most 3 bytes a unit of UTF-16. */
 function bytesFor({ name = "" }: FileAt): number {
   return STATX_BYTES + 3 * name.length + 1;
 }
@@ -208,9 +206,8 @@ export function look(file: FileAt, op: string): Promise<StatFacts | undefined> {
 }
 
 /**
- * The facts of a descriptor, read on the JavaScript thread if the kernel certainly has them in memory, and otherwise
- * through the engine. Even with AT_STATX_DONT_SYNC 9p sends each statx(2) to its server, and SMB does so for a changed
- * file.
+ * The facts of a descriptor, on the JavaScript thread if the kernel certainly has them in memory: even with
+ * AT_STATX_DONT_SYNC 9p asks its server for each statx(2), and SMB for that of a changed file.
  */
 export async function cachedStat(handle: Handle): Promise<StatFacts> {
   const known = handle.engine.isLocal(handle.fd) ? knownFacts(handle) : undefined;

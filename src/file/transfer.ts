@@ -1,5 +1,4 @@
-// Moves bytes between memory and a file, for every read and write. A short transfer is continued, an interrupted one is
-// repeated, and one without progress fails.
+// Moves bytes between memory and a file. A short transfer is continued, and an interrupted one is repeated.
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
@@ -28,9 +27,7 @@ const REFUSES_FLAG: ReadonlySet<number> = new Set([
   Errno.EPERM,
 ]);
 
-/**
- * One transfer, of a range that suits the file's alignment. It ends with all bytes, the end of the file, or an error.
- */
+/** One transfer of a range that suits the file's alignment. It ends with all bytes, the file's end, or an error. */
 export class Transfer implements Completion {
   readonly #file: OpenFile;
   readonly #op: "read" | "write";
@@ -181,9 +178,7 @@ export class Transfer implements Completion {
   }
 }
 
-/**
- * Moves a range of a file that is in use. Resolves to the number of bytes: fewer if a read meets the end of the file.
- */
+/** Moves a range of a file in use. Resolves to the number of bytes: fewer if a read meets the end of the file. */
 export function transfer(
   file: OpenFile,
   op: "read" | "write",

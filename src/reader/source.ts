@@ -9,9 +9,7 @@ import { ReadAhead } from "./read_ahead.ts";
 /** The most bytes of a chunk. Smaller ones cost more CPU time a byte, and larger ones gain nothing (`bench/FINDINGS.md`). */
 const MAX_CHUNK = 512 << 10;
 
-/**
- * The underlying source of a reader's stream. A strong reference to the stream would keep it from being collected.
- */
+/** The underlying source of a reader's stream. A strong reference to the stream would keep it from being collected. */
 export class ReaderSource {
   readonly readAhead: ReadAhead;
   readonly #options: ReaderOptions;

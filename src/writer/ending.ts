@@ -1,5 +1,4 @@
-// The endings of a writer, as lists of steps. They run in order, each with nothing else in flight, and each reads the
-// state of the file when it runs.
+// The endings of a writer, as steps. Each runs with nothing else in flight, and reads the file's state when it runs.
 
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";

@@ -130,10 +130,7 @@ export class WriteBuffers {
     return this.#buffer = buffer;
   }
 
-  /**
-   * Turns the current buffer, if there is one, into a write of whole blocks. The next buffer starts with the last of
-   * these blocks, unless that block is full.
-   */
+  /** Turns the buffer into a write of whole blocks. The next buffer starts with the last block, unless that is full. */
   queueBuffer(): void {
     const memory = this.#buffer;
     if (!memory) return;

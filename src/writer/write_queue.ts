@@ -1,5 +1,4 @@
-// The writes of a writer in the order of their positions. Decides which of them may start, and tracks the end of the
-// contiguous prefix of the file.
+// The writes of a writer in the order of their positions: which of them may start, and which have reached the file.
 
 import { alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
@@ -36,9 +35,7 @@ export class WriteQueue {
   #inFlight = 0;
   /** The end of the contiguous prefix whose writes have ended. */
   written: number;
-  /**
-   * The end of the contiguous prefix that is in the file: on a server that answers early, confirmed by a sync.
-   */
+  /** The end of the contiguous prefix that is in the file: on a server that answers early, confirmed by a sync. */
   flushed: number;
   /** Whether a write or a confirmation has failed. */
   #failed = false;
@@ -171,9 +168,8 @@ export class WriteQueue {
   }
 
   /**
-   * Syncs the file on a server that answers early, to confirm the written bytes, if a caller waits for bytes up to
-   * `awaitedEnd`, or if there are many. The sync runs alone: the server reports a failure once, and might report it to
-   * a write beside the sync.
+   * Syncs the file on a server that answers early, if a caller waits for bytes up to `awaitedEnd`, or if there are many
+   * unconfirmed ones. The sync runs alone: the server reports a failure once, perhaps to a write beside the sync.
    */
   confirm(awaitedEnd: number): void {
     const unconfirmed = this.written - this.flushed;
