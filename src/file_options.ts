@@ -190,9 +190,9 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
 export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
-  const { read, mode, direct, atomic } = readOptions(options, CREATE_OPTIONS);
-  const limited = limitedOf({ read, write: true });
-  return { ...CREATE, append: false, unnamed: false, read, mode, direct, atomic, limited };
+  const given = readOptions(options, CREATE_OPTIONS);
+  const limited = limitedOf({ read: given.read, write: true });
+  return { ...CREATE, append: false, unnamed: false, ...given, limited };
 }
 
 /** The directory for a temporary file. */

@@ -164,15 +164,13 @@ export function writerOptions(
   }
   // Other processes may write in front of the bytes of a file that was opened with `append: true`.
   return {
+    ...given,
     append,
     position: position ?? 0,
     bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_BUFFER_SIZE), alignment),
     writeBehind: appends ? 1 : Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
     budget: bufferSize === undefined && writeBehind === undefined ? engine.budget : UNLIMITED,
     preallocate: given.preallocate && !appends,
-    sizeHint: given.sizeHint,
-    syncOnClose: given.syncOnClose,
-    closeFile: given.closeFile,
   };
 }
 
@@ -192,16 +190,15 @@ export function readerOptions(
   options: DmaStreamReaderOptions | undefined,
   { alignment, engine }: OpenFile,
 ) {
-  const { bufferSize, readAhead, start, end, closeFile } = readOptions(options, READER_OPTIONS);
+  const given = readOptions(options, READER_OPTIONS);
+  const { bufferSize, readAhead, start, end } = given;
   if (end < start) {
     throw new RangeError(`Invalid end ${end}: it must not be before start ${start}`);
   }
   return {
-    start,
-    end,
+    ...given,
     bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_READ_BUFFER_SIZE), alignment),
     readAhead: readAhead ?? DEFAULT_READ_AHEAD,
-    closeFile,
     budget: bufferSize === undefined && readAhead === undefined ? engine.budget : UNLIMITED,
   };
 }

@@ -75,22 +75,19 @@ export class Devices {
 
   /** Whether the kernel certainly has the facts of a descriptor's file in memory. */
   isLocal(fd: number): boolean {
-    return this.isThreaded(this.#devices.get(fd) ?? this.#deviceOfMount(fd)) === false;
-  }
-
-  /** The device that statx(2) has shown for another descriptor of the same mount. */
-  #deviceOfMount(fd: number): number | undefined {
-    const mount = this.#unseen.get(fd) ?? this.#mountOf(fd);
-    if (mount >= 0) this.#unseen.set(fd, mount);
-    return this.#mounts.get(mount);
+    // Without a statx(2) of this descriptor, by that of another one on the same mount.
+    return this.isThreaded(this.#devices.get(fd) ?? this.#mounts.get(this.#mountOf(fd))) === false;
   }
 
   /** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */
   #mountOf(fd: number): number {
-    if (this.identify(fd) !== undefined) return this.#identity[0]!;
-    // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
-    const info = readKernelFile(this.#shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
-    return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
+    if (!this.#unseen.has(fd) && this.identify(fd) === undefined) {
+      // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
+      const info = readKernelFile(this.#shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
+      const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
+      if (mount !== undefined) this.#unseen.set(fd, Number(mount));
+    }
+    return this.#unseen.get(fd) ?? -1;
   }
 
   /** As `Engine.identify`, also of a file. `path` is the address of the path, or 0 for an empty one. */
