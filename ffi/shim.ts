@@ -1,5 +1,4 @@
-// Loads the C shim: from memory if the kernel allows that, for which --allow-ffi suffices, else from a file in the cache
-// folder.
+// Loads the C shim: from memory, for which --allow-ffi suffices, if the kernel allows it, else from the cache folder.
 
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
 import { openLibc, openLibrary } from "./library.ts";
@@ -86,10 +85,7 @@ export function loadShim(): Shim {
   return loaded = override === undefined ? loadEmbedded(libc) : openOverride(libc, override);
 }
 
-/**
- * Opens the shim, which is linked to stay mapped. Deno's handle is closed at once: otherwise Deno would report a leak
- * in the test that first needs the shim.
- */
+/** Opens the shim, which stays mapped. Left open, its handle would be a leak in the test that first needs the shim. */
 function open(libc: Libc, path: string): Shim {
   const library = openLibrary(path, symbols, ["dma_prepare", "dma_reap", "dma_call"]);
   const functions = library.symbols;

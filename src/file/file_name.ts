@@ -155,10 +155,7 @@ export class FileName {
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
-  /**
-   * unlinkat(2). Blocks until `deadline` at most: for a server, and if a file may get the name only after the unlink,
-   * because the operation is in flight.
-   */
+  /** unlinkat(2). Blocks until `deadline` at most: for a server, or for a file that may get the name afterwards. */
   unlinkNow(deadline: number): void {
     const { engine, directory: { fd: directory }, component: name } = this;
     const operation = { op: "unlink", directory, name } as const;

@@ -102,8 +102,7 @@ async function setUp(
   const { engine, path } = handle;
   const fileSystem = await assertRegularFile(handle, facts);
   engine.setThreaded(fd, fileSystem.onThreads);
-  // An alignment of 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2), STATX_DIOALIGN),
-  // as on ext4 with data=journal.
+  // 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2)), as on ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
     (fileSystem.directWhereSaid && facts.directMemory === undefined);
   // Through the page cache a writer does not have to read the rest of its first and last block.

@@ -1,5 +1,4 @@
-// Facts from /proc: the servers of file systems, swap files, and capabilities. They are read without blocking,
-// because the kernel may need long to list them.
+// Servers, swap files and capabilities, from /proc, without blocking: the kernel may need long to list them.
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";
