@@ -10,7 +10,9 @@ import {
   pathText,
   readOptions,
 } from "./arguments.ts";
-import { type Access, limitedOf } from "./file/permissions.ts";
+import type { OpenRequest } from "./file/open_file.ts";
+import { limitedOf } from "./file/permissions.ts";
+import type { MergeLimits } from "./file/read_many.ts";
 
 /** Options of `DmaFile.open`. */
 export interface DmaOpenOptions {
@@ -162,14 +164,6 @@ const { read, mode, direct } = OPEN_OPTIONS;
 const CREATE_OPTIONS = { read, mode, direct, atomic: flagOption(false) };
 const CREATE = { write: true, create: true, createNew: false, truncate: true };
 
-/** What opens a file: the checked options, and more. */
-export interface OpenRequest extends Readonly<Required<DmaOpenOptions>> {
-  /** Open a file without a name in the directory of the name. */
-  readonly unnamed: boolean;
-  /** The access whose permissions were limited to some paths at the call. */
-  readonly limited: readonly Access[];
-}
-
 /** The checked options of `DmaFile.open`. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   const request = readOptions(options, OPEN_OPTIONS);
@@ -211,15 +205,13 @@ export function signalOf(options: DmaLockOptions | undefined): AbortSignal | und
   return readOptions(options, { signal }).signal;
 }
 
-/** The checked options of `DmaFile.readMany`. */
-export type MergeLimits = Readonly<Required<ReadManyOptions>>;
-
 const MERGE_OPTIONS = {
   maxMerged: integerOption(512 * 1024),
   maxGap: integerOption(0),
   concurrency: integerOption(16, 1, 4096),
 };
 
+/** The checked options of `DmaFile.readMany`. */
 export function mergeLimits(options: ReadManyOptions | undefined): MergeLimits {
   return readOptions(options, MERGE_OPTIONS);
 }

@@ -4,12 +4,11 @@
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
-import type { OpenRequest } from "../file_options.ts";
 import type { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
 import { assertReplaceable } from "./replaceable.ts";
 import { temporaryName } from "./naming.ts";
-import type { OpenFile } from "./open_file.ts";
+import type { OpenFile, OpenRequest } from "./open_file.ts";
 import { openName } from "./open.ts";
 import { findPermitted } from "./permissions.ts";
 

@@ -19,10 +19,9 @@ import {
   S_ISVTX,
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
-import type { OpenRequest } from "../file_options.ts";
 import type { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
-import { OpenFile } from "./open_file.ts";
+import { OpenFile, type OpenRequest } from "./open_file.ts";
 import {
   type Access,
   checkSpecial,

@@ -4,14 +4,30 @@ import { assert } from "../assert.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
-import type { OpenRequest } from "../file_options.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Durability } from "./durability.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
+import type { Access } from "./permissions.ts";
 import type { Handle, StatFacts } from "./stat.ts";
+
+/** The checked options of an open. */
+export interface OpenRequest {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly create: boolean;
+  readonly createNew: boolean;
+  readonly truncate: boolean;
+  readonly mode: number;
+  readonly direct: "require" | "prefer" | "off";
+  readonly append: boolean;
+  /** Open a file without a name in the directory of the name. */
+  readonly unnamed: boolean;
+  /** The access whose permissions were limited to some paths at the call. */
+  readonly limited: readonly Access[];
+}
 
 interface Opening extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
   readonly name: FileName | undefined;

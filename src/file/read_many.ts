@@ -4,7 +4,6 @@ import { alignDown, alignUp } from "../align.ts";
 import { checkRange, shown } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Bytes } from "../engine/operation.ts";
-import type { MergeLimits } from "../file_options.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readBytes } from "./shared_reads.ts";
 
@@ -21,6 +20,9 @@ export interface RangeRead extends ByteRange {
   /** The bytes; the caller owns them. */
   bytes: Uint8Array;
 }
+
+/** The checked limits of {@linkcode readMany}. */
+export type MergeLimits = Readonly<Record<"maxMerged" | "maxGap" | "concurrency", number>>;
 
 /** The maximum number of ranges that share a read, so that an endless input yields results. */
 const MAX_RANGES = 1024;
