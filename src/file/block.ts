@@ -1,16 +1,9 @@
 // Completes blocks that are written as a whole although only a part of them is data.
 
+import type { Bytes, TransferRange } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
-import type { Bytes, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readPooled } from "./transfer.ts";
-
-/** Whole blocks at the start of memory, for `position` of a file. */
-interface Blocks {
-  readonly memory: Pick<Memory, "bytes">;
-  readonly length: number;
-  readonly position: number;
-}
 
 /**
  * Copies the bytes of a file in use into blocks that will be written over them: in the first block those before `from`,
@@ -18,7 +11,7 @@ interface Blocks {
  */
 export function completeBlocks(
   file: OpenFile,
-  { memory: { bytes }, length, position }: Blocks,
+  { memory: { bytes }, length, position }: TransferRange,
   from: number,
   to: number,
   ended: (outcome: boolean | DmaError) => void,

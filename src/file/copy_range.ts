@@ -2,6 +2,7 @@
 // kernel refuses, the bytes are read and written.
 
 import { alignDown, alignUp } from "../align.ts";
+import { allocateMemory } from "../dma_buffer.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { errorOfTwo } from "../errors.ts";
@@ -134,7 +135,7 @@ async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number):
   const end = position + bytes.length;
   const start = alignDown(position, blockSize);
   const length = alignUp(end - start, blockSize);
-  const memory = { bytes: new Uint8Array(length) };
+  const memory = allocateMemory(length);
   memory.bytes.set(bytes, position - start);
   const isPadded = await to.change(start, start + length, async () => {
     const blocks = { memory, length, position: start };
