@@ -101,10 +101,7 @@ type Checked<Options extends Known> = {
 /** The options of calls that give none, by what is known. */
 const defaults = new WeakMap<Known, Checked<Known>>();
 
-/**
- * Checked options with their defaults. Throws TypeError if `options` is not an object, or has an option that is not
- * `known`: a misspelt option would otherwise be ignored silently.
- */
+/** Checked options with their defaults. Throws TypeError for an unknown option: it may be a misspelt one. */
 export function readOptions<Options extends Known>(
   options: unknown,
   known: Options,

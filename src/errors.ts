@@ -65,11 +65,7 @@ const CLASSES: Readonly<Record<string, ErrorClass>> = {
   EBADFD: errors.BadResource,
 };
 
-/**
- * The error for `errno` of `op` on `path`.
- *
- * @param detail a text to append if the number alone does not explain the failure
- */
+/** The error for `errno` of `op` on `path`. A `detail` is appended if the number alone does not explain the failure. */
 export function ioError(errno: number, op: string, path: string, detail = ""): DmaError {
   const code = CODES[errno - 1] ?? `E${errno}`;
   const type = CLASSES[code] ?? Error;

@@ -25,10 +25,7 @@ export interface Engine {
    * performs in memory, and for the end of a program and `flushSync`, which cannot wait for the event loop.
    */
   runNow(operation: Operation): number;
-  /**
-   * Blocks until an operation in flight has ended, and completes it; for `milliseconds` at most. Returns whether one
-   * has ended. This is for callers that cannot wait for the event loop.
-   */
+  /** Blocks until an operation has ended and completes it, for `milliseconds` at most. Returns whether one has. */
   waitNow(milliseconds: number): boolean;
 
   /** Sets whether calls for files on a descriptor's device may wait for a server: they then run on threads. */

@@ -1,5 +1,4 @@
-// Yields to the event loop. A stream whose other end is always ready runs from microtask to microtask, so that no timer
-// and no request of the program is served.
+// Yields to the event loop: a stream whose other end is always ready would starve timers and requests.
 
 /** The longest time that chunks move without a turn of the event loop, in milliseconds. */
 const LONGEST_RUN_MS = 1;

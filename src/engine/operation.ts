@@ -74,9 +74,8 @@ export type Operation =
 export type OperationName = Operation["op"];
 
 /**
- * Receives the result of one operation: a count of bytes, a descriptor or 0, or `-errno`.
- *
- * It is called exactly once, and never within the call that submits the operation.
+ * Receives the result of one operation: a count of bytes, a descriptor or 0, or `-errno`. It is called exactly once,
+ * and never within the call that submits the operation.
  */
 export interface Completion {
   /** Takes the result. Must not throw. */

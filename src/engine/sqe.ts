@@ -49,10 +49,7 @@ export interface Request {
   readonly device: number | undefined;
 }
 
-/**
- * Longer reads into memory that is not registered run on a kernel thread: the kernel made 512 MiB of new pages within the
- * submission, and the event loop stood still for 2 s.
- */
+/** Longer reads into unregistered memory run on a kernel thread: 512 MiB of new pages held the event loop for 2 s. */
 const LONGEST_INLINE_READ = 1 << 20;
 
 /** A file of at most this size has few blocks, whose release takes less time than a call on a thread. */

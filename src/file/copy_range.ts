@@ -1,5 +1,4 @@
-// Copies a range from file to file. The kernel copies the bytes, or shares the blocks if the file system can. If the
-// kernel refuses, the bytes are read and written.
+// Copies a range from file to file: by the kernel, which may share blocks, or else with reads and writes.
 
 import { alignDown, alignUp } from "../align.ts";
 import { allocateMemory } from "../dma_buffer.ts";

@@ -111,10 +111,7 @@ export class Directory {
     else opened?.then(close, () => {});
   }
 
-  /**
-   * Opens the descriptor for {@linkcode sync}, so that the sync cannot fail for lack of descriptors. Returns undefined if
-   * it is open. Throws or rejects if it cannot be opened.
-   */
+  /** Opens the descriptor for {@linkcode sync}, which then cannot lack one. Undefined if it is open already. */
   prepareSync(path: string): Promise<void> | undefined {
     const opened = this.#forSync();
     if (typeof opened === "number") return void assertOpened(opened, path);
@@ -180,10 +177,7 @@ export function assertOpened(fd: number, path: string): void {
   if (fd !== -Errno.EACCES) unwrap(fd, "open", path);
 }
 
-/**
- * Opens the working directory on the JavaScript thread, by its link in /proc: for `.` NFS may ask its server for the
- * permission. Returns the descriptor or `-errno`.
- */
+/** Opens the working directory by its link in /proc: for `.` NFS may ask its server. Returns `-errno` on failure. */
 export function openWorkingDirectory(engine: Engine): number {
   const fd = engine.runNow(opening(O_PATH, AT_FDCWD, "/proc/self/cwd"));
   // /proc may not be mounted.

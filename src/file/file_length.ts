@@ -227,10 +227,7 @@ export class FileLength {
     this.#bound = Math.max(this.contentEnd, Math.min(size, reached));
   }
 
-  /**
-   * The length to which a file of `size` bytes must be cut; undefined if it is not longer than its content. If the file
-   * is longer than this module ever made it, the bytes past the content belong to another program and are kept.
-   */
+  /** The length to which a file of `size` bytes must be cut: see `cutToContent`; undefined if it must not be cut. */
   lengthToCutTo(size: number | undefined): number | undefined {
     const end = this.keptEnd;
     // A file that another program has cut must not be extended again.

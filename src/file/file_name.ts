@@ -188,10 +188,7 @@ export class FileName {
     return this.engine.isLocal(this.directory.fd) && isSame(knownFacts(this.#file(false)), file);
   }
 
-  /**
-   * Makes the name of an open file durable, even if another program has moved it to another directory. All callers
-   * share one sync, because the kernel reports a failure only once.
-   */
+  /** Makes the name durable, wherever the file was moved. Callers share one sync: the kernel reports a failure once. */
   sync(file: FileIdentity, fd: number): Promise<void> {
     return this.#synced ??= this.#sync(file, fd);
   }

@@ -28,10 +28,7 @@ export async function tryLock(file: OpenFile, owner: object, exclusive: boolean)
   return !isHeld;
 }
 
-/**
- * Waits for the lock, until `signal` is aborted. It polls instead of blocking a thread in flock(2): threads are few,
- * and the holder may need one to release the lock.
- */
+/** Waits for the lock. It polls, because threads are few, and the holder may need one to release the lock. */
 export async function lock(
   file: OpenFile,
   owner: object,

@@ -21,10 +21,7 @@ export function temporaryName(target: FileName): FileName {
   return name;
 }
 
-/**
- * The current name of an open file, and the future name of an atomic one. It releases both. One call at a time changes the
- * name, and each starts from the result of the last one.
- */
+/** The current name of an open file, and the future one of an atomic file. One call at a time changes the name. */
 export class Naming {
   readonly #descriptor: Descriptor;
   readonly #file: FileIdentity;

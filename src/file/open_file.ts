@@ -150,10 +150,7 @@ export class OpenFile {
 
   // ---- Direct I/O and the page cache ------------------------------------------------------------------------------
 
-  /**
-   * Switches to the page cache after a refused transfer: some file systems accept O_DIRECT at the open and refuse the
-   * first transfer. Returns whether it has switched, which it does not if Direct I/O is required.
-   */
+  /** Switches to the page cache after a refused transfer, unless Direct I/O is required. Returns whether it has. */
   leaveDirect(): boolean {
     const { direct } = this.#request;
     if (this.direct && (direct === "require" || this.engine.setFlags(this.fd, 0) < 0)) return false;

@@ -146,10 +146,7 @@ function take<T>(engine: Engine, memory: Memory, result: number, read: Read<T>):
   }
 }
 
-/**
- * The facts of a file, on the JavaScript thread, from the kernel's memory. Undefined if that fails, as without memory
- * for the result, or if the kernel does not have the path of a name in memory.
- */
+/** The facts that the kernel has in memory, on the JavaScript thread. Undefined if it has none, or on any failure. */
 export function knownFacts(file: FileAt): StatFacts | undefined {
   const { engine, path } = file;
   const facts = attempt(() => {

@@ -72,10 +72,7 @@ export class WriteBuffers {
     return this.#fill === 0 && this.#hasSpare;
   }
 
-  /**
-   * Whether the partly filled buffer should be written for a caller that waits for all bytes below `wanted`: only if
-   * its write can start at once. Until then the buffer fills further.
-   */
+  /** Whether to write the partly filled buffer for a caller that waits up to `wanted`: if the write can start now. */
   isTailDue(wanted: number): boolean {
     return wanted > this.queuedEnd && this.#queue.canAdd(this.#base);
   }

@@ -175,10 +175,7 @@ export class Writer implements AttachedWriter {
     this.step();
   }
 
-  /**
-   * Waits for every full buffer, and with `tail` for the rest too. With `durable` the file and its name are synced.
-   * Resolves to the flushed position, with `durable` as it was at the beginning of the sync.
-   */
+  /** As `flushAligned` of a DmaStreamWriter, or as its `sync` if `durable` is set. */
   async flush(tail: boolean, durable: boolean): Promise<number> {
     this.#throwFailure();
     if (durable) this.#assertSyncable();
