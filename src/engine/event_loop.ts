@@ -25,18 +25,10 @@ let turnBegan = 0;
 /** Whether the turn is overdue: every stream yields until the loop has turned. */
 let isOverdue = false;
 
-/** Calls `work` after some milliseconds. Returns a function that prevents it. */
-export function callAfter(milliseconds: number, work: () => void): () => void {
-  let isWanted = true;
-  let prevent = () => {
-    isWanted = false;
-  };
-  loadTimers().then(({ setTimeout, clearTimeout }) => {
-    if (!isWanted) return;
-    const timer = setTimeout(work, milliseconds);
-    prevent = () => clearTimeout(timer);
-  });
-  return () => prevent();
+/** Resolves after this time, or when `signal` is aborted. */
+export async function pauseFor(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  const { promises } = await loadTimers();
+  await promises.setTimeout(milliseconds, undefined, { ref: true, signal }).catch(() => {});
 }
 
 /** Resolves when the event loop has turned. Callers share the turn. */

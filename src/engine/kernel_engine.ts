@@ -5,7 +5,7 @@ import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices, hasDisk } from "./devices.ts";
 import { attempt, type Engine, waitUntil } from "./engine.ts";
-import { callAfter, neverNotified, performance, queueMicrotask } from "./event_loop.ts";
+import { neverNotified, pauseFor, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
 import type { Completion, Memory, Operation } from "./operation.ts";
@@ -67,7 +67,7 @@ export class KernelEngine implements Engine {
     if (operation.op !== "pause") return this.#start(request);
     const { milliseconds } = operation;
     this.#pauses.set(request, performance.now() + milliseconds);
-    callAfter(milliseconds, () => this.#endPause(request));
+    pauseFor(milliseconds).then(() => this.#endPause(request));
   }
 
   flush(): void {

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import type { Shim } from "../../ffi/shim.ts";
 import { NOTIFIER_PLACE } from "../../ffi/thread_exit.ts";
 import type { Counters } from "./counters.ts";
-import { callAfter, neverNotified, performance } from "./event_loop.ts";
+import { neverNotified, pauseFor, performance } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { F_DUPFD_CLOEXEC, F_SETFL, O_NONBLOCK, Opcode } from "./linux.ts";
 import { endsWithProcess } from "./process.ts";
@@ -191,12 +191,13 @@ export class Notifier {
     // deno-lint-ignore no-explicit-any -- `handle` is an option that node:net takes but does not document
     const socket = new Socket({ handle, readable: true, writable: false, onread } as any);
     socket.resume();
-    const prevent = callAfter(SELF_TEST_MS, () => resolve(false));
     const fails = () => resolve(false);
+    const test = new AbortController();
+    pauseFor(SELF_TEST_MS, test.signal).then(fails);
     socket.once("error", fails);
     this.#signal();
     const works = await awake;
-    prevent();
+    test.abort();
     if (works) return socket.off("error", fails);
     socket.destroy();
     // It may have taken a signal.

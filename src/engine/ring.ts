@@ -3,7 +3,7 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { Counters } from "./counters.ts";
-import { afterCallers, callAfter, eventLoopTurn, queueMicrotask } from "./event_loop.ts";
+import { afterCallers, eventLoopTurn, pauseFor, queueMicrotask } from "./event_loop.ts";
 import { BATCH, type KernelRing } from "./kernel_ring.ts";
 import { Errno } from "./linux.ts";
 import { Notifier } from "./notifier.ts";
@@ -137,7 +137,7 @@ export class Ring {
   #refused(result: number): void {
     // The kernel is short of memory, or completions must be reaped first.
     const passes = result === -Errno.EAGAIN || result === -Errno.EBUSY;
-    if (passes && ++this.#refusals < MAX_REFUSALS) callAfter(1, () => this.reapNow());
+    if (passes && ++this.#refusals < MAX_REFUSALS) pauseFor(1).then(() => this.reapNow());
     else this.#giveUp();
   }
 

@@ -1,7 +1,7 @@
 // Advisory locks on a whole file (flock(2)).
 
 import { run } from "../engine/engine.ts";
-import { callAfter } from "../engine/event_loop.ts";
+import { pauseFor } from "../engine/event_loop.ts";
 import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -40,19 +40,6 @@ export async function lock(
     if (await tryLock(file, owner, exclusive)) return;
     await pauseFor(pause, signal);
   }
-}
-
-/** Resolves after this time, or when `signal` is aborted. */
-function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      prevent();
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const prevent = callAfter(milliseconds, end);
-    signal?.addEventListener("abort", end);
-  });
 }
 
 export async function unlock(file: OpenFile): Promise<void> {
