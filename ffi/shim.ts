@@ -130,15 +130,9 @@ export function environment(name: string): string | undefined {
   return state === "granted" ? Deno.env.get(name) || undefined : undefined;
 }
 
-function decode(base64: string): Uint8Array<ArrayBuffer> {
-  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
-  // Deno before 2.9.
-  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-}
-
 function loadEmbedded(libc: Libc): Shim {
   const { base64 } = Deno.build.arch === "aarch64" ? aarch64 : x86_64;
-  const bytes = decode(base64);
+  const bytes = Uint8Array.fromBase64(base64);
   try {
     return loadFromMemory(libc, bytes);
   } catch (memoryError) {

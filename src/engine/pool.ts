@@ -125,9 +125,7 @@ export class Pool {
       throw new RangeError(`Cannot map ${length} bytes for I/O buffers (os error ${-address})`);
     }
     const slab = new Slab(address, length, blockSize, memoryAt(address, length));
-    const slabs = this.#slabs.get(blockSize) ?? [];
-    this.#slabs.set(blockSize, slabs);
-    slabs.push(slab);
+    this.#slabs.getOrInsertComputed(blockSize, () => []).push(slab);
     this.mapped += length;
     this.#idle += length;
     return slab;

@@ -77,8 +77,7 @@ export class Directory {
 
   /** The directory of a descriptor. The directory owns the descriptor from then on. */
   static #hold(engine: Engine, fd: number, key: string | symbol, facts: StatFacts): Directory {
-    let directories = held.get(engine);
-    if (!directories) held.set(engine, directories = new Map());
+    const directories = held.getOrInsertComputed(engine, () => new Map());
     const known = directories.get(key);
     // A server may reuse the inode number of a removed directory that is still open here. The real path distinguishes
     // them: the kernel marks the old one as deleted. Disks do not reuse the number of an open directory.

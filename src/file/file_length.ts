@@ -72,8 +72,7 @@ export class FileLength {
     emptied: boolean,
   ): FileLength {
     const { engine } = handle.descriptor;
-    const lengths = known.get(engine) ?? new Map<string | FileHandle, FileLength>();
-    known.set(engine, lengths);
+    const lengths = known.getOrInsertComputed(engine, () => new Map());
     const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : handle;
     let length = lengths.get(key);
     if (!length) {

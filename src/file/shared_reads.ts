@@ -22,8 +22,7 @@ export function readBytes(file: OpenFile, position: number, length: number): Pro
 
 async function readShared(file: OpenFile, position: number, length: number): Promise<Bytes> {
   const end = position + length;
-  let flights = flightsOf.get(file);
-  if (!flights) flightsOf.set(file, flights = new Set());
+  const flights = flightsOf.getOrInsertComputed(file, () => new Set());
   const joined = flights.values().find((flight) => flight.start <= position && end <= flight.end);
   const { start, bytes } = joined ?? begin(flights, file, position, end);
   try {
