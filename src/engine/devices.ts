@@ -75,7 +75,7 @@ export class Devices {
 
   /** Whether the kernel certainly has the facts of a descriptor's file in memory. */
   isLocal(fd: number): boolean {
-    // Without a statx(2) of this descriptor, by that of another one on the same mount.
+    // Before a statx(2) of this descriptor, that of another one on the same mount has shown the device.
     return this.isThreaded(this.#devices.get(fd) ?? this.#mounts.get(this.#mountOf(fd))) === false;
   }
 

@@ -38,7 +38,7 @@ export function eventLoopTurn(): Promise<void> {
   return turn = turnOnce();
 }
 
-/** Not by a message channel: Deno serves up to 128 of its messages before a timer. */
+/** Uses no message channel: Deno serves up to 128 messages before a timer. */
 async function turnOnce(): Promise<void> {
   const { setImmediate } = await loadTimers();
   await new Promise<void>((resolve) => setImmediate(resolve));

@@ -31,7 +31,6 @@ const REFUSES_FLAG: ReadonlySet<number> = new Set([
 export class Transfer implements Completion {
   readonly #file: OpenFile;
   readonly #op: "read" | "write";
-  readonly range: TransferRange;
   #flags: number;
   readonly #ended: (outcome: number | DmaError) => void;
   /** The bytes moved from the start on, also after a failure. A part of a block does not count. */
@@ -52,13 +51,12 @@ export class Transfer implements Completion {
   constructor(
     file: OpenFile,
     op: "read" | "write",
-    range: TransferRange,
+    readonly range: TransferRange,
     ended: (outcome: number | DmaError) => void,
     flags = 0,
   ) {
     this.#file = file;
     this.#op = op;
-    this.range = range;
     this.#flags = flags | (op === "write" ? file.writeFlags & RWF_DONTCACHE : 0);
     this.#ended = ended;
   }

@@ -26,7 +26,7 @@ export class SyncQueue {
     this.#preallocates = preallocates;
   }
 
-  /** All bytes below this position are to be written now. During a sync no tail is: more callers may come. */
+  /** All bytes below this position are to be written now. During a sync a tail waits: more callers may come. */
   get wantedEnd(): number {
     let end = 0;
     for (const { durable, target } of this.#waiting) {
