@@ -176,7 +176,6 @@ export class KernelEngine implements Engine {
    * flight until `deadline`. If they do not end, nothing is released, because the kernel still uses the memory.
    */
   dispose(deadline: number): void {
-    if (this.#disposed) return;
     this.#disposed = true;
     this.#pauses.forEach((_, pause) => this.#endPause(pause));
     while (this.counters.inFlight > 0) if (!waitUntil(this, deadline)) return;
