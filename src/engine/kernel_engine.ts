@@ -92,10 +92,8 @@ export class KernelEngine implements Engine {
     this.#devices.forget(request.sqe.fd);
     if (!quick) return this.#calls.start(request);
     if (this.#closing.push(request) > 1) return;
-    const close = () => this.#closeNow();
-    const returning = this.ring?.notifier.returning;
-    if (returning) returning.then(close);
-    else queueMicrotask(close);
+    const turn = this.ring?.notifier.returning ?? Promise.resolve();
+    turn.then(() => this.#closeNow());
   }
 
   #closeNow(): void {

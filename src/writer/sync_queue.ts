@@ -7,7 +7,7 @@ import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
-interface Waiter extends Omit<PromiseWithResolvers<number>, "promise"> {
+interface Waiter extends PromiseWithResolvers<number> {
   /** The position below which all bytes must be flushed. */
   readonly target: number;
   readonly durable: boolean;
@@ -57,9 +57,9 @@ export class SyncQueue {
   }
 
   add(target: number, durable: boolean): Promise<number> {
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    this.#waiting.push({ target, durable, resolve, reject });
-    return promise;
+    const waiter = { target, durable, ...Promise.withResolvers<number>() };
+    this.#waiting.push(waiter);
+    return waiter.promise;
   }
 
   /** Resolves the waiters whose bytes are flushed or durable. Returns whether a sync is due. */
