@@ -65,7 +65,10 @@ export class Durability {
     this.#synced = Math.max(this.#synced, changes);
   }
 
-  /** Makes bytes and length of a file in use durable, and all metadata unless `dataOnly` is set. A failure is final. */
+  /**
+   * Makes bytes and length of a file in use durable, and all metadata unless `dataOnly` is set. A failure is final: the
+   * kernel drops the bytes that it could not write, and another sync would succeed without them.
+   */
   sync(dataOnly: boolean): Promise<void> {
     if (this.syncError) return Promise.reject(this.syncError);
     return promiseOf((ended) => this.submitSync(dataOnly, ended));
