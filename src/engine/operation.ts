@@ -27,8 +27,8 @@ type Transferred = TransferRange & { fd: number; offset: number };
 
 /** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =
-  /** pread(2). */
-  | Named<"read", Transferred>
+  /** pread(2). One that `waits` before the disk reads its bytes runs on a kernel thread. */
+  | Named<"read", Transferred & { waits?: boolean }>
   /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
   | Named<"write", Transferred & { buffered: boolean; flags: number }>
   /** openat(2). With `cached`, only for `runNow`: openat2(2) that fails with EAGAIN if it would wait. */

@@ -126,7 +126,9 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
         offset: operation.position,
         flags,
         bufferIndex: isFixed ? memory.registration : 0,
-        forceAsync: op === "write" ? operation.buffered : !isFixed && length > LONGEST_INLINE_READ,
+        forceAsync: op === "write"
+          ? operation.buffered
+          : operation.waits || (!isFixed && length > LONGEST_INLINE_READ),
         paths: undefined,
       };
     }

@@ -41,6 +41,8 @@ export const DISK = {
   confirmAfter: 0,
   /** An existing file may open for writing, and refuse every write. */
   mayWriteOnce: false,
+  /** A read that is submitted to the ring may wait for other blocks of the disk. */
+  readsWait: false,
   /** close(2) may write to the disk and wait for it. */
   mayWriteAtClose: false,
   /** A file without a name (O_TMPFILE) keeps a name that it gets. */
@@ -141,7 +143,8 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   // numbers of its original.
   [0xca451a4e, { ...DISK, name: "bcachefs", identifiesFiles: false, extendsFreely: true }],
   // A later write does not use the space that fallocate(2) reserved, and the reservation stays.
-  [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false }],
+  // The submission of a read waits for the extents and the checksums (btrfs_lookup_bio_sums), and for a sync of the file.
+  [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false, readsWait: true }],
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
   // its files cannot be polled, so io_uring passes blocking calls to its kernel threads.
   [0x794c7630, { ...DISK, name: "overlay", directWhereSaid: true }],

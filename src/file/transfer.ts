@@ -66,7 +66,7 @@ export class Transfer implements Completion {
   }
 
   start(): void {
-    const { engine, fd, direct, blockSize } = this.#file;
+    const { engine, fd, direct, blockSize, fileSystem: { readsWait: waits } } = this.#file;
     const { memory } = this.range;
     const offset = this.bytesDone;
     this.#direct = direct;
@@ -76,7 +76,7 @@ export class Transfer implements Completion {
     const length = Math.min(left, alignDown(Number.MAX_SAFE_INTEGER - position, blockSize));
     if (this.#op === "read") {
       if (length === 0) return this.#askSize(offset);
-      engine.submit({ op: "read", fd, memory, offset, length, position }, this);
+      engine.submit({ op: "read", fd, memory, offset, length, position, waits }, this);
     } else if (length < left) this.#fail(Errno.EFBIG);
     else {
       const buffered = !direct;

@@ -87,16 +87,18 @@ diskTest("a slow open on an overlay does not block the event loop", async (disk,
   assert(await turnsSoon(open), "No turn before the open is almost over");
 }, { types: ["ext4"] });
 
-// To sync its names the directory is opened. btrfs reads the last of them within that open.
-diskTest("a slow open of a directory does not block the event loop", async (disk, memory) => {
+// btrfs reads checksums within a read, and the last names of a directory within an open, as for a sync of its names.
+diskTest("a slow read or directory open does not block the event loop", async (disk, memory) => {
   const path = disk.file("folder");
-  const script = 'mkdir "$0"; cd "$0"; seq 1000 | xargs touch; touch last';
+  const script = 'mkdir "$0"; cd "$0"; seq 1000 | xargs touch; head -c 40M /dev/zero > last';
   await runOrThrow("sh", ["-ec", script, path]);
   await disk.unmount();
   await disk.mount();
   // This looks the names up, so that the next open reads nothing else.
-  await using _ = await DmaFile.open(`${path}/last`);
+  await using file = await DmaFile.open(`${path}/last`);
+  await file.readAt(20 << 20, 1);
   await memory.command("fault read delay 500");
+  assert(await turnsSoon(() => file.readAt(0, 1)), "No turn before the read is almost over");
   const open = async () => (await DmaFile.create(`${path}/last`)).close();
   assert(await turnsSoon(open), "No turn before the open is almost over");
 }, { types: ["btrfs"] });
