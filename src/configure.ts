@@ -166,10 +166,11 @@ function listenForEnd(): void {
     // With `--watch` the program restarts on the same thread. Otherwise later listeners may still write.
     if (!chosen || chosen.engine.endsWithProcess) return;
     isReleased = true;
-    chosen.engine.dispose(deadline);
+    const isDisposed = chosen.engine.dispose(deadline);
     leaveOpenFiles();
-    // A test that calls Deno.exit continues. The files that it opens from now on have another engine.
-    chosen = undefined;
+    // A test that calls Deno.exit continues. The files that it opens from now on have another engine, unless this one
+    // still has operations: both record their resources in one table.
+    if (isDisposed) chosen = undefined;
   });
 }
 

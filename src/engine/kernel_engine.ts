@@ -171,16 +171,18 @@ export class KernelEngine implements Engine {
 
   /**
    * Releases memory and descriptors when the isolate ends but its thread does not. It waits for the operations in
-   * flight until `deadline`. If they do not end, nothing is released, because the kernel still uses the memory.
+   * flight until `deadline`. If they do not end, nothing is released, because the kernel still uses the memory. Then it
+   * returns false, and a later call tries again.
    */
-  dispose(deadline: number): void {
+  dispose(deadline: number): boolean {
     this.#disposed = true;
     this.#pauses.forEach((_, pause) => this.#endPause(pause));
-    while (this.counters.inFlight > 0) if (!waitUntil(this, deadline)) return;
-    if (this.ring?.notifier.returnNow(deadline) === false) return;
+    while (this.counters.inFlight > 0) if (!waitUntil(this, deadline)) return false;
+    if (this.ring?.notifier.returnNow(deadline) === false) return false;
     this.pool.dispose();
     this.ring?.close();
     for (const fd of this.#shim.resources.descriptors()) closeNow(this.#shim, fd);
+    return true;
   }
 
   // ---- descriptors ------------------------------------------------------------------------------------------------
@@ -204,6 +206,7 @@ export class KernelEngine implements Engine {
   }
 
   setFlags(fd: number, flags: number): number {
+    if (this.#disposed) return -Errno.EBADFD;
     return this.#shim.dma_call(Opcode.FCNTL, fd, 0, F_SETFL, 0, flags);
   }
 

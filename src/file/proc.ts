@@ -59,7 +59,8 @@ async function readText(engine: Engine, name: string): Promise<string> {
     for (let position = 0;;) {
       const range = { memory, offset: 0, length: READ_BYTES, position };
       const read = await run(engine, { op: "read", fd, ...range });
-      if (read <= 0) break;
+      // `unload` unmaps the memory before the promise is settled.
+      if (read <= 0 || memory.bytes.length === 0) break;
       // Copied: TextDecoder may keep its argument, and the memory is released.
       text += decoder.decode(memory.bytes.slice(0, read), { stream: true });
       position += read;
