@@ -5,7 +5,9 @@
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
+import { Errno } from "../engine/linux.ts";
 import type { Memory, TransferRange } from "../engine/operation.ts";
+import { ioError } from "../errors.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
 import type { ReaderOptions } from "../stream_options.ts";
@@ -76,6 +78,8 @@ export class ReadAhead {
     const read = this.#queue[0];
     if (!read?.hasEnded) return undefined;
     const { bytesDone, endOfFile, error, range: { memory, position } } = read;
+    // `unload` unmaps all memory.
+    if (memory.bytes.length === 0) throw ioError(Errno.EBADFD, "read", this.#file.path);
     const from = this.#position - position;
     const to = Math.min(bytesDone, this.#options.end - position, from + most);
     if (to > from) return memory.bytes.subarray(from, to);
@@ -102,11 +106,10 @@ export class ReadAhead {
    * long, and untouched. Returns its length. Further reads start after `use`: they may spend the budget that it needs.
    */
   passBuffer(blockSize: number, use: (memory: Memory, length: number) => void): number | undefined {
-    const read = this.#queue[0];
-    if (!read?.hasEnded) return undefined;
-    const { memory, length, position } = read.range;
+    if (!this.peek(1)) return undefined;
+    const { bytesDone, range: { memory, length, position } } = this.#queue[0]!;
     const end = position + length;
-    const isWhole = read.bytesDone === length && this.#position === position;
+    const isWhole = bytesDone === length && this.#position === position;
     if (!isWhole || end > this.#options.end || length % blockSize !== 0) return undefined;
     this.#queue.shift();
     this.#options.budget.held -= length;
