@@ -69,7 +69,8 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
 /** Copies step by step: the kernel copies whole blocks until it refuses, and {@linkcode copyByHand} copies the rest. */
 async function copyAll(copy: Copy): Promise<number> {
   const { from, to } = copy;
-  let isRefused = false;
+  // The number of a descriptor that `unload` has closed may be that of another file.
+  let isRefused = from.engine !== to.engine;
   let copied = 0;
   while (copied < copy.length) {
     const left = {

@@ -59,7 +59,13 @@ unloadTest(
     console.log("held", held() - before);
     // So many that a running engine would register their memory with its ring.
     for (let call = 0; call < 20_000; call++) await other.stat().catch(() => {});
+    const later = await dma.DmaFile.create(directory + "/later");
+    await later.writeAt(later.allocBuffer(4096), 0);
+    // They get the numbers of the closed descriptors.
+    const foreign = { write: true, create: true };
+    for (let count = 0; count < 20; count++) Deno.openSync(directory + "/foreign", foreign);
     const calls = await Promise.allSettled([
+      later.copyRangeTo(other, 0, 4096, 0),
       writer.write(new Uint8Array(9_000_000)),
       writer.sync({ tail: true }),
       writer.close(),
@@ -70,8 +76,9 @@ unloadTest(
       reader.read(),
       other.close(),
     ]);
-    console.log(...new Set(calls.map(({ reason }) => reason.code)), dma.ioStats().inFlight);`,
-  "read 524288\nheld 0\nEBADFD 0",
+    console.log(...new Set(calls.map(({ reason }) => reason?.code)), dma.ioStats().inFlight);
+    console.log(Deno.statSync(directory + "/foreign").size);`,
+  "read 524288\nheld 0\nEBADFD 0\n0",
 );
 
 /** Runs a file of tests. */
