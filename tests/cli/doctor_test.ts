@@ -156,13 +156,6 @@ const machines: [change: Partial<Facts>, ...parts: string[]][] = [
   [{ lockedMemory: 1024 * MIB }, NOTHING],
   [{ lockedMemory: 8 * MIB, mayLock: true }, NOTHING],
   [
-    { ...noEngine, ...engine({}), missingPermissions: ["--allow-ffi", "--allow-write"] },
-    "Does not work: Deno was started without --allow-ffi --allow-write | error | " +
-    "Deno was started without --allow-ffi --allow-write | " +
-    "deno run --allow-ffi --allow-read=/mnt --allow-write=/mnt ",
-    " doctor /mnt | ",
-  ],
-  [
     { ...threads({ allowed: null }), liburing: noLiburing },
     `${SLOWER} | liburing cannot`,
     " | apt install ",
@@ -195,11 +188,6 @@ const machines: [change: Partial<Facts>, ...parts: string[]][] = [
     " | as root: mount -o remount,rw /mnt | ",
   ],
   [found({ mount: READ_ONLY, kind: "file" }), `${FAST} | info | `],
-  [
-    { ...found({ kind: null, error: "No such file (os error 2): stat '/mnt'" }), lockedMemory: 0 },
-    "Does not work: /mnt: No such file (os error 2): stat '/mnt' | error | ",
-    " | name an existing path, or mkdir -p /mnt | warning | Locked memory",
-  ],
   // /proc exists, but no file can be created in it.
   [found({ direct: null, error: "No such file (os error 2): open '/proc/x'" }), "/x' | null | "],
   [{ lockedMemory: 64 * 1024 }, " | warning | "],

@@ -67,13 +67,7 @@ const ways: [name: string, most: number, write: (writer: DmaStreamWriter) => Pro
   ["write of an array", MOST_BETWEEN, async (writer) => {
     for await (const piece of source()) await writer.write(piece);
   }],
-  ["write of a buffer", MOST_BETWEEN, async (writer) => {
-    for await (const piece of source()) await writer.write(piece.slice().buffer);
-  }],
   // The clock is read once per some hundred of them.
-  ["write of single bytes", 1000, async (writer) => {
-    for (let at = 0; at < 20_000; at++) await writer.write(content.subarray(at, at + 1));
-  }],
   ["write of single bytes whenever a lock is ready", 1000, async (writer) => {
     const lock = writer.getWriter();
     for (let at = 0; at < 20_000; at++) {

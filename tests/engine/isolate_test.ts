@@ -20,8 +20,7 @@ const ofNode = `import { Worker } from "node:worker_threads"; new Worker(new URL
 const programs: [name: string, program: string, command: string, endsWithProcess: boolean][] = [
   ["a program", tells, "run $", true],
   ["a program that has an option --watch itself", tells, "run $ watch --watch", true],
-  ["a program that is watched, with arguments", tells, "run --watch $ a b c", false],
-  ["a program that is watched", tells, "run --watch $", false],
+  ["a program that is watched", tells, "run --watch $ a b c", false],
   ["a program whose modules are replaced", tells, "run --unstable-hmr $", false],
   ["a program of deno watch", tells, "watch $", false],
   ["a Worker", `new Worker(${asUrl}, { type: "module" });`, "run $", false],

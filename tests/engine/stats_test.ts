@@ -91,16 +91,6 @@ testInOneDirectory("engineInfo() returns the engine in use and the reason", asyn
   assert(info.maxInFlight > 0);
 });
 
-Deno.test("Nothing is chosen and counted before the first file is opened", async () => {
-  const code = "say(dma.engineInfo()); say(dma.ioStats()); say((await info()).engine);";
-  const [before, stats, after] = await said(code);
-  assertEquals(before.engine, null);
-  assertEquals(before.reason, "not chosen before the first file is opened");
-  assertEquals(Object.keys(stats), Object.keys(ioStats()));
-  assertEquals(Object.values(stats).filter((value) => value !== 0), []);
-  assert(after === "io_uring" || after === "threads", `${after}`);
-});
-
 Deno.test("configure() and DMA_ENGINE choose the engine and its size", async () => {
   const choose = async (options: EngineOptions, fromEnvironment: string) =>
     (await said(
