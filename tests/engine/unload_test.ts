@@ -56,12 +56,10 @@ unloadTest(
     await old.writeAt(old.allocBuffer(3 << 20), 0);
     // It has read ahead.
     const reader = old.readable.getReader();
-    const { value } = await reader.read();
-    console.log("read", value.length);
+    await reader.read();
     do await pause(1); while (dma.ioStats().inFlight > 0);
     // The last event has been handled, as at the end of an isolate.
     await pause(1);
-    if (dma.ioStats().inFlight > 0) throw new Error("It never rests");
     dispatchEvent(new Event("unload"));
     console.log("held", held() - before);
     // So many that a running engine would register their memory with its ring.
@@ -83,7 +81,7 @@ unloadTest(
     ]);
     console.log(...new Set(calls.map(({ reason }) => reason?.code)), dma.ioStats().inFlight);
     assertUntouched(others);`,
-  "read 524288\nheld 0\nEBADFD 0",
+  "held 0\nEBADFD 0",
 );
 
 /** Runs a file of tests. */
