@@ -73,10 +73,12 @@ export class Devices {
     return device === undefined ? undefined : this.#threaded.get(device);
   }
 
-  /** Whether the kernel certainly has the facts of a descriptor's file in memory. */
-  isLocal(fd: number): boolean {
+  /** Whether the kernel certainly has the facts of a descriptor's file in memory; undefined if that is not known. */
+  isLocal(fd: number): boolean | undefined {
     // Before a statx(2) of this descriptor, that of another one on the same mount has shown the device.
-    return this.isThreaded(this.#devices.get(fd) ?? this.#mounts.get(this.#mountOf(fd))) === false;
+    const device = this.#devices.get(fd) ?? this.#mounts.get(this.#mountOf(fd));
+    const threaded = this.isThreaded(device);
+    return threaded === undefined ? undefined : !threaded;
   }
 
   /** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */

@@ -30,8 +30,8 @@ export interface Engine {
 
   /** Sets whether calls for files on a descriptor's device may wait for a server: they then run on threads. */
   setThreaded(fd: number, threaded: boolean): void;
-  /** Whether {@linkcode setThreaded} was called with false for a descriptor's device. */
-  isLocal(fd: number): boolean;
+  /** Whether {@linkcode setThreaded} was called with false for a descriptor's device; undefined if it was not called. */
+  isLocal(fd: number): boolean | undefined;
   /**
    * Identifies the directory at a path, or with an empty path an open directory, among all directories that are open.
    * Undefined if the kernel would wait for the lookup, or if the file system has no file handles.

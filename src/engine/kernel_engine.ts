@@ -191,7 +191,7 @@ export class KernelEngine implements Engine {
     this.#devices.setThreaded(fd, threaded);
   }
 
-  isLocal(fd: number): boolean {
+  isLocal(fd: number): boolean | undefined {
     return this.#devices.isLocal(fd);
   }
 

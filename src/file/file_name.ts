@@ -106,6 +106,11 @@ export class FileName {
     return new FileName(this.directory, ".", this.path).open(flags | O_TMPFILE, mode);
   }
 
+  /** The facts of the name itself, if the kernel certainly has them in memory. */
+  get knownFacts(): StatFacts | undefined {
+    return this.engine.isLocal(this.directory.fd) ? knownFacts(this.#file(false)) : undefined;
+  }
+
   /** The facts of the file at the name, if there is one. Without `follow` those of a link itself. Errors name `op`. */
   look(op: string, follow = true): Promise<StatFacts | undefined> {
     return look(this.#file(follow), op);
@@ -183,11 +188,6 @@ export class FileName {
     this.#expectsFile = true;
   }
 
-  /** Whether the name certainly leads to an open file. Does not wait for a disk, and is faster than two real paths. */
-  #leadsNowTo(file: FileIdentity): boolean {
-    return this.engine.isLocal(this.directory.fd) && isSame(knownFacts(this.#file(false)), file);
-  }
-
   /** Makes the name durable, wherever the file was moved. Callers share one sync: the kernel reports a failure once. */
   sync(file: FileIdentity, fd: number): Promise<void> {
     return this.#synced ??= this.#sync(file, fd);
@@ -197,7 +197,8 @@ export class FileName {
     const directory = this.directory.retain();
     try {
       assertOpened(await directory.sync(), this.path);
-      if (!this.#leadsNowTo(file)) await this.#syncWhereMoved(fd);
+      // Faster than two real paths.
+      if (!isSame(this.knownFacts, file)) await this.#syncWhereMoved(fd);
       this.#noteSync();
     } finally {
       directory.release();

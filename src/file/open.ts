@@ -235,6 +235,16 @@ async function openAsCreator(
 }
 
 /**
+ * Whether a file may be opened by its name at once. Even a refused open of a FIFO takes effect: a program that waits for
+ * a reader writes its bytes, and they are lost. While it waits, the kernel has the name in memory.
+ */
+function mayOpen(name: FileName): boolean {
+  const isLocal = name.engine.isLocal(name.directory.fd);
+  // For each file on a server a look would take longer than the open.
+  return isLocal ? (name.knownFacts?.kind ?? "file") === "file" : isLocal === false;
+}
+
+/**
  * Opens the file at a name. The file is first checked through an O_PATH descriptor, which has no side effects, if
  * permissions are missing or limited, if the open would wait, and at a symbolic link, which may lead to a device.
  * Resolves to the descriptor or `-errno`; throws without permission.
@@ -244,7 +254,7 @@ async function openExisting(
   flags: number,
   limited: readonly Access[],
 ): Promise<number> {
-  if (limited.length === 0 && !isRefused(name)) {
+  if (limited.length === 0 && !isRefused(name) && mayOpen(name)) {
     const fd = await name.open(flags | O_NOFOLLOW);
     if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return fd;
   }

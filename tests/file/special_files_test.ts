@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
 import { serverIn } from "../../src/file/proc.ts";
-import { exists, runOrThrow, within } from "../setup/command.ts";
+import { exists, pause, runOrThrow, within } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -53,13 +53,13 @@ testInEachDirectory("A directory, a FIFO, a socket and links to them do not open
   await assertRejects(() => DmaFile.open(dir.file("directory/")), IsADirectory);
   // The kernel returns ENXIO.
   await assertRefused(dir.file("socket"), Error);
-  // A FIFO without another end does not hang, and loses nothing with one. Opened for both it is its own other end.
+  // A FIFO is not opened: without another end that could hang, and a program that waits for it would write.
+  const shell = (script: string) => runOrThrow("sh", ["-c", script, dir.file("fifo")]);
   await assertRefused(dir.file("fifo"), NotSupported);
-  using other = await Deno.open(dir.file("fifo"), { read: true, write: true });
-  await other.write(pattern(10));
+  const writing = shell("echo text | timeout 9 tee $0");
+  await pause(100);
   await assertRefused(dir.file("fifo"), NotSupported);
-  const left = new Uint8Array(20);
-  assertEquals(left.subarray(0, await other.read(left) ?? 0), pattern(10));
+  assertEquals([await shell("timeout 9 cat $0"), await writing], ["text", "text"]);
   await assertFile(dir.file("directory/file"), pattern(100));
   assertEquals((await namesIn(dir.path)).length, all);
 });
