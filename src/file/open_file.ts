@@ -264,7 +264,7 @@ export class OpenFile {
     const { direct, engine, fd, fileSystem: { inMemory, mayWriteAtClose } } = this;
     // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.
     const mayHaveReserved = this.#request.write && !direct && !inMemory;
-    return !mayHaveReserved && !mayWriteAtClose && engine.isLocal(fd);
+    return !mayHaveReserved && !mayWriteAtClose && engine.isLocal(fd) === true;
   }
 
   /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */
