@@ -22,7 +22,7 @@ export const packages = [
 ];
 
 /** QEMU's 9p grants every lock, and virtiofsd handles none by default. */
-const LOCKS_ALONE = "lock";
+const LOCKS_ALONE = "a lock";
 
 /** Delays all packets that leave through an interface by so many milliseconds. */
 function delay(device: string, milliseconds: string): string {
