@@ -153,7 +153,7 @@ testInEachDirectory('direct "off" goes through the page cache, "require" past it
 
 /** A file system that refuses O_DIRECT, after a call of `before`. */
 const withoutDirect = (before = () => {}) =>
-  replaceMethod("setFlags", (_fd, flags) => flags === 0 ? 0 : (before(), -Errno.EINVAL));
+  replaceMethod("setFlags", (_fd, flags) => (before(), flags === 0 ? 0 : -Errno.EINVAL));
 
 testInEachDirectory('direct "require" that is refused harms nothing', async (dir) => {
   await Deno.writeFile(dir.file("old"), pattern(5000));
