@@ -48,10 +48,11 @@ export interface DmaOpenOptions {
   truncate?: boolean;
   /**
    * Every write goes to the current end of the file (`O_APPEND`), as in Deno. Several processes of one machine can
-   * write one log, and other programs can follow it. After a SIGKILL only the last record can be incomplete. After a
-   * power cut zeros can follow the last `sync()`. Machines that append to one file of a network file system at once
-   * overwrite each other (open(2)); a lock of a second file prevents that. Writes go through the page cache. On ext4 and
-   * xfs with kernel 6.14 or newer, the pages are dropped after the write. Implies `write`.
+   * write one log, and other programs can follow it. A chunk that fits into a buffer of the writer is one write; other
+   * programs' bytes can come between the parts of a longer one. After a SIGKILL only the last record can be incomplete.
+   * After a power cut zeros can follow the last `sync()`. Machines that append to one file of a network file system at
+   * once overwrite each other (open(2)); a lock of a second file prevents that. Writes go through the page cache. On
+   * ext4 and xfs with kernel 6.14 or newer, the pages are dropped after the write. Implies `write`.
    *
    * @default {false}
    */

@@ -28,8 +28,9 @@ export interface DmaStreamWriterOptions {
   bufferSize?: number;
   /**
    * The number of buffers that may be in flight, at most 1,024; values below 1 mean 1. One more buffer fills meanwhile.
-   * In a file opened with `append: true` the number is 1. With neither `writeBehind` nor `bufferSize` set, a writer uses
-   * less memory while there are many streams: see `bufferBudget` of `configure`.
+   * In a file opened with `append: true` the number is 1, and with `preallocate: false` and `direct: "off"` too. With
+   * neither `writeBehind` nor `bufferSize` set, a writer uses less memory while there are many streams: see
+   * `bufferBudget` of `configure`.
    *
    * @default {4}
    */
@@ -109,7 +110,8 @@ export interface DmaStreamReaderOptions {
    */
   start?: number;
   /**
-   * The position after the last byte, aligned or not. The stream also ends at the end of the file.
+   * The position after the last byte, aligned or not. The stream also ends at the end of the file. A file that grows is
+   * read to its new end, so a pipe that appends to the file that it reads needs an `end`.
    *
    * @default {Infinity}
    */
@@ -152,7 +154,7 @@ export type WriterOptions = Readonly<ReturnType<typeof writerOptions>>;
 /** The checked options of a writer. Sizes are multiples of the alignment. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
-  { alignment, appends, engine, path }: OpenFile,
+  { alignment, appends, blockSize, engine, path }: OpenFile,
 ) {
   const given = readOptions(options, WRITER_OPTIONS);
   const { bufferSize, writeBehind, position } = given;
@@ -162,15 +164,17 @@ export function writerOptions(
     const why = appends ? opened : " and append: give one of them";
     throw new TypeError(`Cannot start at position ${position}${why}`);
   }
-  // Other processes may write in front of the bytes of a file that was opened with `append: true`.
+  const preallocate = given.preallocate && !appends;
+  // With exact tails and no preallocation, a write that overtook an earlier one would show zeros to other readers.
+  const isExact = blockSize === 1 && !preallocate;
   return {
     ...given,
     append,
     position: position ?? 0,
     bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_BUFFER_SIZE), alignment),
-    writeBehind: appends ? 1 : Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
+    writeBehind: isExact ? 1 : Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
     budget: bufferSize === undefined && writeBehind === undefined ? engine.budget : UNLIMITED,
-    preallocate: given.preallocate && !appends,
+    preallocate,
   };
 }
 

@@ -42,7 +42,7 @@ export class WriteQueue {
   #confirm: "due" | "in flight" | undefined;
 
   constructor(file: OpenFile, options: WriterOptions, start: number, pending: Pending) {
-    const { blockSize, fileSystem } = file;
+    const { fileSystem } = file;
     const { budget, preallocate, sizeHint, writeBehind } = options;
     this.#file = file;
     this.#pending = pending;
@@ -50,9 +50,7 @@ export class WriteQueue {
     this.#start = start;
     this.written = start;
     this.flushed = start;
-    // With exact tails and no preallocation, a write that overtook an earlier one would show zeros to other readers.
-    const isExact = blockSize === 1 && !preallocate;
-    this.#writeBehind = isExact ? 1 : writeBehind;
+    this.#writeBehind = writeBehind;
     // If a write may extend the file at no cost, only a hinted size is reserved.
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
