@@ -17,6 +17,12 @@ function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error("The stream was aborted", { cause: reason });
 }
 
+/** A write that waits when the stream is destroyed fails with this. Node's finished() then reports it. */
+function destroyed(): Error {
+  const code = "ERR_STREAM_PREMATURE_CLOSE";
+  return Object.assign(new Error("The stream was destroyed"), { code });
+}
+
 /**
  * A `Writable` that writes to `writer`. `end()` closes the writer, and `finish` is emitted when every byte is durable.
  * `destroy()`, with or without an error, aborts the writer, as does a `pipeline` that fails: the file is cut to its
@@ -95,8 +101,7 @@ class WriterWritable extends Writable implements Upstream {
 
   override _destroy(error: Error | null, callback: Callback): void {
     // A close that has begun is not undone. An abort would undo it while the lock still has chunks.
-    const ended = this.#closing ??
-      this.#lock.abort(error ?? new Error("The stream was destroyed"));
+    const ended = this.#closing ?? this.#lock.abort(error ?? destroyed());
     callBack(ended, (failure) => callback(error ?? failure));
   }
 
