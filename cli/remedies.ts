@@ -102,6 +102,7 @@ function forDest(
   directory = false,
 ): string | undefined {
   const message = error instanceof Error ? error.message : "";
+  const bare = dest.replace(/\/+$/, "");
   const where = directory ? dest : parentOf(dest);
   const parent = quoted(where);
   const both = isMissing(dest) || directory ? parent : `${parent} ${quoted(dest)}`;
@@ -113,7 +114,10 @@ function forDest(
       return "without --no-clobber it would be replaced";
     case "EISDIR":
       if (isMissing(dest)) return `make the directory first: mkdir -p ${quoted(dest)}`;
-      return `name a file in it, such as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
+      return isFile(bare) ? SLASH : `name a file in it, such as ${quoted(`${bare}/NAME`)}`;
+    // With limited permissions the module opens each component of a path itself.
+    case "ENOTDIR":
+      return isFile(bare) && !directory ? SLASH : undefined;
     case "EACCES":
       return `the permissions of the file system forbid it, not Deno's: ls -ld ${both}`;
     case "EPERM":
@@ -135,6 +139,8 @@ function forDest(
   }
 }
 
+const SLASH = "it is a file: leave out the slash at the end";
+
 const ANYWHERE: Record<string, string> = {
   EDQUOT: "your quota is used up: quota -s",
   EFBIG: "if a limit is the reason, ulimit -f unlimited lifts it",
@@ -155,6 +161,14 @@ function isMissing(path: string): boolean {
     return false;
   } catch (error) {
     return error instanceof Deno.errors.NotFound;
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
   }
 }
 

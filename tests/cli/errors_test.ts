@@ -66,6 +66,7 @@ const refused: [command: string, says: string | RegExp, code?: number][] = [
   ["copy -- in -a/out", "; make its directory first: mkdir -p ./-a\n"],
   ["copy in no/", "; make the directory first: mkdir -p no/\n"],
   ["write ./ < in", "; name a file in it, such as ./NAME\n"],
+  ["copy in out/", "; it is a file: leave out the slash at the end\n"],
   ["copy . out", "; pack it first: tar c . | dma write out\n"],
   ["read .", "; pack it first: tar c .\n"],
   ["write out < .", "read '/dev/stdin'; pack it first: tar c FOLDER | dma write out\n"],
