@@ -13,7 +13,7 @@ const LENGTH = 3_145_729;
 const ways: [options: string[], says: RegExp][] = [
   [["--verify"], /; synced; verified in \d.*\/s\n$/],
   [["--verify", "--atomic"], /; synced; verified in \d.*\/s\n$/],
-  [["--no-sync", "--direct", "off"], /; page cache, (io_uring|threads); 4 x 1 MiB; not synced\n$/],
+  [["--no-sync", "--direct", "off"], /; page cache, (io_uring|threads); 1 x 1 MiB; not synced\n$/],
   [["--buffer-size", "64K", "--write-behind", "3"], /; 3 x 64 KiB; synced\n$/],
   [["--quiet"], /^$/],
 ];
