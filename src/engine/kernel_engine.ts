@@ -85,8 +85,8 @@ export class KernelEngine implements Engine {
 
   /**
    * Closes a descriptor, never on the ring: if a kernel thread closes it, it stays open for a moment after the
-   * completion. The JavaScript thread closes a small file that has a name. If a thread that has waited for completions is about to
-   * return, the close follows that: otherwise Deno's tests would report that call as a leak.
+   * completion. The JavaScript thread closes a small file that has a name. If a thread that has waited for completions
+   * is about to return, the close follows that: otherwise Deno's tests would report that call as a leak.
    */
   #close(request: Request, quick = false): void {
     this.#devices.forget(request.sqe.fd);

@@ -110,7 +110,9 @@ async function setUp(
   const direct = !prefersCache && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
   // Both calls clear O_NONBLOCK. With that flag io_uring before kernel 6.4 ends a read with EAGAIN if the disk cannot
   // complete it without waiting, as with dm-crypt.
-  if (!direct) unwrap(engine.setFlags(fd, request.append ? O_APPEND : 0), "open", path);
+  const flagged = direct ? 0 : engine.setFlags(fd, request.append ? O_APPEND : 0);
+  // A sandbox may refuse the call, which harms nothing. After `unload` the descriptor is closed.
+  if (flagged === -Errno.EBADFD) throw ioError(Errno.EBADFD, "open", path);
   if (request.direct === "require" && !direct) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }

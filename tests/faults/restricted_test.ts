@@ -52,7 +52,6 @@ for (const { name, secc, env, reason } of without) {
     assertEquals(code, 0);
     assertMatch(stdout.replace(/\s+/g, " "), reason);
     assertMatch(stdout, /threads/);
-
     // If io_uring is demanded, nothing opens.
     const { error, exists, mapped } = await resultOf("demandRing", [`${folder}/new`], options);
     assertMatch(error, reason);

@@ -51,7 +51,6 @@ testInEachDirectory("A directory, a FIFO, a socket and links to them do not open
   for (const [name, , ...classes] of links) await assertRefused(dir.file(name), ...classes);
   await assertRefused(dir.file("directory"), IsADirectory);
   await assertRejects(() => DmaFile.open(dir.file("directory/")), IsADirectory);
-  // The kernel returns ENXIO.
   await assertRefused(dir.file("socket"), Error);
   // A FIFO is not opened: without another end that could hang, and a program that waits for it would write.
   const shell = (script: string) => runOrThrow("sh", ["-c", script, dir.file("fifo")]);
