@@ -200,7 +200,7 @@ export function temporaryDirectory(options: DmaTempOptions | undefined): string 
 /** The signal that ends the wait for a lock. */
 export function signalOf(options: DmaLockOptions | undefined): AbortSignal | undefined {
   const signal = (name: string, value: unknown) => {
-    if (value === undefined || value instanceof AbortSignal) return value;
+    if (value == null || value instanceof AbortSignal) return value ?? undefined;
     throw invalid(name, value, "it must be an AbortSignal");
   };
   return readOptions(options, { signal }).signal;

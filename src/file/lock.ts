@@ -4,6 +4,7 @@ import { run } from "../engine/engine.ts";
 import { pauseFor } from "../engine/event_loop.ts";
 import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
+import { inTurn } from "./in_turn.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** Milliseconds between two attempts: at first, and at most. */
@@ -14,7 +15,9 @@ const LONGEST_PAUSE_MS = 50;
 export async function tryLock(file: OpenFile, owner: object, exclusive: boolean): Promise<boolean> {
   const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
   const { descriptor, engine, fd, fileSystem } = file;
-  const result = await descriptor.use("lock", () => run(engine, { op: "lock", fd, operation }));
+  const take = () => run(engine, { op: "lock", fd, operation });
+  // Two threads could swap the calls of a program that does not wait for the first one.
+  const result = await descriptor.use("lock", () => inTurn(descriptor, take));
   const isHeld = result === -Errno.EAGAIN ||
     (result === -Errno.EACCES && fileSystem.heldLockIsDenied);
   if (result < 0 && !isHeld) {
@@ -45,6 +48,7 @@ export async function lock(
 export async function unlock(file: OpenFile): Promise<void> {
   const { descriptor, fd } = file;
   const operation = { op: "lock", fd, operation: LOCK_UN } as const;
-  await descriptor.use("unlock", () => descriptor.call("unlock", operation));
+  const release = () => descriptor.call("unlock", operation);
+  await descriptor.use("unlock", () => inTurn(descriptor, release));
   file.lockHolder = undefined;
 }

@@ -6,7 +6,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { fail } from "../support/interpose.ts";
+import { fail, interpose } from "../support/interpose.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import "../support/engine.ts";
 
@@ -43,8 +43,15 @@ testLock("Only shared locks stand together; a lock is shared by default", async 
     await other.unlock();
   }
   // A descriptor never stands in its own way.
-  for (const exclusive of [true, true, false]) await one.lock(exclusive);
+  for (const exclusive of [true, true, false]) await one.lock(exclusive, { signal: null! });
   assertEquals([await other.tryLock(), await one.tryLock(true)], [true, false]);
+  await other.unlock();
+  // Calls take effect in their order, even if the first one is slow.
+  using _ = interpose("lock", ({ index, pass }) => void setTimeout(pass, index === 0 ? 50 : 0));
+  const unlocked = one.unlock();
+  await one.lock(true);
+  await unlocked;
+  assertEquals(await other.tryLock(), false);
 });
 
 testLock("lock() waits until the lock is given back, and blocks no thread", async (one, other) => {
