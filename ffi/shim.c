@@ -293,9 +293,10 @@ struct identity {
 };
 
 // Identifies the file of a descriptor, or the directory at a path. With a path it returns -EAGAIN if the lookup would
-// wait. For a descriptor the kernel asks no server, except perhaps 9p with a cache.
+// wait, and -ELOOP at a link in /proc, which may lead to another process's mounts. For a descriptor the kernel asks no server, except perhaps 9p with a cache.
 static long identify(int32_t fd, uintptr_t path, struct identity *found) {
-  const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+  const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                               .resolve = RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS};
   long opened = path ? CALL(SYS_openat2, fd, path, &how, sizeof how, 0) : fd;
   if (opened < 0) return opened;
   *found = (struct identity){.bytes = sizeof found->handle};
@@ -430,7 +431,7 @@ EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, u
   int closed = __atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST);
   if (!closed && opcode == IORING_OP_CLOSE) untrack(resources, fd);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
-  if (opcode == IORING_OP_OPENAT && result >= 0) track(resources, result);
+  if ((opcode == IORING_OP_OPENAT || opcode == CALL_OPENAT2) && result >= 0) track(resources, result);
   __atomic_store_n(&resources->results[place], result, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->running, 1, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->calls, 1, __ATOMIC_RELEASE);

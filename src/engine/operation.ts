@@ -25,17 +25,22 @@ export interface TransferRange {
 /** The memory is used from `offset` on. */
 type Transferred = TransferRange & { fd: number; offset: number };
 
+/** The limits of a lookup. The open then creates no file. */
+export interface Lookup {
+  /** Only for `runNow`: fails with EAGAIN if the lookup would wait. */
+  readonly cached?: boolean;
+  /** Follows no link in /proc, which may lead to another process's mounts. Fails with ELOOP at one. */
+  readonly avoidsProc?: boolean;
+}
+
 /** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =
   /** pread(2). One that `waits` before the disk reads its bytes runs on a kernel thread. */
   | Named<"read", Transferred & { waits?: boolean }>
   /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
   | Named<"write", Transferred & { buffered: boolean; flags: number }>
-  /** openat(2). With `cached`, only for `runNow`: openat2(2) that fails with EAGAIN if it would wait. */
-  | Named<
-    "open",
-    { directory: number; name: string; flags: number; mode: number; cached: boolean }
-  >
+  /** openat(2), or openat2(2) for a lookup with limits. */
+  | Named<"open", { directory: number; name: string; flags: number; mode: number } & Lookup>
   /** close(2). A `quick` one writes nothing. It runs on the JavaScript thread if it frees only a few blocks. */
   | Named<"close", { fd: number; quick?: boolean }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */

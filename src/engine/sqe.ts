@@ -1,6 +1,5 @@
 // Converts operations to submission queue entries. The shim's blocking calls take the same fields.
 
-import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { Engine } from "./engine.ts";
 import {
@@ -18,6 +17,7 @@ import {
   Opcode,
   PATH_MAX,
   RESOLVE_CACHED,
+  RESOLVE_NO_MAGICLINKS,
   RWF_ATOMIC,
   STATX_BYTES,
   STATX_MASK,
@@ -103,10 +103,6 @@ export function closeSmall({ resources, dma_call }: Shim, fd: number): number {
   return result;
 }
 
-/** `struct open_how` of a cached open: flags, mode and resolve, of 64 bits each. */
-const OPEN_HOW = new Uint32Array([0, 0, 0, 0, RESOLVE_CACHED, 0]);
-let openHowAddress = 0;
-
 /** The entry of an operation, with its paths in memory of the engine. */
 export function prepareSqe(engine: Engine, operation: Operation): Sqe {
   switch (operation.op) {
@@ -133,12 +129,14 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
       };
     }
     case "open": {
-      const { directory, name, flags, mode: length, cached } = operation;
-      if (cached) {
-        OPEN_HOW[0] = flags;
-        const offset = openHowAddress ||= addressOf(OPEN_HOW);
-        const sqe = entry(Opcode.OPENAT2, directory, 0, OPEN_HOW.byteLength, offset);
-        return withPaths(engine, sqe, name);
+      const { directory, name, flags, mode: length, cached, avoidsProc } = operation;
+      if (cached || avoidsProc) {
+        const resolve = (cached ? RESOLVE_CACHED : 0) | (avoidsProc ? RESOLVE_NO_MAGICLINKS : 0);
+        // struct open_how: flags, mode and resolve, of 64 bits each.
+        const how = new Uint8Array(Uint32Array.of(flags, 0, 0, 0, resolve, 0).buffer);
+        const sqe = withPaths(engine, entry(Opcode.OPENAT2, directory, 0, how.length), name, "");
+        sqe.paths!.bytes.set(how, PATH_MAX);
+        return sqe;
       }
       const sqe = entry(Opcode.OPENAT, directory, 0, length, 0, flags);
       // An overlay copies a file of its lower layer when it is opened for writing, and btrfs reads to open a directory.

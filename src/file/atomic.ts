@@ -45,12 +45,8 @@ async function openUnnamed(target: FileName, request: OpenRequest): Promise<Open
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
     const file = await openName(target.sibling(target.component), unnamed);
-    let canLink = false;
-    try {
-      canLink = await target.canLink(file.fd);
-    } finally {
-      if (!canLink) await file.close();
-    }
+    const canLink = await target.canLink(file.fd).catch(() => false);
+    if (!canLink) await file.close();
     return canLink ? file : undefined;
   } catch (error) {
     // Kernels and file systems without O_TMPFILE return EISDIR, among other errors (open(2)).

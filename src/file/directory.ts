@@ -2,7 +2,7 @@
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
-import type { Operation } from "../engine/operation.ts";
+import type { Lookup, Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
 import { inTurn } from "./in_turn.ts";
 import { cachedStat, type StatFacts } from "./stat.ts";
@@ -21,9 +21,18 @@ function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
  */
 const NOT_KNOWN: readonly number[] = [Errno.EAGAIN, Errno.ENOSYS, Errno.EINVAL, Errno.EPERM];
 
+type Opening = Extract<Operation, { op: "open" }>;
+
 /** Opens a directory: with O_PATH for the `*at` calls, or with O_RDONLY for a sync. */
-function opening(how: number, directory: number, name: string, cached = false): Operation {
-  return { op: "open", directory, name, flags: how | O_DIRECTORY | O_CLOEXEC, mode: 0, cached };
+function opening(access: number, directory: number, name: string, how?: Lookup): Opening {
+  return { op: "open", directory, name, flags: access | O_DIRECTORY | O_CLOEXEC, mode: 0, ...how };
+}
+
+/** Opens a file. Without openat2(2), before kernel 5.6 and in some sandboxes, links in /proc are always followed. */
+export async function openAt(engine: Engine, operation: Opening): Promise<number> {
+  const fd = await run(engine, operation);
+  const isRefused = operation.avoidsProc && (fd === -Errno.ENOSYS || fd === -Errno.EPERM);
+  return isRefused ? await run(engine, { ...operation, avoidsProc: false }) : fd;
 }
 
 /** A directory that is held until its last user releases it. */
@@ -61,9 +70,9 @@ export class Directory {
   }
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
-  static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
-    let fd = engine.runNow(opening(O_PATH, AT_FDCWD, path, true));
-    if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
+  static async open(engine: Engine, path: string, asked: string, how?: Lookup): Promise<Directory> {
+    let fd = engine.runNow(opening(O_PATH, AT_FDCWD, path, { ...how, cached: true }));
+    if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, how);
     unwrap(fd, "open", asked);
     try {
       const handle = engine.identify(fd, "");
@@ -183,12 +192,14 @@ export function openWorkingDirectory(engine: Engine): number {
   return fd < 0 ? engine.runNow(opening(O_PATH, AT_FDCWD, ".")) : fd;
 }
 
-/** Looks up and opens a directory, from the working directory at the time of the call. */
-async function lookUpOnThread(engine: Engine, name: string, asked: string): Promise<number> {
-  if (name.startsWith("/")) return await run(engine, opening(O_PATH, AT_FDCWD, name));
-  const directory = unwrap(openWorkingDirectory(engine), "open", asked);
+/** Looks up and opens a directory, from the working directory at the time of the call. Resolves to it or `-errno`. */
+async function lookUpOnThread(engine: Engine, name: string, how?: Lookup): Promise<number> {
+  const open = (from: number) => openAt(engine, opening(O_PATH, from, name, how));
+  if (name.startsWith("/")) return await open(AT_FDCWD);
+  const directory = openWorkingDirectory(engine);
+  if (directory < 0) return directory;
   try {
-    return await run(engine, opening(O_PATH, directory, name));
+    return await open(directory);
   } finally {
     engine.runNow({ op: "close", fd: directory });
   }

@@ -3,8 +3,9 @@
 
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CREAT, O_TMPFILE } from "../engine/linux.ts";
+import type { Lookup } from "../engine/operation.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
-import { assertOpened, Directory } from "./directory.ts";
+import { assertOpened, Directory, openAt } from "./directory.ts";
 import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
 
 /** The facts that identify a file. */
@@ -44,11 +45,16 @@ export class FileName {
   }
 
   /** Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it. */
-  static async lookUp(engine: Engine, path: string, whole = false): Promise<FileName> {
+  static async lookUp(
+    engine: Engine,
+    path: string,
+    whole = false,
+    how?: Lookup,
+  ): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
     const found = Directory.known(engine, directory) ??
-      await Directory.open(engine, directory, path);
+      await Directory.open(engine, directory, path, how);
     return new FileName(found, component, path);
   }
 
@@ -94,11 +100,11 @@ export class FileName {
     this.directory.release();
   }
 
-  /** openat(2). Resolves to the descriptor or `-errno`. */
-  open(flags: number, mode = 0): Promise<number> {
+  /** By {@linkcode openAt}. Resolves to the descriptor or `-errno`. */
+  open(flags: number, mode = 0, how?: Lookup): Promise<number> {
     if (flags & O_CREAT) this.#expectFile();
     const { engine, directory: { fd: directory }, component: name } = this;
-    return run(engine, { op: "open", directory, name, flags, mode, cached: false });
+    return openAt(engine, { op: "open", directory, name, flags, mode, ...how });
   }
 
   /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */

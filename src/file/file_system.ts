@@ -160,12 +160,10 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x958458f6, KERNEL_VIEW], // hugetlbfs, whose files cannot be written to
 ]);
 
-/** The errors by which a server refuses truncates, and writes that do not follow the last one. */
-const REFUSALS: ReadonlySet<number> = new Set([Errno.EPERM, Errno.ESPIPE]);
-
 /** An explanation of a server's refusal, with the remedy; empty if the error is clear. */
 export function explain({ name, onThreads }: FileSystem, errno: number): string {
-  if (!onThreads || !REFUSALS.has(errno)) return "";
+  // Servers refuse truncates, and writes that do not follow the last one, by these errors.
+  if (!onThreads || (errno !== Errno.EPERM && errno !== Errno.ESPIPE)) return "";
   return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
 }
 

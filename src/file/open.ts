@@ -261,12 +261,14 @@ async function openExisting(
     if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return fd;
   }
   const { engine } = name;
-  const found = await name.open(O_PATH | O_CLOEXEC);
+  const found = await name.open(O_PATH | O_CLOEXEC, 0, { avoidsProc: limited.length > 0 });
   if (found < 0) return found;
   try {
-    if (limited.length > 0) await demand(limited, knownPath(engine.realPath(found), name.path));
+    const real = engine.realPath(found);
+    if (limited.length > 0) await demand(limited, knownPath(real, name.path));
     await assertRegularFile(name.handle(found), await cachedStat(name.handle(found)));
-    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, cached: false };
+    checkSpecial(real);
+    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
     // /proc may not be mounted.

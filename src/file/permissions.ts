@@ -1,6 +1,7 @@
 // Deno's permissions, which a call through FFI bypasses. They are checked before a file is opened, for the caller's
 // path and for the real path of the file. Deno resolves `..` in the text of a path; only the real path shows where `..`
-// and symbolic links lead. Errors are Deno's own.
+// and symbolic links lead. A link in /proc may lead to a mount of another process, where another file may have that real
+// path: it is not followed while permissions are limited to paths. Errors are Deno's own.
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -64,8 +65,8 @@ export async function findPermitted(
   limited: readonly Access[],
   whole = false,
 ): Promise<FileName> {
-  const finding = FileName.lookUp(engine, path, whole);
-  if (limited.length === 0) return await finding;
+  if (limited.length === 0) return await FileName.lookUp(engine, path, whole);
+  const finding = FileName.lookUp(engine, path, whole, { avoidsProc: true });
   finding.catch(() => {});
   try {
     await demand(limited, absolutePath(engine, path), path);

@@ -51,7 +51,7 @@ export async function actsAsOwner(engine: Engine): Promise<boolean> {
 async function readText(engine: Engine, name: string): Promise<string> {
   const memory = engine.acquire(READ_BYTES);
   try {
-    const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0, cached: false };
+    const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0 };
     const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, ...how });
     if (fd < 0) return "";
     const decoder = new TextDecoder();

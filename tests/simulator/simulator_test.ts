@@ -76,7 +76,7 @@ testInOneDirectory("A difference between the kernels is found", ({ path }) => {
   const tree = new DirectoryTree();
   const disk = tree.makeDirectory(tree.root, "disk");
   mirror.begin(tree);
-  const file = { directory: AT_FDCWD, name: "/disk/one", mode: 0o600, cached: false };
+  const file = { directory: AT_FDCWD, name: "/disk/one", mode: 0o600 };
   const perform = (flags: number, result: number) => {
     const flight = flightOf({ op: "open", ...file, flags }, new DescriptorTable(false, 1), tree);
     return mirror.perform({ ...flight, result });
