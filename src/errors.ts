@@ -36,7 +36,7 @@ const CODES: readonly string[] = `
 
 const { errors } = Deno;
 
-/** The class that Deno uses for each name. All others are plain errors. */
+/** The class of Deno for each name, also where Deno itself throws a plain error. All others are plain errors. */
 const CLASSES: Readonly<Record<string, ErrorClass>> = {
   EPERM: errors.PermissionDenied,
   ENOENT: errors.NotFound,
@@ -56,6 +56,7 @@ const CLASSES: Readonly<Record<string, ErrorClass>> = {
   EOPNOTSUPP: errors.NotSupported,
   EADDRINUSE: errors.AddrInUse,
   EADDRNOTAVAIL: errors.AddrNotAvailable,
+  ENETUNREACH: errors.NetworkUnreachable,
   ECONNABORTED: errors.ConnectionAborted,
   ECONNRESET: errors.ConnectionReset,
   ENOTCONN: errors.NotConnected,
@@ -65,11 +66,15 @@ const CLASSES: Readonly<Record<string, ErrorClass>> = {
   EBADFD: errors.BadResource,
 };
 
-/** The error for `errno` of `op` on `path`. A `detail` is appended if the number alone does not explain the failure. */
-export function ioError(errno: number, op: string, path: string, detail = ""): DmaError {
+/**
+ * The error for `errno` of `op` on `path`, or from `path` to `to`. A `detail` is appended if the number alone does not
+ * explain the failure.
+ */
+export function ioError(errno: number, op: string, path: string, detail = "", to = path): DmaError {
   const code = CODES[errno - 1] ?? `E${errno}`;
   const type = CLASSES[code] ?? Error;
-  const what = `${errorText(errno)} (os error ${errno}): ${op} '${path}'`;
+  const names = to === path ? `'${path}'` : `'${path}' -> '${to}'`;
+  const what = `${errorText(errno)} (os error ${errno}): ${op} ${names}`;
   const error = new type(detail ? `${what}: ${detail}` : what);
   return Object.assign(error, { code, errno, op, path });
 }
@@ -78,13 +83,6 @@ export function ioError(errno: number, op: string, path: string, detail = ""): D
 export function unwrap(result: number, op: string, path: string): number {
   if (result < 0) throw ioError(-result, op, path);
   return result;
-}
-
-/** The error of an operation on two paths. It names both. */
-export function errorOfTwo(errno: number, op: string, from: string, to: string): DmaError {
-  const error = ioError(errno, op, from);
-  error.message += ` -> '${to}'`;
-  return error;
 }
 
 export function closedError(op: string, path: string): DmaError {

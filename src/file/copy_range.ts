@@ -4,7 +4,7 @@ import { alignDown, alignUp } from "../align.ts";
 import { allocateMemory } from "../dma_buffer.ts";
 import { promiseOf } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
-import { errorOfTwo } from "../errors.ts";
+import { ioError } from "../errors.ts";
 import { completeBlocks } from "./block.ts";
 import { cutPadding } from "./cut.ts";
 import { isSame } from "./file_name.ts";
@@ -113,7 +113,7 @@ async function copyInKernel({ from, to, position, targetPosition, length }: Copy
         // Noted here and not after a promise, because a program that blocks may cut before a microtask runs.
         if (result > 0) to.length.addContent(targetPosition + result);
         const isError = result < 0 && !REFUSED.has(-result);
-        ended(isError ? errorOfTwo(-result, "copy", path, to.path) : result);
+        ended(isError ? ioError(-result, "copy", path, "", to.path) : result);
       };
       engine.submit({ op: "copyRange", ...range }, { complete });
     });

@@ -4,7 +4,7 @@
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CREAT, O_TMPFILE } from "../engine/linux.ts";
 import type { Lookup } from "../engine/operation.ts";
-import { errorOfTwo, ioError, unwrap } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 import { assertOpened, Directory, openAt } from "./directory.ts";
 import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
 
@@ -156,7 +156,7 @@ export class FileName {
       targetDirectory: to.directory.fd,
       targetName: to.component,
     });
-    if (result < 0) throw errorOfTwo(-result, "rename", this.path, to.path);
+    if (result < 0) throw ioError(-result, "rename", this.path, "", to.path);
   }
 
   /** unlinkat(2). A missing name is not an error. */

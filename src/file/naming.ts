@@ -2,7 +2,7 @@
 
 import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
-import { errorOfTwo, ioError, unwrap } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type FileIdentity, type FileName, temporaryNames } from "./file_name.ts";
 import { inTurn } from "./in_turn.ts";
@@ -116,7 +116,7 @@ export class Naming {
     return descriptor.use("rename", async () => {
       const finding = findPermitted(descriptor.engine, path, limitedOf({ write: true }));
       const target = await finding.catch((error) => {
-        throw "errno" in error ? errorOfTwo(error.errno, "rename", descriptor.path, path) : error;
+        throw "errno" in error ? ioError(error.errno, "rename", descriptor.path, "", path) : error;
       });
       await inTurn(this, () => this.#rename(target)).catch((error) => {
         target.release();
@@ -153,7 +153,7 @@ export class Naming {
   async #assertPublishable(target: FileName, before: FileName): Promise<void> {
     const { engine, path } = this.#descriptor;
     const refuse = (errno: number) => {
-      throw errorOfTwo(errno, "rename", path, target.path);
+      throw ioError(errno, "rename", path, "", target.path);
     };
     if (target.component.endsWith("/")) refuse(Errno.EISDIR);
     await assertReplaceable(target, this.#descriptor, "rename");

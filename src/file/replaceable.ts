@@ -16,12 +16,12 @@ import { cachedStat, type Handle } from "./stat.ts";
 const SMALLEST_SWAP = 40 * 1024;
 
 /**
- * Rejects if the open file of `handle` must not replace the file at `name`. Errors name `op`. A symbolic link itself is
- * replaced, unless it leads to a device or another special file.
+ * Rejects if the open `file` must not replace the one at `name`. Errors name `op`. A symbolic link itself is replaced,
+ * unless it leads to a device or another special file.
  */
-export async function assertReplaceable(name: FileName, handle: Handle, op: string): Promise<void> {
+export async function assertReplaceable(name: FileName, file: Handle, op: string): Promise<void> {
   const refuse = (errno: number, why = "") => {
-    throw ioError(errno, op, name.path, why);
+    throw ioError(errno, op, file.path, why, name.path);
   };
   const found = await name.look(op, false);
   if (!found) return;
@@ -39,7 +39,7 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
   if (directory.attributes & STATX_ATTR_APPEND) refuse(Errno.EPERM, "its directory is append-only");
   if (directory.mode & S_ISVTX) {
     // A server may map root to another user.
-    const { uid } = await cachedStat(handle);
+    const { uid } = await cachedStat(file);
     const may = uid === found.uid || uid === directory.uid ||
       (uid === 0 && await actsAsOwner(name.engine));
     if (!may) refuse(Errno.EPERM, "it belongs to another user, and its directory is sticky");

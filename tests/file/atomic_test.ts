@@ -1,6 +1,6 @@
 // Atomic files appear complete and durable when they are closed without an error, and otherwise never.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
@@ -121,8 +121,9 @@ testBothWays("An atomic file replaces only a regular file", async (dir) => {
   for (const [name, type, message] of cases) {
     await assertRejects(() => create(dir.file(name)), type, message);
     const file = await create(dir.file("kept"));
-    await assertRejects(() => file.rename(dir.file(name)), type, message);
-    assertEquals(file.path, dir.file("kept"));
+    const error = await assertRejects(() => file.rename(dir.file(name)), type, message) as DmaError;
+    assertStringIncludes(error.message, `rename '${file.path}' -> '${dir.file(name)}'`);
+    assertEquals([file.path, error.path], Array(2).fill(dir.file("kept")));
     await file.close();
   }
   await assertRejects(() => create(""), NotFound);
