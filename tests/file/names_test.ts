@@ -11,12 +11,7 @@ import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import {
-  isOnDisk,
-  type TestDirectory,
-  testInEachDirectory,
-  testInOneDirectory,
-} from "../support/dirs.ts";
+import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
 import { alter, fail } from "../support/interpose.ts";
 
@@ -217,7 +212,7 @@ testInEachDirectory("DmaFile takes any name that the file system takes", async (
 });
 
 /** Runs a shell command in a directory; `$odd` is a name that is not UTF-8, which JavaScript cannot say. */
-async function shell(dir: TestDirectory, command: string): Promise<string> {
+async function shell(dir: { path: string }, command: string): Promise<string> {
   const name = `odd="$(printf 'odd\\377name')"`;
   return await runOrThrow("sh", ["-c", `cd "$0" && ${name}; ${command}`, dir.path]);
 }

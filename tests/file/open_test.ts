@@ -1,14 +1,7 @@
 // DmaFile.open and create: the options, their effects on a file, and Deno's own errors.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import {
-  DmaBuffer,
-  type DmaCreateOptions,
-  type DmaError,
-  DmaFile,
-  DmaStreamReader,
-  DmaStreamWriter,
-} from "../../mod.ts";
+import { DmaBuffer, type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
 import { run, runOrThrow } from "../setup/command.ts";
@@ -75,13 +68,13 @@ testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", 
   const umask = Deno.umask(0o027);
   try {
     await Deno.writeFile(dir.file("old"), pattern(5000), { mode: 0o604 });
-    const cases: [name: string, options: DmaCreateOptions, expected: number][] = [
+    const cases = [
       ["usual", {}, 0o640],
       ["all", { mode: 0o104_777 }, 0o750],
       ["less", { mode: 0o400 }, 0o400],
       ["atomic", { atomic: true }, 0o640],
       ["old", { mode: 0o666 }, 0o604],
-    ];
+    ] as const;
     for (const [name, options, expected] of cases) {
       await (await DmaFile.create(dir.file(name), options)).close();
       assertEquals((await Deno.stat(dir.file(name))).mode! & 0o7777, expected, name);
