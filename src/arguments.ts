@@ -252,7 +252,8 @@ export function chunkBytes(name: string, chunk: unknown): Uint8Array {
   }
   // A detached buffer has no bytes. Writing nothing would silently lose data.
   if (isGone) throw new TypeError(`Cannot write ${name}: its buffer is detached`);
-  if (!view) return new Uint8Array(buffer);
+  // The view has a fixed length, although a resizable buffer may grow.
+  if (!view) return new Uint8Array(buffer, 0, lengthOfBytes(new Uint8Array(buffer)));
   if (isOutOfBounds(chunk as ArrayBufferView)) {
     throw new TypeError(`Cannot write ${name}: its buffer was shrunk`);
   }

@@ -47,7 +47,8 @@ export class Durability {
 
   /** Notes that other programs may have changed the file: only a further sync makes all of it durable. */
   noteOthers(): void {
-    if (this.isDurable) this.#synced = -1;
+    // A sync in flight may not cover their changes.
+    if (this.isDurable || this.isSyncing) this.noteChange();
   }
 
   /** Notes a durable write (RWF_DSYNC) that began after `changes` changes. It does not cover changes meanwhile. */

@@ -176,7 +176,7 @@ export class WriterSink {
     while (chunk.taken < length && writer.hasRoom) {
       if (lengthOfBytes(bytes) !== length) {
         // A part of the chunk may be in the file, so the next chunk would be at a wrong position.
-        const what = "a chunk whose buffer is detached or resized before it is taken";
+        const what = "a chunk whose buffer is detached or shrunk before it is taken";
         writer.fail(new TypeError(`Cannot write ${what}`));
       } else if (length > MAX_PART) {
         chunk.taken += writer.write(bytes.subarray(chunk.taken, chunk.taken + MAX_PART));

@@ -186,7 +186,7 @@ testDirectAndCached("A chunk that is lost before it is taken fails the stream", 
         const chunk = new Uint8Array(new ArrayBuffer(20_000, { maxByteLength: 30_000 }));
         chunk.set(pattern(20_000, before));
         const target = locked ? stream.getWriter() : stream;
-        const written = target.write(chunk);
+        const written = target.write(locked ? chunk : chunk.buffer);
         // Under a lock the stream passes it on in a microtask.
         await Promise.resolve();
         apply(chunk.buffer);
