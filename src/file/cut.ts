@@ -89,7 +89,6 @@ function truncateAlone(
           length.truncated(newLength, isContent);
           end(syncError);
         };
-        if (!durability.unsynced && !durability.syncError) file.writer?.synced();
         engine.submit({ op: "truncate", fd, length: newLength }, { complete });
       };
       findSize(file, (size) => {

@@ -59,8 +59,6 @@ export interface AttachedWriter {
   readonly failure: { readonly cutError: unknown } | undefined;
   /** Aborts the writer, and cuts the file to its flushed prefix. Resolves when the writer has released the file. */
   abortWriter(reason: unknown): Promise<void>;
-  /** The file was synced while no write was in flight. */
-  synced(): void;
 }
 
 /** The sink of a writer, which also has the chunks that the writer has not accepted yet. */

@@ -348,8 +348,4 @@ export class Writer implements AttachedWriter {
     this.#phase = this.failure ? "failed" : "closed";
     this.#ended.resolve();
   }
-
-  synced(): void {
-    this.#queue.noteSync();
-  }
 }

@@ -65,12 +65,3 @@ testEarly("A server is synced at intervals, even if no caller waits", 8 * MIB, a
   await eventually(() => writer.currentFlushedPos === 16 * MIB);
   await closeWith(writer, new Uint8Array(16 * MIB));
 });
-
-testEarly("What is written is flushed before a truncate takes it away", 4096, async (writer) => {
-  await writer.write(pattern(4096));
-  await idle();
-  assertEquals(writer.currentFlushedPos, 0);
-  await writer.file.truncate(0);
-  assertEquals(writer.currentFlushedPos, 4096);
-  await closeWith(writer, new Uint8Array(0));
-});
