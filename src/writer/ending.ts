@@ -43,7 +43,7 @@ export function stepsAfterFailure(
   const cut = () => cutToContent(file)?.catch((error) => failure.cutError = error);
   const leave = () => {
     file.detach();
-    return closes || file.dropped ? file.giveUp() : undefined;
+    return closes || file.dropped ? file.close().catch(() => {}) : undefined;
   };
   return [...confirm ? [confirm, cut] : [], () => file.naming.discard(), leave];
 }

@@ -21,14 +21,12 @@ function testEarly(
   fn: (writer: DmaStreamWriter) => Promise<void>,
 ): void {
   testDirectAndCached(name, async (dir) => {
-    const before = { ...DISK };
-    // As every such server of FUSE.
-    Object.assign(DISK, { confirmAfter: 16 * MIB, cutsDirty: false });
+    DISK.confirmAfter = 16 * MIB;
     try {
       const file = await DmaFile.create(dir.file("file"), { direct: "off" });
       await fn(new DmaStreamWriter(file, { bufferSize, writeBehind: 2 }));
     } finally {
-      Object.assign(DISK, before);
+      DISK.confirmAfter = 0;
     }
   }, { where: isOnDisk });
 }

@@ -1,8 +1,8 @@
 // A DmaStreamWriter that fails, is aborted or disposed of, or whose file is closed: the first failure is final and reported
 // once, the file is cut to what is whole, and nothing is left over.
 
-import { assertEquals, assertRejects } from "@std/assert";
-import type { DmaError, DmaStreamWriter } from "../../mod.ts";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type DmaError, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
 import { pattern } from "../support/bytes.ts";
@@ -91,12 +91,15 @@ testDirectAndCached("A failure is told once, when the file is let go", async (di
   }
 });
 
-testDirectAndCached("After an abort without a reason calls share one error", async (dir) => {
+testDirectAndCached("After an abort calls share one error, and no writer begins", async (dir) => {
   for (const locked of [false, true]) {
     const stream = await create(dir);
     await stream.write(pattern(5000));
     const lock = locked ? stream.getWriter() : undefined;
-    await (lock ?? stream).abort();
+    const aborted = (lock ?? stream).abort();
+    // The file is about to be closed.
+    for await (const _ of Array(99)) assertThrows(() => new DmaStreamWriter(stream.file));
+    await aborted;
     lock?.releaseLock();
     const error = await assertRejects(() => stream.closed, DOMException);
     assertEquals(error.name, "AbortError");
