@@ -85,8 +85,19 @@ export class ReadAhead {
     if (to > from) return memory.bytes.subarray(from, to);
     if (error) throw error;
     assert(endOfFile, "a read that was delivered whole is gone");
-    this.#stop();
-    return null;
+    if (!this.#hasGrown) {
+      this.#stop();
+      return null;
+    }
+    this.#drop(this.#queue.length);
+    this.jump(0);
+    return this.peek(most);
+  }
+
+  /** Whether the file has grown since its end was read. Where the kernel does not know lengths, this is false. */
+  get #hasGrown(): boolean {
+    const size = this.#knownSize = this.#sizeNow();
+    return this.#file.fileSystem.statsFromMemory && size > this.#position && size < Infinity;
   }
 
   /** Consumes the first `count` bytes that {@linkcode peek} returned. */

@@ -13,7 +13,7 @@ import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { joined, pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
@@ -133,6 +133,18 @@ testDirectAndCached("A file that grows is read to its end, in whole buffers", as
   reader.releaseLock();
   assertEquals(await allOf(stream), pattern(400_000, 8192));
   assert(ioStats().reads - reads < 60, `${ioStats().reads - reads} reads`);
+});
+
+testReaders("A file that grows after its end was read is read on", 9000, async (read, file) => {
+  for (let size = 9000; size < 30_000; size += 7000) {
+    const stream = read({ bufferSize: 4096 });
+    const reader = stream.getReader();
+    assertEquals((await reader.read()).value, pattern(4096));
+    await eventually(() => ioStats().inFlight === 0);
+    await Deno.writeFile(file.path, pattern(7000, size), { append: true });
+    reader.releaseLock();
+    assertEquals(await allOf(stream), pattern(size + 7000 - 4096, 4096));
+  }
 });
 
 testReaders("Bytes before a failure are given, and no read follows it", 100_000, async (read) => {
