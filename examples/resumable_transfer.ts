@@ -203,6 +203,7 @@ async function upload(path: string, url: string): Promise<string> {
   for await (const chunk of sent) hash.update(chunk);
   for (;;) {
     const body = await file.readAt(position, PIECE);
+    if (body.length === 0 && position < size) throw new Error("The file was cut meanwhile");
     hash.update(body);
     const headers = { "upload-offset": String(position), "upload-length": String(size) };
     const response = await fetch(url, { method: "PATCH", headers, body });
@@ -262,12 +263,12 @@ async function get(path: string, request: Request): Promise<Response> {
   const [, first] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
   const start = request.headers.get("if-range") === etag ? Number(first ?? 0) : 0;
   const headers = { etag, "content-length": String(size - start) };
-  if (start >= size && size > 0) {
+  if (start > 0 && start >= size) {
     await file.close();
     return refusal(416, "There is nothing behind that");
   }
-  // A reader closes its file at the end, and when the client goes away.
-  const body = new DmaStreamReader(file, { start });
+  // A reader closes its file at the end, and when the client goes away. The file may grow meanwhile.
+  const body = new DmaStreamReader(file, { start, end: size });
   if (start === 0) return new Response(body, { headers });
   const range = { ...headers, "content-range": `bytes ${start}-${size - 1}/${size}` };
   return new Response(body, { status: 206, headers: range });
