@@ -57,7 +57,7 @@ async function measure(
   const most = await room(dir, size);
   await using scratch = await ScratchDirectory.in(dir, "bench");
   const directory = scratch.path;
-  const direct = await isDirect(directory);
+  const { direct, engine } = await probe(directory);
   using status = new StatusLine();
   const rounds = await runRounds({
     directory,
@@ -68,7 +68,6 @@ async function measure(
     say: (text) => status.show(`${elapsed(began).toFixed(0)} s  ${text}`),
   });
   const mount = await mountOf(dir);
-  const { engine, kernel } = engineInfo();
   const report = {
     directory: dir,
     mount,
@@ -81,7 +80,7 @@ async function measure(
     write: compare(rounds, "write"),
     read: compare(rounds, "read"),
   };
-  const copies = copiesForChecksums(mount, kernel, isNoCow(directory));
+  const copies = copiesForChecksums(mount, engineInfo().kernel, isNoCow(directory));
   return { ...report, warnings: warnings(mount, direct, copies, report.read.deno.fromDisk) };
 }
 
@@ -115,9 +114,11 @@ async function freeSpace(dir: string): Promise<number | undefined> {
   }
 }
 
-async function isDirect(directory: string): Promise<boolean> {
+/** How files in a directory are written. */
+async function probe(directory: string): Promise<Pick<DmaFile, "direct" | "engine">> {
   await using file = await DmaFile.create(`${directory}/probe`);
-  return file.direct;
+  const { direct, engine } = file;
+  return { direct, engine };
 }
 
 function warnings(

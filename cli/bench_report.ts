@@ -1,5 +1,5 @@
 // The figures of the benchmark, for JSON and for the chart.
-import type { EngineInfo } from "../mod.ts";
+import type { DmaFile } from "../mod.ts";
 import type { Rounds, Sample, Samples } from "./bench_rounds.ts";
 import type { Mount } from "./system_facts.ts";
 
@@ -39,7 +39,7 @@ export interface BenchReport {
   mount: Mount | null;
   /** Whether files in it were written with Direct I/O. */
   direct: boolean;
-  engine: EngineInfo["engine"];
+  engine: DmaFile["engine"];
   /** Bytes of each file. */
   size: number;
   /** Bytes of each chunk. */

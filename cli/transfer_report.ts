@@ -1,5 +1,5 @@
 // The result of a transfer: a line for people, and an object for programs.
-import { engineInfo } from "../mod.ts";
+import type { DmaFile } from "../mod.ts";
 import type { Destination } from "./destination.ts";
 import { EXIT_OK, type StoppingSignal } from "./exit_codes.ts";
 import { describe } from "./output.ts";
@@ -48,7 +48,7 @@ export interface TransferReport {
   /** Whether Direct I/O was used; null if the file was never opened. */
   direct: boolean | null;
   /** The engine; null if the file was never opened. */
-  engine: "io_uring" | "threads" | null;
+  engine: DmaFile["engine"] | null;
   /** Bytes of one buffer at the end; null if the file was never opened. */
   bufferSize: number | null;
   /** The most buffers in flight; null if the file was never opened. */
@@ -76,7 +76,7 @@ export function summaryOf({ dest, destination, options, seconds, verifySeconds }
     `${append ? "appended" : "wrote"} ${formatCount(written)} to ${dest}`,
     ...(holes > 0 ? [`${formatSize(holes)} of them in holes`] : []),
     formatPace(moved, seconds),
-    `${file.direct ? "Direct I/O" : "page cache"}, ${engineInfo().engine}`,
+    `${file.direct ? "Direct I/O" : "page cache"}, ${file.engine}`,
     `${writeBehind} x ${formatSize(bufferSize!)}`,
     // An atomic file gets its name only when it is durable.
     sync || atomic ? "synced" : "not synced",
@@ -120,7 +120,7 @@ export async function reportOf(outcome: Outcome, failure?: Failure): Promise<Tra
     rate: seconds > 0 ? Math.round((bytes - holes) / seconds) : 0,
     path: dest,
     direct: destination?.file.direct ?? null,
-    engine: destination === undefined ? null : engineInfo().engine,
+    engine: destination?.file.engine ?? null,
     bufferSize: destination?.bufferSize ?? null,
     writeBehind: destination?.writeBehind ?? null,
     synced: isKept && (sync || atomic),

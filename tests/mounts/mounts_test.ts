@@ -3,6 +3,7 @@
 import "../support/engine.ts";
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
+import { succeeds } from "../cli/process.ts";
 import { missing } from "../faults/machine.ts";
 import { runOrThrow, say } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
@@ -39,6 +40,16 @@ for (const server of servers) {
     assertEquals(Object.entries(broken).filter(([promise]) => !known(promise)), []);
   });
 }
+
+const bindfs = servers.find(({ name }) => name === "bindfs")!;
+mountTest("is written on threads, as the command line says", bindfs, [[]], async ({ path }) => {
+  const write = await succeeds(["write", "--json", `${path}/file`], pattern(5000));
+  const bench = await succeeds(["bench", "--json", "--seconds=1", "--size=1M", path]);
+  assertEquals([write, bench].map(({ stdout }) => JSON.parse(stdout).engine), [
+    "threads",
+    "threads",
+  ]);
+});
 
 for (const program of ["distributed.ts", "network.ts", "network_servers.ts"]) {
   Deno.test(`${program} starts without JSR`, async () => {
