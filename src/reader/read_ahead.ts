@@ -58,7 +58,7 @@ export class ReadAhead {
     return this.#queue.length === 0 && !this.#stopped;
   }
 
-  /** Counts bytes that were read directly, from {@linkcode position} on, while it was {@linkcode idle}. */
+  /** Moves forward over bytes that were read directly. The queue must be empty. */
   jump(bytes: number): void {
     this.#position += bytes;
     this.#next = alignDown(this.#position, this.#file.alignment);
@@ -85,19 +85,15 @@ export class ReadAhead {
     if (to > from) return memory.bytes.subarray(from, to);
     if (error) throw error;
     assert(endOfFile, "a read that was delivered whole is gone");
-    if (!this.#hasGrown) {
+    const size = this.#sizeNow();
+    if (!this.#isExact(size) || size <= this.#position) {
       this.#stop();
       return null;
     }
+    // The file has grown since its end was read.
     this.#drop(this.#queue.length);
     this.jump(0);
     return this.peek(most);
-  }
-
-  /** Whether the file has grown since its end was read. Where the kernel does not know lengths, this is false. */
-  get #hasGrown(): boolean {
-    const size = this.#knownSize = this.#sizeNow();
-    return this.#file.fileSystem.statsFromMemory && size > this.#position && size < Infinity;
   }
 
   /** Consumes the first `count` bytes that {@linkcode peek} returned. */
@@ -139,10 +135,11 @@ export class ReadAhead {
   skip(bytes: number): void {
     const queue = this.#queue;
     if (this.#stopped) return;
-    const last = queue.find(({ endOfFile }) => endOfFile);
+    const size = this.#sizeNow();
+    const last = this.#isExact(size) ? undefined : queue.find(({ endOfFile }) => endOfFile);
     // A read of no bytes only shows that the end of the file is not past it.
     const lastEnd = last ? last.range.position + last.bytesDone : Infinity;
-    const furthest = Math.max(this.#position, Math.min(this.#sizeNow(), lastEnd));
+    const furthest = Math.max(this.#position, Math.min(size, lastEnd));
     const target = Math.min(this.#position + bytes, this.#options.end, furthest);
     this.#position = target;
     this.#drop(queue.filter((read) => endOf(read) <= target).length);
@@ -150,7 +147,12 @@ export class ReadAhead {
     if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
   }
 
-  /** The length of the file, if it is known without a request to a server. */
+  /** Whether a result of {@linkcode #sizeNow} is the length, and not an upper bound. */
+  #isExact(size: number): boolean {
+    return size < Infinity && this.#file.fileSystem.statsFromMemory;
+  }
+
+  /** The length of the file, or an upper bound, as it is known without a request to a server. */
   #sizeNow(): number {
     const { descriptor, length } = this.#file;
     return (descriptor.closing ? undefined : length.sizeNow) ?? Infinity;
