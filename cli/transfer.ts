@@ -148,7 +148,7 @@ async function attributesOf(
   { dest, options: { atomic, preserve } }: Outcome,
 ): Promise<AttributePlan> {
   const copied = from !== undefined && info?.isFile ? info : undefined;
-  const replaced = atomic ? await Deno.lstat(dest).catch(() => undefined) : undefined;
+  const replaced = atomic ? await Deno.stat(dest).catch(() => undefined) : undefined;
   return planAttributes({
     copied,
     replaced: replaced?.isFile ? replaced : undefined,

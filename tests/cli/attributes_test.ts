@@ -74,16 +74,18 @@ testDma("dma copy of a 0600 file is never readable by others", async (dir) => {
   }
 });
 
-testDma("dma --atomic over a file keeps its mode and owner", async (dir) => {
-  const [source, target] = [`${dir}/source`, `${dir}/target`];
+testDma("dma --atomic over a file or a link to it keeps its mode and owner", async (dir) => {
+  const [source, target, link] = [`${dir}/source`, `${dir}/target`, `${dir}/link`];
   await make(source, 0o600);
   for (const mode of [0o640, 0o666, 0o444]) {
-    for (const args of [["copy", "--atomic", source, target], ["write", "--atomic", target]]) {
+    await Deno.remove(link).catch(() => {});
+    await Deno.symlink("target", link);
+    for (const args of [["copy", "--atomic", source, target], ["write", "--atomic", link]]) {
       await make(target, mode, { owner: isRoot });
       const before = { ino: (await Deno.stat(target)).ino, attributes: await attributes(target) };
       await succeeds(args, pattern(7000));
-      assertEquals(await attributes(target), before.attributes, args[0]);
-      assert((await Deno.stat(target)).ino !== before.ino, "The file was not replaced");
+      assertEquals(await attributes(args.at(-1)!), before.attributes, args[0]);
+      assert((await Deno.stat(args.at(-1)!)).ino !== before.ino, "The file was not replaced");
     }
   }
 });
