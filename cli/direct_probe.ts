@@ -4,7 +4,7 @@ import { isNoCow } from "./descriptor.ts";
 import { describe } from "./output.ts";
 import { type BrokenPromise, brokenPromises, content, isContent } from "./promise_probe.ts";
 import { ScratchDirectory, scratchPath } from "./scratch_directory.ts";
-import { isServed, type Mount, mountOf } from "./system_facts.ts";
+import { type Mount, mountOf } from "./system_facts.ts";
 
 const PROBE_BYTES = 1024 * 1024;
 
@@ -14,6 +14,8 @@ export interface DirectProbe {
   /** The kind of the path. Only files and directories can be tested. */
   kind: "directory" | "file" | "other" | null;
   mount: Mount | null;
+  /** The engine that reads and writes its files; null if no file could be opened. */
+  engine: DmaFile["engine"] | null;
   /** Whether its files are read and written with Direct I/O; null if no file could be opened. */
   direct: boolean | null;
   /** The reason if there is no Direct I/O. */
@@ -38,6 +40,7 @@ export async function probe(path: string): Promise<DirectProbe> {
     path,
     kind: null,
     mount: null,
+    engine: null,
     direct: null,
     reason: null,
     alignment: null,
@@ -76,7 +79,7 @@ async function tryDirectory(path: string, result: DirectProbe): Promise<void> {
     if (!isContent(await file.readAt(0, length), length)) {
       throw new Error("What was read back differs from what was written");
     }
-    result.broken = await brokenPromises(name, result.mount !== null && isServed(result.mount));
+    result.broken = await brokenPromises(name, file.engine === "threads");
     result.tried = "wrote, synced and read back 1 MiB, then files of odd length and an atomic one";
   } finally {
     await Deno.remove(name).catch(() => {});
@@ -91,6 +94,7 @@ async function tryFile(path: string, result: DirectProbe): Promise<void> {
 }
 
 async function learn(file: DmaFile, path: string, result: DirectProbe): Promise<void> {
+  result.engine = file.engine;
   result.direct = file.direct;
   result.alignment = { memory: file.alignment.memory, offset: file.alignment.offset };
   result.atomicWrite = { min: file.atomicWrite.min, max: file.atomicWrite.max };

@@ -3,7 +3,7 @@ import { copiesForChecksums, ioUringObstacles } from "./findings.ts";
 import { inOneLine } from "./output.ts";
 import type { Finding, Report } from "./report.ts";
 import { forOutput, type Style } from "./styling.ts";
-import { isKernel, isServed } from "./system_facts.ts";
+import { isKernel } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** The mark of a line: "ok", "--" (works, but not in the best way), "!!" (does not work). */
@@ -104,8 +104,7 @@ function lockedMemory({ lockedMemory: bytes, engine }: Report): Line {
 }
 
 function pathFacts(report: Report): Line[] {
-  const { engine: { engine }, probe } = report;
-  const { alignment, atomicWrite, broken, error, kind, mount, path, tried } = probe;
+  const { alignment, atomicWrite, broken, error, kind, mount, path, tried } = report.probe;
   const isReadOnly = mount?.options.includes("ro");
   return [
     error === null
@@ -125,10 +124,14 @@ function pathFacts(report: Report): Line[] {
       ? ["--", "Untorn", "no atomic writes"]
       : ["ok", "Untorn", `atomic writes of ${atomicWrite.min} to ${atomicWrite.max} bytes`],
     directIo(report),
-    mount && isServed(mount)
-      ? ["ok", "File engine", `threads: calls for files of ${mount.type} may wait for its server`]
-      : [engine === null ? "--" : "ok", "File engine", engine ?? "unknown"],
+    fileEngine(report),
   ];
+}
+
+function fileEngine({ engine, probe }: Report): Line {
+  if (probe.engine === null) return ["--", "File engine", "unknown"];
+  const served = `: calls for files of ${probe.mount?.type ?? "this type"} may wait for its server`;
+  return ["ok", "File engine", probe.engine + (probe.engine === engine.engine ? "" : served)];
 }
 
 function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): Line {

@@ -5,7 +5,7 @@ import type { DirectProbe } from "./direct_probe.ts";
 import { PROGRAM } from "./help_text.ts";
 import { pathFlag, quoted } from "./remedies.ts";
 import type { Finding, Report } from "./report.ts";
-import { type IoUringLimits, isKernel, isMemory, isServed, type Mount } from "./system_facts.ts";
+import { type IoUringLimits, isKernel, isMemory, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** The facts, before they are judged. */
@@ -49,10 +49,9 @@ export function verdict(facts: Facts, found: Finding[]): string {
   if (!facts.works) {
     return `Does not work: ${first?.what ?? facts.engineError ?? facts.probe.error}`;
   }
-  const { direct, mount, noCow } = facts.probe;
+  const { direct, engine, mount, noCow } = facts.probe;
   const reads = copiesForChecksums(mount, facts.kernel, noCow) ? " for reading only" : "";
-  const way = mount && isServed(mount) ? "threads" : facts.engine.engine;
-  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${way} on ${
+  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${engine} on ${
     mount?.type ?? "an unknown file system"
   }`;
   const slower = found.some(({ level }) => level === "warning");

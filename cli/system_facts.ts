@@ -123,11 +123,6 @@ export async function mountOf(path: string): Promise<Mount | null> {
   return findMount(mountinfo, await Deno.realPath(path)) ?? null;
 }
 
-/** Whether a program or another machine serves the files of a mount, so that calls for them run on threads. */
-export function isServed({ type }: Mount): boolean {
-  return /^(fuse|nfs|cifs|smb|9p$|ceph$|virtiofs$)/.test(type);
-}
-
 /** Whether the files of a mount are in memory only. */
 export function isMemory({ type }: Mount): boolean {
   return type === "tmpfs" || type === "ramfs";

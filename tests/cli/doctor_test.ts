@@ -107,6 +107,7 @@ const healthy: Facts = {
     path: "/mnt",
     kind: "directory",
     mount: ext4,
+    engine: "io_uring",
     direct: true,
     reason: null,
     alignment: { memory: 512, offset: 512 },
@@ -132,6 +133,7 @@ function engine(change: Partial<Facts["engine"]>): Partial<Facts> {
 /** A machine that uses threads. */
 function threads(ring: Partial<Facts["ioUring"]>, reason = "io_uring is refused"): Partial<Facts> {
   return {
+    ...found({ engine: "threads" }),
     ...engine({ engine: "threads", registeredBuffers: false, liburing: null, reason }),
     ioUring: { allowed: false, disabled: 0, seccomp: false, ...ring },
   };
