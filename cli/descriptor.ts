@@ -26,6 +26,12 @@ const symbols = {
     result: "i64",
     nonblocking: true,
   },
+  seekNow: {
+    name: "lseek",
+    parameters: [/* fd */ "i32", /* offset */ "i64", /* whence */ "i32"],
+    result: "i64",
+  },
+  __errno_location: { parameters: [], result: "pointer" },
   futimens: { parameters: [/* fd */ "i32", /* access and change */ "buffer"], result: "i32" },
   open: { parameters: [/* path */ "buffer", /* flags */ "i32"], result: "i32" },
   ioctl: { parameters: [/* fd */ "i32", /* request */ "u64", /* flags */ "buffer"], result: "i32" },
@@ -42,6 +48,8 @@ const NO_PATH = new Uint8Array(1);
 /** lseek(2): finds the next data, or the next hole. The end of the file counts as a hole. */
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
+/** lseek(2) from a hole at the end: no data follows. */
+const ENXIO = 6;
 const POSIX_FADV_DONTNEED = 4;
 /** fchown(2): does not change this identifier. */
 const UNCHANGED = 0xffffffff;
@@ -61,7 +69,7 @@ export class Descriptor {
     this.#fd = descriptorNumber(file);
   }
 
-  /** The position of the next data or hole; undefined if there is none, or if lseek fails. */
+  /** The position of the next data or hole; undefined if there is no data, or if lseek fails. */
   async seek(
     position: number,
     whence: typeof SEEK_DATA | typeof SEEK_HOLE,
@@ -69,6 +77,13 @@ export class Descriptor {
     // This moves the position of the descriptor, which this module never uses.
     const found = Number(await this.#libc.lseek(this.#fd, BigInt(position), whence));
     return found < 0 ? undefined : found;
+  }
+
+  /** Whether no data follows `position`. Runs on this thread, because each thread has its own error number. */
+  endsInHole(position: number): boolean {
+    const { seekNow, __errno_location } = this.#libc;
+    if (seekNow(this.#fd, BigInt(position), SEEK_DATA) >= 0) return false;
+    return new Deno.UnsafePointerView(__errno_location()!).getInt32() === ENXIO;
   }
 
   /** Drops the clean pages of the file from the page cache, so that the next read goes to the disk. */

@@ -113,8 +113,13 @@ async function* dataRanges(
   for (let at = 0; at < size;) {
     const hole = await on.seek(at, SEEK_HOLE);
     if (hole === at) {
-      // If no data follows, the hole extends to the end.
-      at = await on.seek(at, SEEK_DATA) ?? size;
+      const data = await on.seek(at, SEEK_DATA);
+      if (data === undefined) {
+        // If the search has failed, the rest is read.
+        if (!on.endsInHole(at)) yield { start: at, end: size };
+        return;
+      }
+      at = data;
       continue;
     }
     const end = hole === undefined ? size : Math.min(hole, size);

@@ -14,7 +14,8 @@ export function openLibrary<const S extends Deno.ForeignLibraryInterface>(
   for (const [name, definition] of Object.entries<Definition>(symbols)) {
     if (!("parameters" in definition) || compiled.includes(name)) continue;
     called.push([name, definition]);
-    wanted[name] = { type: "pointer", optional: definition.optional === true };
+    const optional = definition.optional === true;
+    wanted[name] = { name: definition.name ?? name, type: "pointer", optional };
   }
   const library = Deno.dlopen(path, wanted);
   const found: Record<string, unknown> = { ...library.symbols };

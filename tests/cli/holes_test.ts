@@ -1,9 +1,11 @@
 // `copy` keeps holes: they take no space in the copy, and read as zeros. `--verify` reads what is between them.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { tool } from "../faults/tools.ts";
+import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
-import { spaceOf, succeeds, testDma } from "./process.ts";
+import { DMA, spaceOf, succeeds, testDma } from "./process.ts";
 
 const MIB = 1024 ** 2;
 
@@ -78,3 +80,10 @@ testDma("dma copy reports holes, and appends them as zeros", async (dir) => {
   const bytes = await Deno.readFile(source);
   await assertFile(target, joined(bytes, bytes));
 });
+
+testDma("dma copy takes nothing for a hole if the search for data fails", async (dir) => {
+  const source = await makeSparse(`${dir}/source`, 2 * MIB, [[MIB, 4096]]);
+  const EIO = "5";
+  await runOrThrow(await tool("secc"), ["data", EIO, ...DMA, "copy", source, `${dir}/copy`]);
+  await assertFile(`${dir}/copy`, await Deno.readFile(source));
+}, { ignore: !hasProgram("gcc") });

@@ -1,8 +1,8 @@
-// secc [enter|memfd] ERRNO PROGRAM ARGUMENT...
+// secc [enter|memfd|data] ERRNO PROGRAM ARGUMENT...
 //
 // Runs a program with io_uring refused, as container runtimes refuse it: by a seccomp filter that gives ERRNO for its
 // three system calls, or with `enter` for io_uring_enter alone. With `memfd` files in memory are refused, as by hardened
-// systems. Needs no root, and lasts for the program and its children.
+// systems, and with `data` the search for data by lseek. Needs no root, and lasts for the program and its children.
 
 #define _GNU_SOURCE
 #include <linux/filter.h>
@@ -21,17 +21,21 @@ int main(int count, char **arguments) {
   int named = 1;
   if (count > 1 && strcmp(arguments[1], "enter") == 0) first = last = SYS_io_uring_enter;
   else if (count > 1 && strcmp(arguments[1], "memfd") == 0) first = last = SYS_memfd_create;
+  else if (count > 1 && strcmp(arguments[1], "data") == 0) first = last = SYS_lseek;
   else named = 0;
   arguments += named;
   if (count - named < 3) {
-    fprintf(stderr, "usage: secc [enter|memfd] ERRNO PROGRAM ARGUMENT...\n");
+    fprintf(stderr, "usage: secc [enter|memfd|data] ERRNO PROGRAM ARGUMENT...\n");
     return 2;
   }
   unsigned refusal = SECCOMP_RET_ERRNO | ((unsigned)atoi(arguments[1]) & SECCOMP_RET_DATA);
   struct sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
-      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 5),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 4, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_lseek, 0, 2),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SEEK_DATA, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, refusal),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
