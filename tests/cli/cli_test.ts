@@ -123,13 +123,6 @@ testDma("dma takes - for standard input, and for standard output", async (dir) =
   assertEquals(stdout, "file\n");
 });
 
-testDma("dma copy moves no descriptor that it inherits", async (dir) => {
-  await Deno.writeTextFile(`${dir}/in`, "line\n".repeat(10_000));
-  await Deno.truncate(`${dir}/in`, 1024 ** 2);
-  const script = 'exec 3< in; dma copy --quiet in out; read -r -u 3 line && echo "$line"';
-  assertEquals((await shell(dir, script)).stdout, "line\n");
-});
-
 testDirectAndCached("dma --verify reads from the disk, and not the page cache", async (dir) => {
   // Written past the page cache, so that reading the source is counted in any case.
   await succeeds(["write", dir.file("in")], pattern(LENGTH));

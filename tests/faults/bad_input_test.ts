@@ -11,6 +11,7 @@ import {
   DmaStreamWriter,
   ioStats,
 } from "../../mod.ts";
+import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { filled, namesIn } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
@@ -182,6 +183,8 @@ const cases: readonly Case[] = [
     ({ file }, value) => new DmaStreamReader(file, value),
     { end: (value) => value === Infinity },
   ),
+  one("toNodeWritable", "writer", "file", (_, value) => toNodeWritable(value)),
+  one("toNodeReadable", "reader", "file", (_, value) => toNodeReadable(value)),
   one("skip", "bytes", "integer", ({ reader }, value) => reader.skip(value)),
   ...options(
     "configure",
@@ -192,7 +195,7 @@ const cases: readonly Case[] = [
 
 /** The functions that throw. All others return a promise. */
 const SYNCHRONOUS =
-  /^(alignUp|alignDown|allocBuffer|isSameFile|skip|configure|flushSync|DmaStreamWriter|DmaStreamReader)\b/;
+  /^(align\w+|allocBuffer|isSameFile|skip|configure|flushSync|DmaStream\w+|toNode\w+)\b/;
 
 async function failureOf({ name, call }: Case, subjects: Subjects, value: unknown): Promise<Error> {
   let result: unknown;

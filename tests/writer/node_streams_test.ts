@@ -143,14 +143,3 @@ testDirectAndCached("A reader that is left, destroyed or fails closes its file",
   await assertRejects(() => Array.fromAsync(failed), Error, "Input/output error");
   assertEquals(descriptorsOf(path), 0);
 });
-
-testDirectAndCached("Anything but a writer or a reader is refused by name", async (dir) => {
-  await using file = await DmaFile.create(dir.file("file"));
-  const says = (what: string, kind: string) => `Cannot ${what}: ${kind} must be a DmaStream`;
-  for (const [wrong, name] of [[file, "DmaFile"], [new WritableStream(), "WritableStream"]]) {
-    const writable = () => toNodeWritable(wrong as never);
-    assertThrows(writable, TypeError, says(`write to an object (${name})`, "writer"));
-    const readable = () => toNodeReadable(wrong as never);
-    assertThrows(readable, TypeError, says(`read from an object (${name})`, "reader"));
-  }
-});
