@@ -4,7 +4,7 @@ import { liburingVersion, openLiburing } from "../ffi/liburing.ts";
 import { environment, loadShim } from "../ffi/shim.ts";
 import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
-import type { Engine } from "./engine/engine.ts";
+import { type Engine, waitUntil } from "./engine/engine.ts";
 import { performance } from "./engine/event_loop.ts";
 import { KernelEngine } from "./engine/kernel_engine.ts";
 import { KernelRing } from "./engine/kernel_ring.ts";
@@ -15,6 +15,9 @@ import {
   flushOpenFilesNow,
   leaveOpenFiles,
 } from "./file/program_end.ts";
+
+// Taken at the import, because an emulated browser later replaces the function of the global object.
+const { addEventListener } = globalThis;
 
 /** Options of {@linkcode configure}. */
 export interface EngineOptions {
@@ -146,12 +149,18 @@ function listenForEnd(): void {
     flushOpenFilesNow(deadline, (message) => console.error(`Warning: ${message}`));
     return deadline;
   };
-  // An uncaught error ends the program without `unload`, unless a listener of the program prevents that.
-  addEventListener("error", flushNow);
+  // An uncaught error ends the program without `unload`, unless a listener of the program prevents that. Deno frees the
+  // memory of the isolate before the process ends.
+  const endOnError = (event: Event) => {
+    const deadline = flushNow();
+    const usesMemory = !event.defaultPrevented && chosen?.engine.endsWithProcess;
+    while (usesMemory && waitUntil(chosen!.engine, deadline));
+  };
+  addEventListener("error", endOnError);
   addEventListener("unhandledrejection", (event) => {
     // An operation that `unload` has cut short. If the program has ended, no caller waits for it.
     if (isReleased && event.reason?.code === "EBADFD") event.preventDefault();
-    else flushNow();
+    else endOnError(event);
   });
   const endNow = () => {
     const deadline = flushNow();

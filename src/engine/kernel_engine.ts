@@ -128,8 +128,8 @@ export class KernelEngine implements Engine {
     try {
       completion.complete(result);
     } catch (error) {
-      // A completion that throws must not stop those after it in the batch.
-      reportError(error);
+      // An unhandled rejection comes after the batch, so that the end of the program can wait for more completions.
+      Promise.reject(error);
     }
   }
 

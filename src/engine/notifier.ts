@@ -163,7 +163,7 @@ export class Notifier {
     const fd = dma_call(Opcode.FCNTL, eventfd, 0, F_DUPFD_CLOEXEC, 0, 0);
     // The thread's reads block, and those of the event loop must not.
     dma_call(Opcode.FCNTL, eventfd, 0, F_SETFL, 0, O_NONBLOCK);
-    this.#socket = fd < 0 ? undefined : await this.#watch(fd, node);
+    this.#socket = fd < 0 ? undefined : await this.#watch(fd, node).catch(() => undefined);
     if (!this.#socket) dma_call(Opcode.FCNTL, eventfd, 0, F_SETFL, 0, 0);
     else if (!this.#referenced) this.#socket.unref();
   }

@@ -31,7 +31,7 @@ const tampering = {
     const never = () => 0;
     Object.assign(globalThis, {
       queueMicrotask: never, setTimeout: never, clearTimeout: never, setImmediate: never,
-      ReadableStream: class {}, WritableStream: class {}, performance: {},
+      ReadableStream: class {}, WritableStream: class {}, performance: {}, addEventListener: never,
     });
     crypto.randomUUID = never;`,
 };
@@ -48,6 +48,8 @@ for (const [name, tamper] of Object.entries(tampering)) {
       const locked = other.lock(true);
       await file.unlock();
       await locked;
+      const left = await dma.DmaFile.create(directory + "/left");
+      await left.writable.write(new Uint8Array(9));
       console.log(wrong.join(), used, info.engine);
       Deno.exit();`;
     const { code, output } = await runChild(program, {
@@ -56,6 +58,7 @@ for (const [name, tamper] of Object.entries(tampering)) {
       shell: 'set -- timeout 300 "$@"',
       values: { directory },
     });
-    assertEquals([code, output], [0, ` 0 ${engine}`]);
+    const { size } = await Deno.stat(`${directory}/left`);
+    assertEquals([code, output, size], [0, ` 0 ${engine}`, 9]);
   });
 }

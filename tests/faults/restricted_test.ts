@@ -60,7 +60,8 @@ for (const { name, secc, env, reason } of without) {
   }, secc ? ["gcc", "io_uring"] : []);
 }
 
-for (const how of ["node:process refuses", "handles take no eventfd", "no signal comes"]) {
+const refusals = ["node:process refuses", "handles take no eventfd", "handles throw"];
+for (const how of [...refusals, "no signal comes"]) {
   folderTest(`where ${how} a thread wakes the event loop instead of epoll`, async (folder) => {
     const { wrong, info } = await resultOf("withoutEpoll", [folder, how], { env: free });
     assertEquals([wrong, info.features.at(-1)], [[], "woken by thread"]);

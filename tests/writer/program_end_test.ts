@@ -76,6 +76,13 @@ const ends: [name: string, code: string, exit: number][] = [
   ["with an error", "throw Error();", 1],
   ["with an error in a timer", "setTimeout(() => { throw Error(); }); await pause(1e6);", 1],
   ["with a rejection", "Promise.reject(Error());", 1],
+  [
+    "with an error in a completion",
+    `const complete = () => { throw Error(); };
+    engineAtWork().submit({ op: "unlink", directory: -100, name: "/-" }, { complete });
+    await pause(1e6);`,
+    1,
+  ],
   // The code that operations have after `unload`.
   ["with a rejection of EBADFD", "Promise.reject(Object.assign(Error(), { code: 'EBADFD' }));", 1],
 ];
@@ -96,6 +103,23 @@ testPrograms(
     await write(writer);
     (${file}).writeAt(new Uint8Array(4096).fill(7), 0);
     Deno.exit();`,
+  })),
+);
+
+// Deno frees the memory of the isolate before the process ends.
+testPrograms(
+  "An uncaught error ends a program after the operations that use its memory",
+  ...["throw Error();", "Promise.reject(Error());"].map((end) => ({
+    code: `const writer = await create(path);
+    await write(writer);
+    const file = await writer.seal();
+    for (const event of ["error", "unhandledrejection"]) {
+      addEventListener(event, () => console.log("in flight:", dma.ioStats().inFlight));
+    }
+    file.readInto(file.allocBuffer(8 << 20), 0);
+    ${end}`,
+    exit: 1,
+    output: "in flight: 0",
   })),
 );
 

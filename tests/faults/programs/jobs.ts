@@ -77,6 +77,7 @@ async function withoutEpoll(folder: string, how: string) {
   const { Pipe } = internals.binding("pipe_wrap");
   class DeafPipe extends Pipe {
     override open(fd: number): number {
+      if (how === "handles throw") throw new Error(how);
       return how === "handles take no eventfd" ? -1 : super.open(fd);
     }
     override readStart(): number {
