@@ -19,8 +19,8 @@ import { callOnThread, PENDING } from "./thread_calls.ts";
 const EPOLL_AFTER_WAKEUPS = 400;
 const FEW_IN_FLIGHT = 2;
 
-/** The interval of polling until the first wake-up, in milliseconds. */
-const POLL_MS = 1000;
+/** The interval of polling, in milliseconds. */
+const POLL_MS = 100;
 
 /** The timeout of the first signal through epoll, in milliseconds. */
 const SELF_TEST_MS = 1000;
@@ -40,7 +40,7 @@ export class Notifier {
   /** The handle that keeps the event loop alive while epoll watches the eventfd. */
   #socket: Socket | undefined;
   #referenced = false;
-  #firstWakeUp: "not awaited" | "polled for" | "seen" = "not awaited";
+  #isPolling = false;
   #loneWakeUps = 0;
 
   constructor(shim: Shim, ring: KernelRing, counters: Counters, reap: () => void) {
@@ -59,9 +59,7 @@ export class Notifier {
     this.#referenced = true;
     if (this.#socket) this.#socket.ref();
     else if (!this.#usesThread) this.#waitOnThread();
-    if (this.#firstWakeUp !== "not awaited") return;
-    this.#firstWakeUp = "polled for";
-    this.#poll();
+    if (!this.#isPolling) this.#poll();
   }
 
   /** Lets the process end. */
@@ -96,26 +94,26 @@ export class Notifier {
 
   readonly #wake = (): void => {
     this.#counters.wakeups++;
-    this.#firstWakeUp = "seen";
     const isLone = this.#counters.inFlight <= FEW_IN_FLIGHT;
     if (isLone && ++this.#loneWakeUps === EPOLL_AFTER_WAKEUPS) this.#loadNode();
     this.#reap();
   };
 
   /**
-   * Polls for completions. Seen once in some thousand rings: the first operation ended, or never began, without waking
-   * the event loop. Deno's timers take 10 ms to load. Atomics.waitAsync does not keep the program alive.
+   * Also polls for completions. No thread waits for them while the program's own calls use all of Deno's threads. And seen
+   * once in some thousand rings: the first operation ended, or never began, without a signal. Deno's timers take 10 ms to
+   * load. Atomics.waitAsync does not keep the program alive.
    */
   async #poll(): Promise<void> {
+    this.#isPolling = true;
     while (this.#referenced) {
       await Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value;
-      if (this.#firstWakeUp === "seen") return;
       if (!this.#referenced) break;
       // A wait also completes operations for which no flag of the ring is set.
       this.#ring.wait(0);
       this.#reap();
     }
-    this.#firstWakeUp = "not awaited";
+    this.#isPolling = false;
   }
 
   /** Lets a thread wait for signals while operations are in flight, until epoll takes over. */

@@ -1,4 +1,4 @@
-// Processes that lack io_uring, liburing, epoll, locked memory, privileges, descriptors or /proc: the module
+// Processes that lack io_uring, liburing, epoll, threads, locked memory, privileges, descriptors or /proc: the module
 // reports it, and works with the rest.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -6,6 +6,7 @@ import type { EngineInfo } from "../../mod.ts";
 import { CLI } from "../cli/process.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { root } from "../setup/root.ts";
+import { runChild } from "../support/child.ts";
 import { firstWrong } from "./content.ts";
 import { engines, engineTest, folderTest } from "./machine.ts";
 import { type ProgramOptions, resultOf, runProgram } from "./programs.ts";
@@ -67,6 +68,18 @@ for (const how of [...refusals, "no signal comes"]) {
     assertEquals([wrong, info.features.at(-1)], [[], "woken by thread"]);
   }, ["io_uring"]);
 }
+
+folderTest("where the program's own calls use all threads the ring works", async (folder) => {
+  // Deno has 32 threads. Each waits for a program that writes to the FIFO.
+  const code = `const file = await dma.DmaFile.open("data");
+    await file.readAt(0, 1);
+    for (let call = 0; call < 40; call++) Deno.open("fifo");
+    console.log((await file.readAt(0, 1)).length);
+    Deno.exit();`;
+  const shell = 'mkfifo fifo; echo > data; set -- timeout 20 "$@"';
+  const { output } = await runChild(code, { cwd: folder, env: free, shell });
+  assertEquals(output, "1");
+}, ["io_uring"]);
 
 /**
  * Commands that limit locked memory: room for rings, of which other processes of the same account use a part. Buffers
