@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { quoted, remedyFor } from "../../cli/remedies.ts";
 import { ioError } from "../../src/errors.ts";
+import { FreshUser } from "../docs/fresh_user.ts";
 import { run, runOrThrow } from "../setup/command.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
 import { testOnce } from "../support/once.ts";
@@ -75,10 +76,7 @@ const refused: [command: string, says: string | RegExp, code?: number][] = [
   ["copy --no-clobber in out", "open 'out'; without --no-clobber it would be replaced\n"],
   ["write --no-clobber out < in", "open 'out'; without --no-clobber it would be replaced\n"],
   ["read in > /dev/full", "dma: No space left on device (os error 28)\n"],
-  [
-    "write --json new < /dev/null > /dev/full",
-    "Cannot print the JSON object: No space left on device (os error 28); 0 bytes are in new\n",
-  ],
+  ["write --json new < /dev/null > /dev/full", /Cannot print the JSON.*: No space.* in new\n$/],
   ["copy in hard", ITSELF],
   ["copy --atomic in hard", ITSELF],
   ["copy in .", ITSELF],
@@ -137,14 +135,16 @@ testDma("dma without a permission names the flags and their place", async (dir) 
 
 testDma("dma reports a limit on the size of files", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(9_000_000));
-  const limited = (command: string) => shell(dir, `ulimit -f 4000; dma ${command}`);
+  // Deno writes to its caches too: those of an old account exceed the limit, and fresh ones reach half of it.
+  const { cache } = await FreshUser.in(dir);
+  const limited = (args: string) => shell(dir, `ulimit -f 8000; DENO_DIR=${cache} dma ${args}`);
   const error = "dma: File too large (os error 27)";
   const remedy = "; if a limit is the reason, ulimit -f unlimited lifts it";
   const { code, stderr } = await limited("copy --buffer-size 64K in out");
   const { size } = await Deno.stat(`${dir}/out`);
   const kept = `dma: failed; kept the first ${size} bytes in out`;
   // A write across the limit is shortened first, and the error names the position.
-  const told = stderr.replace(": the write stops at 4096000", "");
+  const told = stderr.replace(": the write stops at 8192000", "");
   assertEquals([code, told], [1, `${error}: write 'out'${remedy}\n${kept}\n`]);
   assertEquals(await Deno.readFile(`${dir}/out`), pattern(9_000_000).subarray(0, size));
   const read = await limited("read in > read");
