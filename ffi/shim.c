@@ -293,7 +293,8 @@ struct identity {
 };
 
 // Identifies the file of a descriptor, or the directory at a path. With a path it returns -EAGAIN if the lookup would
-// wait, and -ELOOP at a link in /proc, which may lead to another process's mounts. For a descriptor the kernel asks no server, except perhaps 9p with a cache.
+// wait, and -ELOOP at a link in /proc, which may lead to another process's mounts. For a descriptor the kernel asks no
+// server, except perhaps 9p with a cache.
 static long identify(int32_t fd, uintptr_t path, struct identity *found) {
   const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                                .resolve = RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS};
