@@ -14,7 +14,6 @@ export class BufferBudget {
 
   constructor(readonly bytes: number = DEFAULT_BUFFER_BUDGET) {}
 
-  /** Whether the budget is spent: each stream should use one small buffer. */
   get crowded(): boolean {
     return this.held >= this.bytes;
   }

@@ -15,7 +15,6 @@ export class Counters {
   queueFull = 0;
   inFlight = 0;
 
-  /** Counts one operation that has ended. */
   count({ op }: Operation, result: number): void {
     if (result < 0) this.failed++;
     const bytes = Math.max(0, result);

@@ -10,17 +10,11 @@ import { u32 } from "./struct.ts";
 /** The minor numbers of a device have 20 bits. */
 const MINORS = 0x100000;
 
-/** A number for the device in a `struct statx`. */
-function deviceIn(bytes: Bytes): number {
-  return u32(bytes, 136) * MINORS + u32(bytes, 140);
-}
-
 /** Whether a device has a major number, as the disk of a file system, but not of btrfs, an overlay or tmpfs. */
 export function hasDisk(device: number | undefined): boolean {
   return device !== undefined && device >= MINORS;
 }
 
-/** Records the results of statx(2). */
 export class Devices {
   readonly #devices = new Map<number, number>();
   /**
@@ -30,14 +24,11 @@ export class Devices {
   readonly #mounts = new Map<number, number>();
   readonly #unseen = new Map<number, number>();
   readonly #threaded = new Map<number, boolean>();
-  readonly #shim: Shim;
   /** The shim's `struct identity`: the number of a mount, the length and the type of a file handle, and the handle. */
   readonly #identity = new Uint32Array(35);
   readonly #identityAddress = addressOf(this.#identity);
 
-  constructor(shim: Shim) {
-    this.#shim = shim;
-  }
+  constructor(readonly shim: Shim) {}
 
   of(fd: number): number | undefined {
     return this.#devices.get(fd);
@@ -45,7 +36,8 @@ export class Devices {
 
   /** Records the result of statx(2) for a descriptor. */
   note(fd: number, bytes: Bytes): void {
-    const device = deviceIn(bytes);
+    // struct statx: stx_dev_major and stx_dev_minor.
+    const device = u32(bytes, 136) * MINORS + u32(bytes, 140);
     this.#devices.set(fd, device);
     const mount = this.#unseen.get(fd);
     if (mount !== undefined) this.#mounts.set(mount, device);
@@ -85,7 +77,7 @@ export class Devices {
   #mountOf(fd: number): number {
     if (!this.#unseen.has(fd) && this.identify(fd) === undefined) {
       // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
-      const info = readKernelFile(this.#shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
+      const info = readKernelFile(this.shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
       const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
       if (mount !== undefined) this.#unseen.set(fd, Number(mount));
     }
@@ -95,7 +87,7 @@ export class Devices {
   /** As `Engine.identify`, also of a file. `path` is the address of the path, or 0 for an empty one. */
   identify(fd: number, path = 0): string | undefined {
     const found = this.#identity;
-    const result = this.#shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);
+    const result = this.shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);
     if (result < 0) return undefined;
     if (path === 0) this.#unseen.set(fd, found[0]!);
     return found.subarray(0, 3 + Math.ceil(found[1]! / 4)).join();

@@ -6,11 +6,9 @@ import type { Counters } from "./counters.ts";
 import { performance } from "./event_loop.ts";
 import type { Completion, Memory, Operation } from "./operation.ts";
 
-/** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
   readonly name: "io_uring" | "threads";
   readonly counters: Counters;
-  /** The memory budget of streams with default buffers. */
   readonly budget: BufferBudget;
   /** Whether this isolate ends only with the process. If not, operations must not use JavaScript's own memory. */
   readonly endsWithProcess: boolean;
@@ -20,10 +18,7 @@ export interface Engine {
   /** Submits all queued operations now: the microtask that submits them may come after other work of the program. */
   flush(): void;
 
-  /**
-   * Performs an operation on the JavaScript thread, and returns its result. This is for operations that the kernel
-   * performs in memory, and for the end of a program and `flushSync`, which cannot wait for the event loop.
-   */
+  /** Performs an operation that cannot wait for the event loop, or that the kernel has in memory, on this thread. */
   runNow(operation: Operation): number;
   /** Blocks until an operation has ended and completes it, for `milliseconds` at most. Returns whether one has. */
   waitNow(milliseconds: number): boolean;
@@ -32,10 +27,7 @@ export interface Engine {
   setThreaded(fd: number, threaded: boolean): void;
   /** Whether {@linkcode setThreaded} was called with false for a descriptor's device; undefined if it was not called. */
   isLocal(fd: number): boolean | undefined;
-  /**
-   * Identifies the directory at a path, or with an empty path an open directory, among all directories that are open.
-   * Undefined if the kernel would wait for the lookup, or if the file system has no file handles.
-   */
+  /** Identifies the directory at a path, or an open one. Undefined if the lookup would wait, or without file handles. */
   identify(directory: number, path: string): string | undefined;
   /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
   setFlags(fd: number, flags: number): number;
@@ -72,10 +64,7 @@ export function attempt<T>(work: () => T): T | DmaError {
   }
 }
 
-/**
- * Turns a callback into a promise. `begin` passes a value or an error to it. Work that must continue while the JavaScript
- * thread is blocked takes callbacks, because no reaction to a promise runs then.
- */
+/** Turns a callback into a promise. Work that goes on in a blocked thread takes callbacks: no promise settles then. */
 export function promiseOf<T>(begin: (ended: (outcome: T | Error) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     begin((outcome) => outcome instanceof Error ? reject(outcome) : resolve(outcome));

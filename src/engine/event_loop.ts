@@ -19,13 +19,11 @@ export const { performance } = globalThis;
 /** Loaded at the first use, which takes some 5 ms. */
 let timers: Promise<typeof import("node:timers")> | undefined;
 const loadTimers = () => timers ??= import("node:timers");
-/** The awaited turn, and the time when the wait began. */
 let turn: Promise<void> | undefined;
 let turnBegan = 0;
 /** Whether the turn is overdue: every stream yields until the loop has turned. */
-let isOverdue = false;
+export let isOverdue = false;
 
-/** Resolves after this time, or when `signal` is aborted. */
 export async function pauseFor(milliseconds: number, signal?: AbortSignal): Promise<void> {
   const { promises } = await loadTimers();
   await promises.setTimeout(milliseconds, undefined, { ref: true, signal }).catch(() => {});
@@ -60,17 +58,10 @@ export function afterCallers(work: () => void): void {
   queueMicrotask(work, MICROTASKS);
 }
 
-export function mustYield(): boolean {
-  return isOverdue;
-}
-
 let moved = 0;
 let firstLook: number | undefined;
 
-/**
- * Counts a chunk that moved without a wait. Returns a promise to await if the loop has not turned for too long. All
- * callers share the promise, because the loop turns only if every stream yields.
- */
+/** Counts a chunk. Returns a promise if the loop has not turned for too long: it turns only if every stream yields. */
 export function yieldIfNeeded(bytes: number): Promise<void> | undefined {
   if (isOverdue) return turn;
   moved += bytes + BYTES_PER_CHUNK;

@@ -21,7 +21,6 @@ const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
   readonly endsWithProcess: boolean;
-  /** Undefined if every operation is a call on a thread. */
   readonly ring: Ring | undefined;
   readonly pool: Pool;
   readonly #shim: Shim;
@@ -43,7 +42,7 @@ export class KernelEngine implements Engine {
     // This module cancels nothing. The ring or the kernel cancels operations that it cannot perform.
     const endedInRing = (request: Request, result: number) =>
       result === -Errno.ECANCELED ? this.#calls.start(request) : ended(request, result);
-    this.ring = ring && new Ring(shim, ring, counters, endedInRing);
+    this.ring = ring && new Ring(ring, counters, endedInRing);
     this.pool = new Pool(shim, ring);
     this.#devices = new Devices(shim);
     this.#calls = new ThreadCalls(shim, counters, threads, ended);
@@ -52,8 +51,6 @@ export class KernelEngine implements Engine {
   get name(): "io_uring" | "threads" {
     return this.ring ? "io_uring" : "threads";
   }
-
-  // ---- operations -------------------------------------------------------------------------------------------------
 
   submit(operation: Operation, completion: Completion): void {
     if (this.#disposed) return void queueMicrotask(() => completion.complete(-Errno.EBADFD));
@@ -133,8 +130,6 @@ export class KernelEngine implements Engine {
     }
   }
 
-  // ---- without the event loop -------------------------------------------------------------------------------------
-
   waitNow(milliseconds: number): boolean {
     const until = performance.now() + milliseconds;
     for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
@@ -169,14 +164,11 @@ export class KernelEngine implements Engine {
     return result;
   }
 
-  /**
-   * Releases memory and descriptors when the isolate ends but its thread does not. It waits for the operations in
-   * flight until `deadline`. If they do not end, nothing is released, because the kernel still uses the memory. Then it
-   * returns false, and a later call tries again.
-   */
+  /** Releases everything if the isolate ends before its thread. Returns false if operations are in flight at `deadline`. */
   dispose(deadline: number): boolean {
     this.#disposed = true;
     this.#pauses.forEach((_, pause) => this.#endPause(pause));
+    // The kernel still uses the memory. A later call tries again.
     while (this.counters.inFlight > 0) if (!waitUntil(this, deadline)) return false;
     if (this.ring?.notifier.returnNow(deadline) === false) return false;
     this.pool.dispose();
@@ -184,8 +176,6 @@ export class KernelEngine implements Engine {
     for (const fd of this.#shim.resources.descriptors()) closeNow(this.#shim, fd);
     return true;
   }
-
-  // ---- descriptors ------------------------------------------------------------------------------------------------
 
   setThreaded(fd: number, threaded: boolean): void {
     this.#devices.setThreaded(fd, threaded);
@@ -222,8 +212,6 @@ export class KernelEngine implements Engine {
     const path = attempt(() => strictDecoder.decode(real));
     return length > 0 && typeof path === "string" ? path : undefined;
   }
-
-  // ---- memory -----------------------------------------------------------------------------------------------------
 
   acquire(size: number): Memory {
     return this.pool.acquire(size);

@@ -22,25 +22,20 @@ const DEFER_TASKRUN: number = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TA
 /** Set-up flags, in the order of the attempts. */
 const SETUPS = { DEFER_TASKRUN, plain: 0 };
 
-/** Room for `struct io_uring`, which grows only within what liburing reserved, and for reaped completions. */
 const CONTROL_BYTES = 8 * 1024;
 const REAPED_AT = 4096;
-/**
- * Completions that are reaped at once. After each batch the waiting code runs and submits more operations, so that the
- * device is not idle. Measured: 4 KiB reads at depth 32 rose from 41,000 to 57,000 a second.
- */
+/** Between batches more operations are submitted: 4 KiB reads at depth 32 rose from 41,000 to 57,000 a second. */
 export const BATCH = 8;
 
 /**
- * The maximum number of kernel threads for blocking operations; the default is 4 for each processor. Each operation on a
- * frozen file system (fsfreeze(8)) keeps one, and with the default all others would soon wait. Measured: as fast.
+ * The maximum number of kernel threads for blocking operations; the default is 4 for each processor. Each operation on
+ * a frozen file system (fsfreeze(8)) keeps one, and with the default all others would soon wait. Measured: as fast.
  */
 const MAX_WORKERS = 256;
 
 /** Slots for registered mappings. Mappings beyond them work unregistered. */
 const REGISTERED_SLOTS = 64;
 
-/** Why the kernel refuses a ring, by error number. */
 const REFUSALS: Readonly<Record<number, string>> = {
   [Errno.EPERM]:
     "io_uring is forbidden here (EPERM): by a container's seccomp profile, or by the sysctl kernel.io_uring_disabled",
@@ -53,9 +48,7 @@ function refusal(call: string, errno: number): Error {
   return new Deno.errors.NotSupported(reason, { cause });
 }
 
-/** The two queues that are shared with the kernel, and the features that this kernel supports. */
 export class KernelRing {
-  /** The name of its set-up flags. */
   readonly setup: string;
   /** Entries of the submission queue. */
   readonly entries: number;
@@ -70,15 +63,13 @@ export class KernelRing {
   readonly #freeBuffers: number[] = [];
   /** The completions of {@linkcode reap}: pairs of `user_data` and result. */
   readonly reaped: Int32Array<ArrayBuffer>;
-  readonly #shim: Shim;
   readonly #address: number;
   /** liburing's `struct io_uring`. */
   readonly #pointer: Deno.PointerObject;
   readonly #reapedPointer: Deno.PointerObject;
 
   /** Creates a ring with `entries` submission entries. Throws NotSupported if the kernel refuses it. */
-  constructor(shim: Shim, readonly liburing: Liburing, entries: number) {
-    this.#shim = shim;
+  constructor(readonly shim: Shim, readonly liburing: Liburing, entries: number) {
     const address = shim.dma_map(CONTROL_BYTES, 0);
     if (address < 0) throw refusal("mmap", -address);
     const pointer = pointerTo(address);
@@ -118,7 +109,7 @@ export class KernelRing {
   /** Adds an entry to the submission queue. Returns 0, `-EBUSY` if the queue is full, or another `-errno`. */
   prepare(sqe: Sqe, userData: number): number {
     const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = sqe;
-    return this.#shim.dma_prepare(
+    return this.shim.dma_prepare(
       this.#pointer,
       opcode,
       forceAsync ? IOSQE_ASYNC : 0,
@@ -139,12 +130,12 @@ export class KernelRing {
 
   /** Takes at most {@linkcode BATCH} completions from the kernel. Returns their number. */
   reap(): number {
-    return this.#shim.dma_reap(this.#pointer, this.#reapedPointer, BATCH);
+    return this.shim.dma_reap(this.#pointer, this.#reapedPointer, BATCH);
   }
 
   /** Blocks until there is a completion, or until the timeout. */
   wait(milliseconds: number): void {
-    this.#shim.dma_call(Opcode.WAIT_RING, -1, this.#address, Math.ceil(milliseconds), 0, 0);
+    this.shim.dma_call(Opcode.WAIT_RING, -1, this.#address, Math.ceil(milliseconds), 0, 0);
   }
 
   /** Creates the table of registered mappings, if the kernel (5.19) and liburing support it. */
@@ -179,24 +170,23 @@ export class KernelRing {
   }
 
   #openEventfd(): number {
-    const fd = this.#shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, EFD_CLOEXEC);
+    const fd = this.shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, EFD_CLOEXEC);
     if (fd < 0) throw refusal("eventfd", -fd);
-    this.#shim.resources.trackDescriptor(fd);
-    this.#shim.resources.notifier = fd;
+    this.shim.resources.trackDescriptor(fd);
+    this.shim.resources.notifier = fd;
     const result = this.liburing.io_uring_register_eventfd(this.#pointer, fd);
     if (result >= 0) return fd;
-    closeNow(this.#shim, fd);
+    closeNow(this.shim, fd);
     throw refusal("io_uring_register_eventfd", -result);
   }
 
-  /** Frees the ring. No operation may be in flight. */
   close(): void {
-    this.#shim.resources.ring = 0;
+    this.shim.resources.ring = 0;
     // Views of it are empty from here on.
     this.reaped.buffer.transfer();
     // Undefined if the set-up has failed.
     if (this.depth > 0) this.liburing.io_uring_queue_exit(this.#pointer);
-    this.#shim.dma_unmap(this.#address, CONTROL_BYTES);
+    this.shim.dma_unmap(this.#address, CONTROL_BYTES);
   }
 }
 

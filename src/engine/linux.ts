@@ -30,6 +30,10 @@ export const Errno = {
   ECANCELED: 125,
 } as const;
 
+export function errnos(...names: (keyof typeof Errno)[]): ReadonlySet<number> {
+  return new Set(names.map((name) => Errno[name]));
+}
+
 /** Flags of open(2). */
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
@@ -66,7 +70,6 @@ export const STATX_DIOALIGN = 0x2000;
 export const STATX_MNT_ID_UNIQUE = 0x4000;
 /** Since kernel 6.11. */
 export const STATX_WRITE_ATOMIC = 0x10000;
-/** The length of a `struct statx`. */
 export const STATX_BYTES = 256;
 /** Bits of `stx_attributes`. */
 export const STATX_ATTR_IMMUTABLE = 0x10;
@@ -85,17 +88,14 @@ export const RWF_DSYNC = 0x2;
 /** The write is complete or undone, also after a power cut. Since kernel 6.13 on ext4 and xfs. */
 export const RWF_ATOMIC = 0x40;
 
-/** Modes of fallocate(2). */
 export const FALLOC_FL_KEEP_SIZE = 1;
 export const FALLOC_FL_PUNCH_HOLE = 2;
 
-/** Operations of flock(2). */
 export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 export const LOCK_UN = 8;
 
-/** Commands of fcntl(2). */
 export const F_SETFL = 4;
 export const F_DUPFD_CLOEXEC = 1030;
 
@@ -143,7 +143,6 @@ export const Opcode = {
   /** statx(2) of a descriptor, and close(2) if the file has a name and is small. */
   CLOSE_SMALL: 270,
 } as const;
-/** Flags of a submission queue entry. */
 export const IOSQE_ASYNC: number = 1 << 4;
 export const IORING_FSYNC_DATASYNC = 1;
 

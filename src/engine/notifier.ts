@@ -2,7 +2,6 @@
 // Deno's epoll. Measured: a wake-up takes 5 µs by epoll and 40 µs by a thread, but the setup of epoll takes 20 ms.
 
 import type { Socket } from "node:net";
-import type { Shim } from "../../ffi/shim.ts";
 import { NOTIFIER_PLACE } from "../../ffi/thread_exit.ts";
 import type { Counters } from "./counters.ts";
 import { neverNotified, pauseFor, performance } from "./event_loop.ts";
@@ -12,10 +11,7 @@ import { endsWithProcess } from "./process.ts";
 import { entry } from "./sqe.ts";
 import { callOnThread, PENDING } from "./thread_calls.ts";
 
-/**
- * The number of wake-ups with few operations in flight after which epoll takes over. Its setup takes the time that 400
- * faster wake-ups save. With more operations in flight a faster wake-up saves nothing.
- */
+/** The setup of epoll takes the time that 400 faster wake-ups save, if few operations are in flight. */
 const EPOLL_AFTER_WAKEUPS = 400;
 const FEW_IN_FLIGHT = 2;
 
@@ -25,12 +21,15 @@ const POLL_MS = 100;
 /** The timeout of the first signal through epoll, in milliseconds. */
 const SELF_TEST_MS = 1000;
 
+/** The parts of Node's modules that make epoll watch a descriptor. */
+interface NodeModules {
+  readonly Socket: typeof Socket;
+  /** The handle under a pipe of node:net: epoll's view of a descriptor. */
+  readonly Pipe: new (type: number) => { open(fd: number): number };
+}
+
 /** Wakes the event loop for the completions of a ring. While it is referenced it keeps the process alive. */
 export class Notifier {
-  readonly #shim: Shim;
-  readonly #ring: KernelRing;
-  readonly #counters: Counters;
-  readonly #reap: () => void;
   /** Whether a thread waits for signals, or will when the event loop has served one. */
   #usesThread = false;
   /** The call in which the thread waits for a signal. */
@@ -43,12 +42,7 @@ export class Notifier {
   #isPolling = false;
   #loneWakeUps = 0;
 
-  constructor(shim: Shim, ring: KernelRing, counters: Counters, reap: () => void) {
-    this.#shim = shim;
-    this.#ring = ring;
-    this.#counters = counters;
-    this.#reap = reap;
-  }
+  constructor(readonly ring: KernelRing, readonly counters: Counters, readonly reap: () => void) {}
 
   get name(): "epoll" | "thread" {
     return this.#socket ? "epoll" : "thread";
@@ -62,7 +56,6 @@ export class Notifier {
     if (!this.#isPolling) this.#poll();
   }
 
-  /** Lets the process end. */
   unref(): void {
     this.#referenced = false;
     this.#socket?.unref();
@@ -75,12 +68,9 @@ export class Notifier {
     return this.#referenced ? undefined : this.#call;
   }
 
-  /**
-   * Blocks until the thread has returned, or until `deadline`. Returns whether it has: otherwise it could read from
-   * another file that gets the number of the eventfd.
-   */
+  /** Waits for the thread: it could read from the next file with the eventfd's number. Returns false at `deadline`. */
   returnNow(deadline: number): boolean {
-    const { results } = this.#shim.resources;
+    const { results } = this.ring.shim.resources;
     while (this.#call && Atomics.load(results, NOTIFIER_PLACE) === PENDING) {
       if (performance.now() >= deadline) return false;
       Atomics.wait(neverNotified, 0, 0, 1);
@@ -89,14 +79,14 @@ export class Notifier {
   }
 
   #signal(): void {
-    this.#shim.dma_call(Opcode.SIGNAL, this.#ring.eventfd, 0, 0, 0, 0);
+    this.ring.shim.dma_call(Opcode.SIGNAL, this.ring.eventfd, 0, 0, 0, 0);
   }
 
   readonly #wake = (): void => {
-    this.#counters.wakeups++;
-    const isLone = this.#counters.inFlight <= FEW_IN_FLIGHT;
+    this.counters.wakeups++;
+    const isLone = this.counters.inFlight <= FEW_IN_FLIGHT;
     if (isLone && ++this.#loneWakeUps === EPOLL_AFTER_WAKEUPS) this.#loadNode();
-    this.#reap();
+    this.reap();
   };
 
   /**
@@ -110,8 +100,8 @@ export class Notifier {
       await Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value;
       if (!this.#referenced) break;
       // A wait also completes operations for which no flag of the ring is set.
-      this.#ring.wait(0);
-      this.#reap();
+      this.ring.wait(0);
+      this.reap();
     }
     this.#isPolling = false;
   }
@@ -124,8 +114,8 @@ export class Notifier {
         await this.#tryEpoll(this.#node);
         continue;
       }
-      const wait = entry(Opcode.AWAIT_SIGNAL, this.#ring.eventfd);
-      this.#call = callOnThread(this.#shim, NOTIFIER_PLACE, wait);
+      const wait = entry(Opcode.AWAIT_SIGNAL, this.ring.eventfd);
+      this.#call = callOnThread(this.ring.shim, NOTIFIER_PLACE, wait);
       await this.#call;
       this.#call = undefined;
       this.#wake();
@@ -133,14 +123,12 @@ export class Notifier {
     this.#usesThread = false;
   }
 
-  // ---- epoll ------------------------------------------------------------------------------------------------------
-
   /**
    * Loads the modules, which takes some 20 ms. Not in a Worker, where Deno leaves the descriptor of a handle open at
    * termination, and not without /proc, where Deno panics if node:process is loaded.
    */
   async #loadNode(): Promise<void> {
-    if (!endsWithProcess(this.#shim)) return;
+    if (!endsWithProcess(this.ring.shim)) return;
     try {
       const { Socket } = await import("node:net");
       const process = (await import("node:process")).default as unknown as {
@@ -155,8 +143,8 @@ export class Notifier {
   /** Lets epoll take over from the thread, which must not read. */
   async #tryEpoll(node: NodeModules): Promise<void> {
     this.#node = undefined;
-    const { dma_call } = this.#shim;
-    const { eventfd } = this.#ring;
+    const { dma_call } = this.ring.shim;
+    const { eventfd } = this.ring;
     // Another descriptor of the same eventfd: the socket closes its own.
     const fd = dma_call(Opcode.FCNTL, eventfd, 0, F_DUPFD_CLOEXEC, 0, 0);
     // The thread's reads block, and those of the event loop must not.
@@ -167,15 +155,14 @@ export class Notifier {
   }
 
   /**
-   * Makes Deno's epoll watch a descriptor, which the socket closes. Resolves to undefined if that does not work.
-   *
-   * node:net takes only pipes, but the class of its handles takes any descriptor that epoll supports. This is not a
-   * public contract, so a signal tests it first.
+   * Makes Deno's epoll watch a descriptor, which the socket closes. node:net takes only pipes, but the class of its
+   * handles takes any descriptor. This is not a public contract, so a signal tests it first. Resolves to undefined if
+   * it does not work.
    */
   async #watch(fd: number, { Socket, Pipe }: NodeModules): Promise<Socket | undefined> {
     const handle = new Pipe(0);
     if (handle.open(fd) !== 0) {
-      this.#shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
+      this.ring.shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
       return undefined;
     }
     const { promise: awake, resolve } = Promise.withResolvers<boolean>();
@@ -199,14 +186,7 @@ export class Notifier {
     if (works) return socket.off("error", fails);
     socket.destroy();
     // It may have taken a signal.
-    this.#reap();
+    this.reap();
     return undefined;
   }
-}
-
-/** The parts of Node's modules that make epoll watch a descriptor. */
-interface NodeModules {
-  readonly Socket: typeof Socket;
-  /** The handle under a pipe of node:net: epoll's view of a descriptor. */
-  readonly Pipe: new (type: number) => { open(fd: number): number };
 }

@@ -78,11 +78,7 @@ export type Operation =
 
 export type OperationName = Operation["op"];
 
-/**
- * Receives the result of one operation: a count of bytes, a descriptor or 0, or `-errno`. It is called exactly once,
- * and never within the call that submits the operation.
- */
+/** Takes a count of bytes, a descriptor, 0 or `-errno`: exactly once, and never within `submit`. It must not throw. */
 export interface Completion {
-  /** Takes the result. Must not throw. */
   complete(result: number): void;
 }

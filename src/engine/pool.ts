@@ -1,6 +1,5 @@
-// The memory of I/O buffers: a few large mappings, divided into blocks, instead of one allocation for each buffer. The
-// first touch of fresh memory costs more than writing it to a disk (measured: 0.5 to 2.8 ms a MiB), so blocks are
-// reused, and large blocks come from mappings that the kernel may back with huge pages.
+// The memory of I/O buffers: a few large mappings, divided into blocks. Blocks are reused, because the first touch of
+// fresh memory costs more than writing it to a disk (0.5 to 2.8 ms a MiB). Large ones may have huge pages.
 
 import { memoryAt } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
@@ -70,7 +69,6 @@ class PoolBlock implements Memory {
 }
 
 export class Pool {
-  readonly #shim: Shim;
   #ring: KernelRing | undefined;
   readonly #slabs = new Map<number, Slab[]>();
   mapped = 0;
@@ -80,8 +78,7 @@ export class Pool {
   blocks = 0;
   #idle = 0;
 
-  constructor(shim: Shim, ring?: KernelRing) {
-    this.#shim = shim;
+  constructor(readonly shim: Shim, ring?: KernelRing) {
     this.#ring = ring;
   }
 
@@ -120,7 +117,7 @@ export class Pool {
   #map(blockSize: number): Slab {
     const wanted = Math.min(Math.max(BLOCKS_PER_SLAB * blockSize, MIN_SLAB), MAX_SLAB);
     const length = Math.max(1, Math.floor(wanted / blockSize)) * blockSize;
-    const address = this.#shim.dma_map(length, blockSize <= MAX_SMALL ? 0 : 1);
+    const address = this.shim.dma_map(length, blockSize <= MAX_SMALL ? 0 : 1);
     if (address < 0) {
       throw new RangeError(`Cannot map ${length} bytes for I/O buffers (os error ${-address})`);
     }
@@ -138,7 +135,7 @@ export class Pool {
     this.#idle -= slab.length;
     // Detached first, so that any remaining view is empty.
     slab.buffer.transfer();
-    this.#shim.dma_unmap(slab.address, slab.length);
+    this.shim.dma_unmap(slab.address, slab.length);
     this.mapped -= slab.length;
   }
 

@@ -20,9 +20,8 @@ const STARTS_ANEW = /^(watch$|--watch|--hmr|--unstable-hmr)/;
 const LONGEST_COMMAND = 8 << 20;
 
 /**
- * Whether this isolate ends only with the process. A read in flight at the end of any other isolate would write to
- * memory that has a new owner. Workers and the isolates of `deno test` and `deno bench` end before the process. A
- * program that Deno restarts when its files change has one isolate after the other on the main thread.
+ * Whether this isolate ends only with the process. A read in flight at the end of any other isolate, such as a Worker,
+ * those of `deno test` and `deno bench`, and a program that Deno restarts, would write to memory that has a new owner.
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;

@@ -1,7 +1,6 @@
 // One ring for all files of an isolate. Operations are prepared in it and submitted together in a microtask, or by flush().
 // Completions are reaped in batches when the eventfd wakes the event loop.
 
-import type { Shim } from "../../ffi/shim.ts";
 import type { Counters } from "./counters.ts";
 import { afterCallers, eventLoopTurn, pauseFor, queueMicrotask } from "./event_loop.ts";
 import { BATCH, type KernelRing } from "./kernel_ring.ts";
@@ -15,11 +14,8 @@ const MAX_PER_TURN = 512;
 /** Consecutive submissions, a millisecond apart, that may fail for lack of memory before threads take over. */
 const MAX_REFUSALS = 1000;
 
-/** Submits requests to the kernel, at most as many as there are completion entries, so that none overflows. */
 export class Ring {
   readonly notifier: Notifier;
-  readonly #counters: Counters;
-  readonly #ended: (request: Request, result: number) => void;
 
   // One slot per request in flight. Its index is the request's user_data.
   readonly #slots: (Request | null)[];
@@ -40,17 +36,14 @@ export class Ring {
 
   /** Owns `kernel`. `ended` gets the result of a request: `-ECANCELED` if it was not performed. */
   constructor(
-    shim: Shim,
     readonly kernel: KernelRing,
-    counters: Counters,
-    ended: (request: Request, result: number) => void,
+    readonly counters: Counters,
+    readonly ended: (request: Request, result: number) => void,
   ) {
-    this.#counters = counters;
-    this.#ended = ended;
     const { depth } = kernel;
     this.#slots = new Array(depth).fill(null);
     this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
-    this.notifier = new Notifier(shim, kernel, counters, () => this.#reapInNewTurn());
+    this.notifier = new Notifier(kernel, counters, () => this.#reapInNewTurn());
   }
 
   /** Frees the ring. No operation may be in flight. */
@@ -59,14 +52,12 @@ export class Ring {
     this.kernel.close();
   }
 
-  // ---- submission -------------------------------------------------------------------------------------------------
-
   /** Starts a request, now or later. Returns false if the ring cannot perform it. */
   start(request: Request): boolean {
     if (!this.#supports(request)) return false;
     if (this.#awaited++ === 0) this.notifier.ref();
     if (this.#backlog.length > 0 || !this.#prepare(request)) {
-      this.#counters.queueFull++;
+      this.counters.queueFull++;
       this.#backlog.push(request);
     }
     this.#schedule();
@@ -85,7 +76,6 @@ export class Ring {
     const slot = this.#freeSlots.at(-1);
     if (slot === undefined) return false;
     const result = this.kernel.prepare(request.sqe, slot);
-    // The submission queue is full.
     if (result === -Errno.EBUSY) return false;
     if (result < 0) {
       queueMicrotask(() => this.#end(request, result));
@@ -125,7 +115,7 @@ export class Ring {
   #submitPrepared(): void {
     while (this.#prepared.length > 0) {
       const result = this.kernel.submit();
-      this.#counters.submissions++;
+      this.counters.submissions++;
       if (result === -Errno.EINTR) continue;
       if (result < 0) return this.#refused(result);
       // 0: the queue was empty.
@@ -153,11 +143,9 @@ export class Ring {
     });
   }
 
-  // ---- completion -------------------------------------------------------------------------------------------------
-
   #end(request: Request, result: number): void {
     if (--this.#awaited === 0) this.notifier.unref();
-    this.#ended(request, result);
+    this.ended(request, result);
   }
 
   #vacate(slot: number): Request {

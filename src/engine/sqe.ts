@@ -33,7 +33,7 @@ export interface Sqe {
   offset: number;
   readonly flags: number;
   /** The index of the registered buffer that contains the address. Only some opcodes use it. */
-  readonly bufferIndex: number;
+  bufferIndex: number;
   /** Forces a kernel thread to perform the operation, if it would block or copy on the submitting thread. */
   forceAsync: boolean;
   /** The memory of its paths: the first one is at `address`, and the second at `offset`. The engine releases it. */
@@ -80,7 +80,6 @@ export function entry(
   return { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync, paths: undefined };
 }
 
-/** Adds paths to an entry. */
 function withPaths(engine: Engine, sqe: Sqe, ...paths: string[]): Sqe {
   const memory = engine.acquire(paths.length * PATH_MAX);
   paths.forEach((path, index) => placePath(memory, path, index * PATH_MAX));
@@ -103,30 +102,23 @@ export function closeSmall({ resources, dma_call }: Shim, fd: number): number {
   return result;
 }
 
-/** The entry of an operation, with its paths in memory of the engine. */
 export function prepareSqe(engine: Engine, operation: Operation): Sqe {
   switch (operation.op) {
     case "read":
     case "write": {
-      const { op, fd, memory, length } = operation;
+      const { op, fd, memory, offset, length, position } = operation;
       const flags = op === "write" ? operation.flags : 0;
       // The kernel refuses atomic writes from registered memory (generic_atomic_write_valid).
       const isFixed = memory.registration >= 0 && (flags & RWF_ATOMIC) === 0;
       const read = isFixed ? Opcode.READ_FIXED : Opcode.READ;
       const write = isFixed ? Opcode.WRITE_FIXED : Opcode.WRITE;
-      return {
-        opcode: op === "read" ? read : write,
-        fd,
-        address: memory.address + operation.offset,
-        length,
-        offset: operation.position,
-        flags,
-        bufferIndex: isFixed ? memory.registration : 0,
-        forceAsync: op === "write"
-          ? operation.buffered
-          : operation.waits || (!isFixed && length > LONGEST_INLINE_READ),
-        paths: undefined,
-      };
+      const opcode = op === "read" ? read : write;
+      const sqe = entry(opcode, fd, memory.address + offset, length, position, flags);
+      if (isFixed) sqe.bufferIndex = memory.registration;
+      sqe.forceAsync = op === "write"
+        ? operation.buffered
+        : operation.waits || (!isFixed && length > LONGEST_INLINE_READ);
+      return sqe;
     }
     case "open": {
       const { directory, name, flags, mode: length, cached, avoidsProc } = operation;

@@ -5,7 +5,6 @@ import type { Bytes } from "./operation.ts";
 /** The view of the last structure's buffer. To create a view takes longer than to read a structure. */
 let view = new DataView(new ArrayBuffer(0));
 
-/** 32 bits at an offset. */
 export function u32({ buffer, byteOffset }: Bytes, at: number): number {
   if (view.buffer !== buffer) view = new DataView(buffer);
   return view.getUint32(byteOffset + at, true);

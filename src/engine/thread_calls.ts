@@ -27,12 +27,7 @@ export async function callOnThread(
   return result;
 }
 
-/** Starts each call as soon as a thread is free for it. */
 export class ThreadCalls {
-  readonly #shim: Shim;
-  readonly #counters: Counters;
-  readonly #most: number;
-  readonly #ended: (request: Request, result: number) => void;
   /** The running calls, with the index of each result in native memory. */
   readonly #running = new Map<Request, number>();
   readonly #waiting: Request[] = [];
@@ -40,21 +35,16 @@ export class ThreadCalls {
 
   /** At most `most` calls run at once, fewer than there are places for results. `ended` gets the result of a request. */
   constructor(
-    shim: Shim,
-    counters: Counters,
-    most: number,
-    ended: (request: Request, result: number) => void,
-  ) {
-    this.#shim = shim;
-    this.#counters = counters;
-    this.#most = most;
-    this.#ended = ended;
-  }
+    readonly shim: Shim,
+    readonly counters: Counters,
+    readonly most: number,
+    readonly ended: (request: Request, result: number) => void,
+  ) {}
 
   start(request: Request): void {
     if (this.#mayRun(request)) this.#run(request);
     else {
-      this.#counters.queueFull++;
+      this.counters.queueFull++;
       this.#waiting.push(request);
     }
   }
@@ -62,15 +52,15 @@ export class ThreadCalls {
   #mayRun({ device }: Request): boolean {
     let own = 0;
     for (const call of this.#running.keys()) if (call.device === device) own++;
-    const free = this.#most - this.#running.size;
+    const free = this.most - this.#running.size;
     return free > 0 && own < Math.ceil((free + own) * SHARE);
   }
 
   async #run(request: Request): Promise<void> {
-    this.#counters.submissions++;
+    this.counters.submissions++;
     const place = this.#freePlaces.pop() ?? this.#running.size;
     this.#running.set(request, place);
-    this.#end(request, await callOnThread(this.#shim, place, request.sqe));
+    this.#end(request, await callOnThread(this.shim, place, request.sqe));
   }
 
   #end(request: Request, result: number): void {
@@ -81,13 +71,13 @@ export class ThreadCalls {
     this.#freePlaces.push(place);
     const next = this.#waiting.findIndex((waiting) => this.#mayRun(waiting));
     if (next >= 0) this.#run(this.#waiting.splice(next, 1)[0]!);
-    this.#counters.wakeups++;
-    this.#ended(request, result);
+    this.counters.wakeups++;
+    this.ended(request, result);
   }
 
   /** Reports the results so far, without the event loop. No call runs on this thread, where it could hang. */
   endNow(): void {
-    const { results } = this.#shim.resources;
+    const { results } = this.shim.resources;
     for (const [request, place] of [...this.#running]) {
       const result = Atomics.load(results, place);
       if (result !== PENDING) this.#end(request, result);

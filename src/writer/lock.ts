@@ -1,13 +1,12 @@
 // The writer that DmaStreamWriter.getWriter returns.
 
 import { chunkBytes } from "../arguments.ts";
-import { mustYield } from "../engine/event_loop.ts";
+import { isOverdue } from "../engine/event_loop.ts";
 import type { WriterSink } from "./sink.ts";
 
 /** A lock of a writer's stream. It rejects a chunk that is not bytes, so that the stream stays usable. */
 export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike> {
   readonly #sink: WriterSink;
-  /** Whether it holds the stream. */
   #holds = true;
   /** The number of its chunks in the stream's queue whose promises have not resolved. */
   #queued = 0;
@@ -28,7 +27,7 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
     const sink = this.#sink;
     try {
       // The queue costs more than a small chunk. It is for chunks after others, and lets `ready` wait for a due yield.
-      const skips = this.#holds && this.#queued === 0 && !mustYield() && super.desiredSize === 1;
+      const skips = this.#holds && this.#queued === 0 && !isOverdue && super.desiredSize === 1;
       const taken = skips && sink.takeAtOnce(chunk);
       if (taken) return taken;
       const bytes = chunkBytes("chunk", chunk);
