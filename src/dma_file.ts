@@ -1,6 +1,5 @@
-// The public classes: DmaFile, DmaStreamWriter and DmaStreamReader. They share a file because their types refer to each
-// other: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. Most of the file is documentation. It checks
-// arguments; src/file, src/writer and src/reader do the work.
+// The public classes. They share a file because their types refer to each other: DmaFile.writable is a DmaStreamWriter,
+// whose file is a DmaFile. They check arguments; src/file, src/writer and src/reader do the work.
 
 import { alignDown, alignUp } from "./align.ts";
 import { checkRange, flag, integer, isSet, pathText, wrongObject } from "./arguments.ts";
@@ -9,10 +8,10 @@ import { useEngine } from "./configure.ts";
 import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
 import { allocateBuffer, demandBuffer, type DmaBuffer, takeMemory } from "./dma_buffer.ts";
 import { MAX_TRANSFER } from "./engine/linux.ts";
-import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
 import { copyRange } from "./file/copy_range.ts";
 import { truncateTo } from "./file/cut.ts";
+import { closedError } from "./file/descriptor.ts";
 import { isSame } from "./file/file_name.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
 import { freeSpace, reserveSpace } from "./file/allocate.ts";
@@ -51,6 +50,24 @@ import { WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
 type Inspect = typeof Deno.inspect;
+
+/** The open file of each DmaFile. The streams look it up here, and so tell a DmaFile from a similar object. */
+const openFiles = new WeakMap<DmaFile, OpenFile>();
+
+/** Keeps the DmaFile of each running `readMany` alive: the garbage collector would otherwise close it. */
+const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
+
+/** The file's descriptor, valid while it is open. The command line needs it for operations that DmaFile lacks. */
+export function descriptorNumber(file: DmaFile): number {
+  return openFiles.get(file)!.fd;
+}
+
+/** The open file of a DmaFile. Throws TypeError for any other value; the message uses `name` and `what`. */
+function openFileOf(name: string, value: unknown, what: string): OpenFile {
+  const file = openFiles.get(value as DmaFile);
+  if (file) return file;
+  throw wrongObject(name, value, "DmaFile", what);
+}
 
 /**
  * An open file, read and written at any position. It bypasses the page cache if the file system has Direct I/O. Get one
@@ -798,24 +815,6 @@ export class DmaFile implements AsyncDisposable {
     const closed = this.#file.descriptor.closing;
     return `DmaFile ${inspect({ path, direct, alignment, closed }, options)}`;
   }
-}
-
-/** The open file of each DmaFile. The classes below look it up here, and so tell a DmaFile from a similar object. */
-const openFiles = new WeakMap<DmaFile, OpenFile>();
-
-/** Keeps the DmaFile of each running `readMany` alive: the garbage collector would otherwise close it. */
-const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
-
-/** The file's descriptor, valid while it is open. The command line needs it for operations that DmaFile lacks. */
-export function descriptorNumber(file: DmaFile): number {
-  return openFiles.get(file)!.fd;
-}
-
-/** The open file of a DmaFile. Throws TypeError for any other value; the message uses `name` and `what`. */
-function openFileOf(name: string, value: unknown, what: string): OpenFile {
-  const file = openFiles.get(value as DmaFile);
-  if (file) return file;
-  throw wrongObject(name, value, "DmaFile", what);
 }
 
 /**

@@ -1,7 +1,6 @@
 // Turns `-errno` into the error that Deno itself throws, with code, operation and path.
 
 import { errorText } from "../ffi/library.ts";
-import { Errno } from "./engine/linux.ts";
 
 /** An error of the operating system. It is of one of Deno's own classes, or a plain `Error`. */
 export interface DmaError extends Error {
@@ -14,8 +13,6 @@ export interface DmaError extends Error {
   /** The path of the file. */
   readonly path: string;
 }
-
-type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
 /** The names of error numbers from 1 on (asm-generic/errno.h, as on x86_64 and aarch64). 41 and 58 are not used. */
 const CODES: readonly string[] = `
@@ -37,7 +34,7 @@ const CODES: readonly string[] = `
 const { errors } = Deno;
 
 /** The class of Deno for each name, also where Deno itself throws a plain error. All others are plain errors. */
-const CLASSES: Readonly<Record<string, ErrorClass>> = {
+const CLASSES: Readonly<Record<string, new (message: string) => Error>> = {
   EPERM: errors.PermissionDenied,
   ENOENT: errors.NotFound,
   EINTR: errors.Interrupted,
@@ -79,14 +76,9 @@ export function ioError(errno: number, op: string, path: string, detail = "", to
   return Object.assign(error, { code, errno, op, path });
 }
 
-/** The result, or the error it stands for. */
 export function unwrap(result: number, op: string, path: string): number {
   if (result < 0) throw ioError(-result, op, path);
   return result;
-}
-
-export function closedError(op: string, path: string): DmaError {
-  return ioError(Errno.EBADF, op, path, "the file is closed");
 }
 
 /** The error of a call to a closed stream of a file. `action` as in "Cannot write to". */

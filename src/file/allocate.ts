@@ -1,14 +1,13 @@
 // Reserves and frees the space of a file.
 
-import { Errno, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/linux.ts";
+import { errnos, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/linux.ts";
 import type { DmaError } from "../errors.ts";
 import { cutReserved } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** After these errors fallocate(2) may have reserved a part. Seen on ext4: other programs then have no space. */
-export const FULL: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT]);
+export const FULL: ReadonlySet<number> = errnos("ENOSPC", "EDQUOT");
 
-/** Frees the space of a range. The file's length stays. */
 export async function freeSpace(file: OpenFile, position: number, length: number): Promise<void> {
   const { descriptor, fd } = file;
   const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;

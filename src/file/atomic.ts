@@ -2,8 +2,8 @@
 // otherwise under a temporary name in the same directory. They get their name in one step, when they are durable.
 
 import type { Engine } from "../engine/engine.ts";
-import { Errno } from "../engine/linux.ts";
-import { ioError } from "../errors.ts";
+import { Errno, errnos } from "../engine/linux.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
 import { assertReplaceable } from "./replaceable.ts";
@@ -36,22 +36,20 @@ export async function openAtomic(
   }
 }
 
+/** Kernels and file systems without O_TMPFILE return EISDIR, among other errors (open(2)). */
+const NO_UNNAMED = errnos("EOPNOTSUPP", "EISDIR", "EINVAL");
+
 /** Undefined if the file system has no files without a name, or loses the name that they get later. */
 async function openUnnamed(target: FileName, request: OpenRequest): Promise<OpenFile | undefined> {
   const { fd, facts } = target.directory;
   const fileSystem = await fileSystemOf(target.handle(fd), facts);
   target.engine.setThreaded(fd, fileSystem.onThreads);
-  if (!fileSystem.keepsUnnamed) return undefined;
+  if (!fileSystem.keepsUnnamed || !await target.canLink()) return undefined;
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
-    const file = await openName(target.sibling(target.component), unnamed);
-    const canLink = await target.canLink(file.fd).catch(() => false);
-    if (!canLink) await file.close();
-    return canLink ? file : undefined;
+    return await openName(target.sibling(target.component), unnamed);
   } catch (error) {
-    // Kernels and file systems without O_TMPFILE return EISDIR, among other errors (open(2)).
-    const { code } = error as { code?: string };
-    if (code === "EOPNOTSUPP" || code === "EISDIR" || code === "EINVAL") return undefined;
+    if (NO_UNNAMED.has((error as DmaError).errno)) return undefined;
     throw error;
   }
 }

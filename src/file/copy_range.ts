@@ -3,7 +3,7 @@
 import { alignDown, alignUp } from "../align.ts";
 import { allocateMemory } from "../dma_buffer.ts";
 import { promiseOf } from "../engine/engine.ts";
-import { Errno } from "../engine/linux.ts";
+import { errnos } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import { completeBlocks } from "./block.ts";
 import { cutPadding } from "./cut.ts";
@@ -16,17 +16,10 @@ import { stat } from "./stat.ts";
 
 /** The bytes of one call, which cannot be interrupted. A multiple of any block size. */
 const STEP = 256 << 20;
-/** The bytes that are read and written at once. */
 const PIECE = 4 << 20;
 
 /** The kernel cannot copy between these two files (copy_file_range(2)), or a sandbox forbids the call (EPERM). */
-const REFUSED: ReadonlySet<number> = new Set([
-  Errno.EPERM,
-  Errno.EXDEV,
-  Errno.EOPNOTSUPP,
-  Errno.ENOSYS,
-  Errno.EINVAL,
-]);
+const REFUSED = errnos("EPERM", "EXDEV", "EOPNOTSUPP", "ENOSYS", "EINVAL");
 
 export interface Copy {
   readonly from: OpenFile;
@@ -66,7 +59,6 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
-/** Copies step by step: the kernel copies whole blocks until it refuses, and {@linkcode copyByHand} copies the rest. */
 async function copyAll(copy: Copy): Promise<number> {
   const { from, to } = copy;
   // The number of a descriptor that `unload` has closed may be that of another file.
@@ -91,7 +83,6 @@ async function copyAll(copy: Copy): Promise<number> {
       : await inTurn(to, () => copyByHand(left));
     if (result > 0) copied += result;
     else if (length === 0) break;
-    // The kernel may also refuse after a part of the copy.
     else isRefused = true;
   }
   return copied;

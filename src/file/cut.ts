@@ -12,10 +12,7 @@ function exceedsContent({ appends, length }: OpenFile): boolean {
   return !appends && length.sizeUpperBound > length.contentEnd;
 }
 
-/**
- * Cuts a file that is in use to the end of its content. A file that is longer than this module ever made it has another
- * program's bytes past the content, and is not cut. Returns undefined if there is nothing to do.
- */
+/** Cuts a file in use to its content, unless another program has made it longer. Returns undefined if nothing is to do. */
 export function cutToContent(file: OpenFile): Promise<void> | undefined {
   if (!exceedsContent(file)) return undefined;
   return truncateAlone(

@@ -2,10 +2,14 @@
 
 import { assert } from "../assert.ts";
 import { type Engine, run } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
 import type { Operation } from "../engine/operation.ts";
-import { closedError, unwrap } from "../errors.ts";
+import { type DmaError, ioError, unwrap } from "../errors.ts";
 
-/** Counts the uses of a descriptor and closes it after the last one. */
+export function closedError(op: string, path: string): DmaError {
+  return ioError(Errno.EBADF, op, path, "the file is closed");
+}
+
 export class Descriptor {
   #uses = 0;
   /** Whether the descriptor is closed or will be. New uses are not allowed. */
@@ -13,7 +17,6 @@ export class Descriptor {
   /** Called after the last use, if a close waits for it. */
   #unused: (() => void) | undefined;
   readonly #closed = Promise.withResolvers<void>();
-  /** Settles when the descriptor is closed; rejects if closing failed. */
   readonly closed: Promise<void> = this.#closed.promise;
 
   /** `path`, for messages, is the path that was opened, or the new path after a rename. */
@@ -52,10 +55,7 @@ export class Descriptor {
     return unwrap(await run(this.engine, operation), op, this.path);
   }
 
-  /**
-   * Closes the descriptor after its last use and after `last`, which resolves to whether close(2) is quick. If `last`
-   * fails, the descriptor is closed, and the promise rejects. A second call returns the first promise.
-   */
+  /** Closes after the last use and after `last`, even if that fails. `last` resolves to whether close(2) is quick. */
   close(last: () => Promise<boolean>): Promise<void> {
     if (!this.closing) {
       this.closing = true;

@@ -1,7 +1,15 @@
 // A directory, held by a descriptor. It stays the same directory even if its path later leads to another one.
 
 import { type Engine, run } from "../engine/engine.ts";
-import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
+import {
+  AT_FDCWD,
+  Errno,
+  errnos,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+} from "../engine/linux.ts";
 import type { Lookup, Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
 import { inTurn } from "./in_turn.ts";
@@ -15,11 +23,8 @@ function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
   return mountId === undefined ? Symbol() : `${mountId}:${device}:${inode}`;
 }
 
-/**
- * Errors of a cached lookup after which the normal open must be tried: the path is not in the cache, the kernel lacks
- * openat2(2) (before 5.6) or RESOLVE_CACHED (before 5.12), or a seccomp filter forbids the call.
- */
-const NOT_KNOWN: readonly number[] = [Errno.EAGAIN, Errno.ENOSYS, Errno.EINVAL, Errno.EPERM];
+/** Not in the cache, no openat2(2) (before 5.6) or RESOLVE_CACHED (before 5.12), or a seccomp filter: open normally. */
+const NOT_KNOWN = errnos("EAGAIN", "ENOSYS", "EINVAL", "EPERM");
 
 type Opening = Extract<Operation, { op: "open" }>;
 
@@ -35,9 +40,7 @@ export async function openAt(engine: Engine, operation: Opening): Promise<number
   return isRefused ? await run(engine, { ...operation, avoidsProc: false }) : fd;
 }
 
-/** A directory that is held until its last user releases it. */
 export class Directory {
-  readonly #key: string | symbol;
   #users = 1;
   /** The failed syncs of all directories so far. */
   static failures = 0;
@@ -56,10 +59,8 @@ export class Directory {
     readonly engine: Engine,
     readonly fd: number,
     readonly facts: StatFacts,
-    key: string | symbol,
-  ) {
-    this.#key = key;
-  }
+    readonly key: string | symbol,
+  ) {}
 
   /** The directory at `path`, as resolved at the time of the call, if it is open, on a disk, and found without waiting. */
   static known(engine: Engine, path: string): Directory | undefined {
@@ -72,7 +73,7 @@ export class Directory {
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
   static async open(engine: Engine, path: string, asked: string, how?: Lookup): Promise<Directory> {
     let fd = engine.runNow(opening(O_PATH, AT_FDCWD, path, { ...how, cached: true }));
-    if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, how);
+    if (NOT_KNOWN.has(-fd)) fd = await lookUpOnThread(engine, path, how);
     unwrap(fd, "open", asked);
     try {
       const handle = engine.identify(fd, "");
@@ -84,7 +85,6 @@ export class Directory {
     }
   }
 
-  /** The directory of a descriptor. The directory owns the descriptor from then on. */
   static #hold(engine: Engine, fd: number, key: string | symbol, facts: StatFacts): Directory {
     const directories = held.getOrInsertComputed(engine, () => new Map());
     const known = directories.get(key);
@@ -106,12 +106,11 @@ export class Directory {
     return this;
   }
 
-  /** Removes a user. After the last one the directory is closed. */
   release(): void {
     if (--this.#users > 0) return;
     const { engine, fd } = this;
     const directories = held.get(engine)!;
-    if (directories.get(this.#key) === this) directories.delete(this.#key);
+    if (directories.get(this.key) === this) directories.delete(this.key);
     engine.runNow({ op: "close", fd });
     const close = (fd: number) => void (fd >= 0 && engine.runNow({ op: "close", fd }));
     const opened = this.#syncFd;
@@ -126,7 +125,6 @@ export class Directory {
     return opened.then((fd) => assertOpened(fd, path));
   }
 
-  /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(path: string): void {
     const { engine } = this;
     const opened = engine.runNow(opening(O_RDONLY, this.fd, "."));
@@ -158,17 +156,14 @@ export class Directory {
     const isQuick = engine.isLocal(fd) && this.facts.deviceMajor !== 0;
     if (isQuick) return keep(engine.runNow(operation));
     // Without memory for the path the engine throws.
-    const refuse = (error: unknown) => {
-      keep(-1);
-      throw error;
-    };
-    return this.#syncFd = run(engine, operation).then(keep, refuse);
+    const opened = run(engine, operation).then(keep);
+    opened.catch(() => keep(-1));
+    return this.#syncFd = opened;
   }
 
   /**
-   * Makes the names in the directory durable, or notes the {@linkcode failure}. Resolves to the descriptor or `-errno`
-   * of its open. Callers hold the directory meanwhile. A sync that waits serves all callers until it begins, so many
-   * files that are created at once need only a few syncs.
+   * Makes the names durable, or notes the {@linkcode failure}. Resolves to the descriptor or `-errno` of its open. A
+   * sync that waits serves all callers until it begins: many new files need only a few. Callers hold the directory.
    */
   sync(): Promise<number> {
     return this.#nextSync ??= inTurn(this, async () => {
@@ -192,7 +187,6 @@ export function openWorkingDirectory(engine: Engine): number {
   return fd < 0 ? engine.runNow(opening(O_PATH, AT_FDCWD, ".")) : fd;
 }
 
-/** Looks up and opens a directory, from the working directory at the time of the call. Resolves to it or `-errno`. */
 async function lookUpOnThread(engine: Engine, name: string, how?: Lookup): Promise<number> {
   const open = (from: number) => openAt(engine, opening(O_PATH, from, name, how));
   if (name.startsWith("/")) return await open(AT_FDCWD);

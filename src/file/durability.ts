@@ -9,9 +9,7 @@ interface WantedSync {
   readonly ended: (error: DmaError | undefined) => void;
 }
 
-/** Counts the changes of one open file, and those that a sync has covered. It does not track the name. */
 export class Durability {
-  readonly #descriptor: Descriptor;
   changes: number;
   /** The changes that a sync has covered; -1 before the first sync. */
   #synced = -1;
@@ -21,16 +19,12 @@ export class Durability {
   readonly #waiting: WantedSync[] = [];
   /** The first write or sync that failed: bytes may be missing. */
   failure: { readonly error: unknown } | undefined;
-  /** The error of the first failed sync. */
   syncError: DmaError | undefined;
 
-  /** `changed`: opening the file has changed it. */
-  constructor(descriptor: Descriptor, changed: boolean) {
-    this.#descriptor = descriptor;
+  constructor(readonly descriptor: Descriptor, changed: boolean) {
     this.changes = changed ? 1 : 0;
   }
 
-  /** Whether there are changes that no sync has covered. */
   get unsynced(): boolean {
     return this.changes > Math.max(0, this.#synced);
   }
@@ -40,7 +34,6 @@ export class Durability {
     return this.#synced === this.changes;
   }
 
-  /** Notes that the file was changed, or may have been changed. */
   noteChange(): void {
     this.changes++;
   }
@@ -66,10 +59,7 @@ export class Durability {
     this.#synced = Math.max(this.#synced, changes);
   }
 
-  /**
-   * Makes bytes and length of a file in use durable, and all metadata unless `dataOnly` is set. A failure is final: the
-   * kernel drops the bytes that it could not write, and another sync would succeed without them.
-   */
+  /** Makes bytes and length durable. A failure is final: the kernel drops the bytes, and another sync would succeed. */
   sync(dataOnly: boolean): Promise<void> {
     if (this.syncError) return Promise.reject(this.syncError);
     return promiseOf((ended) => this.submitSync(dataOnly, ended));
@@ -85,7 +75,7 @@ export class Durability {
   }
 
   #startSync(): void {
-    const { engine, fd } = this.#descriptor;
+    const { engine, fd } = this.descriptor;
     const served = this.#waiting.splice(0);
     const dataOnly = served.every((wanted) => wanted.dataOnly);
     const changes = this.changes;
@@ -103,13 +93,12 @@ export class Durability {
 
   #noteResult(result: number): void {
     if (result >= 0) return;
-    this.syncError ??= ioError(-result, "sync", this.#descriptor.path);
+    this.syncError ??= ioError(-result, "sync", this.descriptor.path);
     this.noteFailure(this.syncError);
   }
 
-  /** As {@linkcode sync} with `dataOnly`, on the JavaScript thread. */
   syncNow(): void {
-    const { engine, fd } = this.#descriptor;
+    const { engine, fd } = this.descriptor;
     if (this.syncError) throw this.syncError;
     this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));
     if (this.syncError) throw this.syncError;

@@ -1,5 +1,4 @@
-// A file's length: the end of its content, an upper bound of its size, and when it may be truncated. Writes extend a
-// file and truncates shorten it, so the two never run at once.
+// The end of a file's content, an upper bound of its size, and when they may change: no write runs beside a truncate.
 
 import { assert } from "../assert.ts";
 import { type Engine, waitUntil } from "../engine/engine.ts";
@@ -8,7 +7,6 @@ import type { Durability } from "./durability.ts";
 import { type FileSystem, mayBeLonger } from "./file_system.ts";
 import { knownFacts, type StatFacts } from "./stat.ts";
 
-/** What the length of a file needs of each of its handles. */
 interface FileHandle {
   readonly descriptor: Descriptor;
   readonly durability: Durability;
@@ -36,11 +34,7 @@ function removeOne<T>(items: T[], item: T): void {
 /** The lengths of open files by key. Handles of one file share its length. */
 const known = new WeakMap<Engine, Map<string | FileHandle, FileLength>>();
 
-/** The length of a file. All writes and truncates through this isolate's handles use it. */
 export class FileLength {
-  readonly #fileSystem: FileSystem;
-  /** Called after the last handle. */
-  readonly #forget: () => void;
   readonly #handles: FileHandle[] = [];
   /** The end of the content. Reserved space or padding may follow. No byte below it is cut off. */
   contentEnd: number;
@@ -57,10 +51,8 @@ export class FileLength {
   /** The waiters whose `step` is called when no hold waits or runs. */
   #waiting: Set<{ step(): void }> | undefined;
 
-  /** `size` is the file's length. All of it is content. */
-  private constructor(size: number, fileSystem: FileSystem, forget: () => void) {
-    this.#fileSystem = fileSystem;
-    this.#forget = forget;
+  /** All of `size`, the file's length, is content. `forget` is called after the last handle. */
+  private constructor(size: number, readonly fileSystem: FileSystem, readonly forget: () => void) {
     this.contentEnd = this.#confirmedEnd = this.#bound = size;
   }
 
@@ -71,8 +63,7 @@ export class FileLength {
     fileSystem: FileSystem,
     emptied: boolean,
   ): FileLength {
-    const { engine } = handle.descriptor;
-    const lengths = known.getOrInsertComputed(engine, () => new Map());
+    const lengths = known.getOrInsertComputed(handle.descriptor.engine, () => new Map());
     const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : handle;
     let length = lengths.get(key);
     if (!length) {
@@ -87,16 +78,13 @@ export class FileLength {
 
   leave(handle: FileHandle): void {
     removeOne(this.#handles, handle);
-    if (this.#handles.length === 0) this.#forget();
+    if (this.#handles.length === 0) this.forget();
   }
 
-  /** The file's length, if the kernel has it in memory. */
   get #size(): number | undefined {
-    if (!this.#fileSystem.statsFromMemory) return undefined;
+    if (!this.fileSystem.statsFromMemory) return undefined;
     return knownFacts(this.#handles[0]!.descriptor)?.size;
   }
-
-  // ---- when it changes --------------------------------------------------------------------------------------------
 
   /** Whether a hold waits or runs, so that no write may begin. */
   get hasHolds(): boolean {
@@ -113,10 +101,7 @@ export class FileLength {
     (this.#waiting ??= new Set()).add(waiter);
   }
 
-  /**
-   * Begins a write or an allocation up to `end`. Not allowed while {@linkcode isHeld}. Bytes that another program has
-   * appended become content, if the new end or padding of this write could hide them.
-   */
+  /** Bytes that another program has appended become content, if the new end or padding of this write could hide them. */
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.isHeld, "no write begins while the file is truncated");
     if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
@@ -132,8 +117,8 @@ export class FileLength {
 
   /**
    * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier holds have
-   * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
-   * microtask: a caller that blocks the thread until a write ends would wait for ever.
+   * ended, perhaps within this call, but not after `release`. No step waits for a microtask: a caller that blocks the
+   * thread until a write ends would wait for ever.
    */
   holdWrites(alone: (release: () => void) => void, mayOvertake = false): () => void {
     const release = () => {
@@ -153,7 +138,6 @@ export class FileLength {
     return release;
   }
 
-  /** Begins the first hold, if no write is noted or `despiteWrites` is set. */
   #beginHold(despiteWrites = false): void {
     const isFree = this.#ends.length === 0 || despiteWrites;
     if (!this.hasHolds || this.isHeld || !isFree) return;
@@ -161,10 +145,7 @@ export class FileLength {
     this.#holds[0]!.begin();
   }
 
-  /**
-   * As {@linkcode waitUntil}. If nothing is in flight, a hold that may overtake begins: a program that blocks is not
-   * notified of the end of other calls' writes.
-   */
+  /** As {@linkcode waitUntil}. Other calls' ends are not noted meanwhile, so a hold may begin if nothing is in flight. */
   waitNow(engine: Engine, deadline: number): boolean {
     if (waitUntil(engine, deadline)) return true;
     const at = this.#holds.findIndex(({ mayOvertake }) => mayOvertake);
@@ -173,8 +154,6 @@ export class FileLength {
     this.#beginHold(true);
     return true;
   }
-
-  // ---- the lengths ------------------------------------------------------------------------------------------------
 
   /** The length below which no cut goes. Only in a program that blocks it includes writes whose end is not noted. */
   get keptEnd(): number {
@@ -188,7 +167,7 @@ export class FileLength {
 
   /** The file's length, as the kernel or this module knows it without a request to a server; otherwise undefined. */
   get sizeNow(): number | undefined {
-    const fileSystem = this.#fileSystem;
+    const fileSystem = this.fileSystem;
     if (!fileSystem.statsFromMemory) return this.sizeUpperBound;
     const size = this.#size;
     return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
@@ -201,7 +180,6 @@ export class FileLength {
     if (confirmed) this.#confirmedEnd = Math.max(this.#confirmedEnd, end);
   }
 
-  /** Notes that a server has confirmed all completed writes. */
   confirm(): void {
     this.#confirmedEnd = this.contentEnd;
   }
@@ -216,10 +194,7 @@ export class FileLength {
     if (size !== undefined && size > this.sizeUpperBound) this.addContent(size);
   }
 
-  /**
-   * Sets the upper bound after a failed write or allocation: to the file's length, if the operation may have extended
-   * the file to that. Bytes past the bound belong to another program, and are not cut off.
-   */
+  /** After a failed write or allocation. Bytes past the bound belong to another program, and are not cut off. */
   #limitBound(start: number, end: number): void {
     const size = this.#size ?? Infinity;
     const reached = size > start ? Math.max(this.#bound, end) : this.#bound;
@@ -249,7 +224,6 @@ export class FileLength {
     this.#endAt(this.sizeNow ?? Infinity);
   }
 
-  /** Notes that the file ends at `end`, or before it. */
   #endAt(end: number): void {
     this.contentEnd = Math.min(this.contentEnd, end);
     this.#confirmedEnd = Math.min(this.#confirmedEnd, end);

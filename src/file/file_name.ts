@@ -8,7 +8,6 @@ import { ioError, unwrap } from "../errors.ts";
 import { assertOpened, Directory, openAt } from "./directory.ts";
 import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
 
-/** The facts that identify a file. */
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
 
 export function isSame(one: FileIdentity | undefined, other: FileIdentity): boolean {
@@ -28,21 +27,18 @@ function splitPath(path: string): { directory: string; component: string } {
 /** The temporary names that are not released: the end of a program removes them. */
 export const temporaryNames = new Set<FileName>();
 
-/** A name, whose directory is held until it is released. */
 export class FileName {
   /** Whether the name was there when the file was opened, or was synced since. */
   isDurable = false;
   /** The failed syncs of directories before a file got this name. */
-  #failuresBefore: number;
+  #failuresBefore: number = Directory.failures;
   /** The sync of the name, in flight or ended. */
   #synced: Promise<void> | undefined;
   /** Whether an operation that gives the name to a file has begun. */
   #expectsFile = false;
 
   /** `path` is the user's, for messages. */
-  constructor(readonly directory: Directory, readonly component: string, readonly path: string) {
-    this.#failuresBefore = Directory.failures;
-  }
+  constructor(readonly directory: Directory, readonly component: string, readonly path: string) {}
 
   /** Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it. */
   static async lookUp(
@@ -69,9 +65,13 @@ export class FileName {
     return this.directory.engine;
   }
 
-  /** A descriptor that was opened by this name, with its path. */
   handle(fd: number): Handle {
     return { engine: this.engine, fd, path: this.path };
+  }
+
+  /** The operands of the `*at` calls. */
+  get #at(): { readonly directory: number; readonly name: string } {
+    return { directory: this.directory.fd, name: this.component };
   }
 
   #file(follow: boolean): FileAt {
@@ -90,7 +90,6 @@ export class FileName {
     return name;
   }
 
-  /** Another name in the same directory. */
   sibling(component: string): FileName {
     return new FileName(this.directory.retain(), component, this.path);
   }
@@ -103,8 +102,7 @@ export class FileName {
   /** By {@linkcode openAt}. Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0, how?: Lookup): Promise<number> {
     if (flags & O_CREAT) this.#expectFile();
-    const { engine, directory: { fd: directory }, component: name } = this;
-    return openAt(engine, { op: "open", directory, name, flags, mode, ...how });
+    return openAt(this.engine, { op: "open", ...this.#at, flags, mode, ...how });
   }
 
   /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */
@@ -131,47 +129,41 @@ export class FileName {
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
     this.#expectFile();
-    const { engine, directory: { fd: directory }, component: name } = this;
-    const result = await run(engine, { op: "link", fd, directory, name, byProc: true });
+    const operation = { op: "link", fd, ...this.#at } as const;
+    const result = await run(this.engine, { ...operation, byProc: true });
     if (result !== -Errno.ENOENT) return result;
     // /proc is not mounted. Without it a kernel before 6.10 needs CAP_DAC_READ_SEARCH, and returns ENOENT otherwise.
-    return await run(engine, { op: "link", fd, directory, name, byProc: false });
+    return await run(this.engine, { ...operation, byProc: false });
   }
 
   /** Whether {@linkcode link} works here. */
-  async canLink(fd: number): Promise<boolean> {
-    if (this.engine.realPath(fd) !== undefined) return true;
+  async canLink(): Promise<boolean> {
+    const { directory, path } = this;
+    if (this.engine.realPath(directory.fd) !== undefined) return true;
     // `.` always exists, so the probe links nothing.
-    const { directory } = this;
-    return await new FileName(directory, ".", this.path).link(fd) === -Errno.EEXIST;
+    return await new FileName(directory, ".", path).link(directory.fd) === -Errno.EEXIST;
   }
 
   /** renameat(2). An existing file is replaced. */
   async rename(to: FileName): Promise<void> {
     to.#expectFile();
-    const result = await run(this.engine, {
-      op: "rename",
-      directory: this.directory.fd,
-      name: this.component,
-      targetDirectory: to.directory.fd,
-      targetName: to.component,
-    });
+    const target = { targetDirectory: to.directory.fd, targetName: to.component };
+    const result = await run(this.engine, { op: "rename", ...this.#at, ...target });
     if (result < 0) throw ioError(-result, "rename", this.path, "", to.path);
   }
 
   /** unlinkat(2). A missing name is not an error. */
   async unlink(): Promise<void> {
-    const { engine, directory: { fd: directory }, component: name } = this;
-    const result = await run(engine, { op: "unlink", directory, name });
+    const result = await run(this.engine, { op: "unlink", ...this.#at });
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
   /** unlinkat(2). Blocks until `deadline` at most: for a server, or for a file that may get the name afterwards. */
   unlinkNow(deadline: number): void {
-    const { engine, directory: { fd: directory }, component: name } = this;
-    const operation = { op: "unlink", directory, name } as const;
+    const { engine } = this;
+    const operation = { op: "unlink", ...this.#at } as const;
     const unlink = () => {
-      if (engine.isLocal(directory)) return engine.runNow(operation);
+      if (engine.isLocal(operation.directory)) return engine.runNow(operation);
       let result: number | undefined;
       engine.submit(operation, { complete: (ended) => result = ended });
       while (result === undefined && waitUntil(engine, deadline));
@@ -185,8 +177,6 @@ export class FileName {
     const found = await this.look("open", false);
     if (isSame(found, file) && found?.kind === "file" && found.size === 0) await this.unlink();
   }
-
-  // ---- durability -------------------------------------------------------------------------------------------------
 
   /** Called before an operation that gives the name to a file. A sync that fails from then on may lose the name. */
   #expectFile(): void {
@@ -224,7 +214,6 @@ export class FileName {
     moved.#noteSync();
   }
 
-  /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(): void {
     this.directory.syncNow(this.path);
     this.#noteSync();

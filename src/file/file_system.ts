@@ -1,5 +1,4 @@
-// The known file systems, by their type from statfs(2). A row describes how files are opened, read, written and named
-// there. A file system without a row gets the safest treatment.
+// The known file systems, by their type from statfs(2). One without a row gets the safest treatment.
 
 import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -13,10 +12,7 @@ export const DISK = {
   name: "a file system on a disk",
   /** Whether it stores written bytes. Kernel views such as proc do not. */
   stores: true,
-  /**
-   * Whether statfs(2) may report no blocks, as on tmpfs without a limit, and on servers that do not implement it. All
-   * other file systems without blocks are kernel views (simple_statfs in fs/libfs.c), such as proc.
-   */
+  /** statfs(2) may report no blocks, as tmpfs and some servers do. All others without are kernel views (simple_statfs). */
   mayHaveNoBlocks: false,
   /** The device number and the inode number identify a file while it is open. */
   identifiesFiles: true,
@@ -34,10 +30,7 @@ export const DISK = {
   cutsDirty: true,
   /** A write with RWF_DSYNC is durable when it ends. */
   syncsWrites: true,
-  /**
-   * A write may end before the server has the bytes, and fail later; only a sync shows that. The number of bytes after
-   * which a sync confirms the writes; 0 if a completed write is in the file.
-   */
+  /** A write may end before a server has its bytes. After so many bytes a sync confirms them; 0 if that is not needed. */
   confirmAfter: 0,
   /** An existing file may open for writing, and refuse every write. */
   mayWriteOnce: false,
@@ -55,7 +48,6 @@ export const DISK = {
   heldLockIsDenied: false,
 };
 
-/** The properties that decide how a file is opened and written. */
 export type FileSystem = Readonly<typeof DISK>;
 
 const IN_MEMORY: FileSystem = {
@@ -115,8 +107,15 @@ const CIFS: FileSystem = {
  */
 const OTHER_DISK: FileSystem = { ...DISK, identifiesFiles: false, mayWriteAtClose: true };
 
-/** A kernel view that reports blocks. */
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
+
+/** A file system without a row. It is refused if it reports no blocks. */
+const UNKNOWN: FileSystem = {
+  ...NETWORK,
+  name: "an unknown file system",
+  cutsDirty: false,
+  statsFromMemory: false,
+};
 
 /** Seen with each of these servers: on a full disk, bytes of completed writes were not in the file. */
 const EARLY: Partial<FileSystem> = { confirmAfter: 16 << 20 };
@@ -160,30 +159,9 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x958458f6, KERNEL_VIEW], // hugetlbfs, whose files cannot be written to
 ]);
 
-/** An explanation of a server's refusal, with the remedy; empty if the error is clear. */
-export function explain({ name, onThreads }: FileSystem, errno: number): string {
-  // Servers refuse truncates, and writes that do not follow the last one, by these errors.
-  if (!onThreads || (errno !== Errno.EPERM && errno !== Errno.ESPIPE)) return "";
-  return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
-}
-
-/** Whether a file may be longer than its reported length: a server that does not know the length reports 0. */
-export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
-  return onThreads && size === 0;
-}
-
-/** A file system without a row. It is refused if it reports no blocks. */
-const UNKNOWN: FileSystem = {
-  ...NETWORK,
-  name: "an unknown file system",
-  cutsDirty: false,
-  statsFromMemory: false,
-};
-
 /** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<number | bigint, FileSystem>();
 
-/** The file system of an open file or directory. */
 export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   // FUSE may be on a block device (fuseblk), but never reports an alignment.
   if (facts.deviceMajor !== 0 && facts.directMemory !== undefined) return DISK;
@@ -214,4 +192,16 @@ async function statfs({ engine, fd, path }: Handle) {
   } finally {
     engine.release(memory);
   }
+}
+
+/** An explanation of a server's refusal, with the remedy; empty if the error is clear. */
+export function explain({ name, onThreads }: FileSystem, errno: number): string {
+  // Servers refuse truncates, and writes that do not follow the last one, by these errors.
+  if (!onThreads || (errno !== Errno.EPERM && errno !== Errno.ESPIPE)) return "";
+  return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
+}
+
+/** Whether a file may be longer than its reported length: a server that does not know the length reports 0. */
+export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
+  return onThreads && size === 0;
 }

@@ -1,6 +1,5 @@
 // Serializes work on one object.
 
-/** The last work of each object. */
 const last = new WeakMap<object, Promise<unknown>>();
 
 /** Runs work when all earlier work on the same object has ended, even if that has failed. */

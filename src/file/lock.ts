@@ -7,7 +7,6 @@ import { ioError } from "../errors.ts";
 import { inTurn } from "./in_turn.ts";
 import type { OpenFile } from "./open_file.ts";
 
-/** Milliseconds between two attempts: at first, and at most. */
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 50;
 

@@ -23,16 +23,12 @@ export function temporaryName(target: FileName): FileName {
 
 /** The current name of an open file, and the future one of an atomic file. One call at a time changes the name. */
 export class Naming {
-  readonly #descriptor: Descriptor;
-  readonly #file: FileIdentity;
   /** The current name, temporary for an unpublished atomic file; undefined if the file has none. */
   #name: FileName | undefined;
   /** The future name of an unpublished atomic file; otherwise undefined. */
   #target: FileName | undefined;
 
-  constructor(descriptor: Descriptor, file: FileIdentity, name: FileName | undefined) {
-    this.#descriptor = descriptor;
-    this.#file = file;
+  constructor(readonly descriptor: Descriptor, readonly file: FileIdentity, name?: FileName) {
     this.#name = name;
   }
 
@@ -52,15 +48,12 @@ export class Naming {
 
   /** Makes the current name durable, but not a name that a rename gives it meanwhile. */
   async sync(): Promise<void> {
-    await this.#name?.sync(this.#file, this.#descriptor.fd);
+    await this.#name?.sync(this.file, this.descriptor.fd);
   }
 
-  /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(): void {
     if (this.isVolatile) this.#name?.syncNow();
   }
-
-  // ---- atomic files -----------------------------------------------------------------------------------------------
 
   publishAs(target: FileName): void {
     this.#target = target;
@@ -73,7 +66,7 @@ export class Naming {
       // It may have been removed meanwhile.
       if (!target) return;
       assertStillWritable(target);
-      const { fd } = this.#descriptor;
+      const { fd } = this.descriptor;
       if (!this.#name) {
         let result = await target.link(fd);
         // linkat(2) cannot replace a name, but rename(2) can.
@@ -108,11 +101,9 @@ export class Naming {
     this.#become(undefined);
   }
 
-  // ---- renames and removals ---------------------------------------------------------------------------------------
-
   /** Renames the file to `path`, as resolved at the time of the call. An existing file is replaced. */
   rename(path: string): Promise<void> {
-    const descriptor = this.#descriptor;
+    const descriptor = this.descriptor;
     return descriptor.use("rename", async () => {
       const finding = findPermitted(descriptor.engine, path, limitedOf({ write: true }));
       const target = await finding.catch((error) => {
@@ -126,7 +117,7 @@ export class Naming {
   }
 
   async #rename(target: FileName): Promise<void> {
-    const descriptor = this.#descriptor;
+    const descriptor = this.descriptor;
     await demandName(target, limitedOf({ write: true }));
     await target.directory.prepareSync(target.path);
     const unpublished = this.#target;
@@ -138,7 +129,7 @@ export class Naming {
       const name = this.#name;
       if (!name) throw ioError(Errno.ENOENT, "rename", descriptor.path, "the file has no name");
       await demandName(name, limitedOf({ read: true, write: true }));
-      await name.assertLeadsTo(this.#file, "rename");
+      await name.assertLeadsTo(this.file, "rename");
       await name.rename(target);
       this.#become(target);
     }
@@ -146,17 +137,16 @@ export class Naming {
   }
 
   /**
-   * Rejects if an atomic file could not be published at `target`: the failure would otherwise come after the last
-   * write. A temporary name is moved there. For a file without a name another such file is created as a probe: a named
-   * probe could stay behind.
+   * Rejects if an atomic file could not be published at `target`: otherwise the failure would come after the last
+   * write. A temporary name moves there. Otherwise a file without a name is the probe: a named one could stay.
    */
   async #assertPublishable(target: FileName, before: FileName): Promise<void> {
-    const { engine, path } = this.#descriptor;
+    const { engine, path } = this.descriptor;
     const refuse = (errno: number) => {
       throw ioError(errno, "rename", path, "", target.path);
     };
     if (target.component.endsWith("/")) refuse(Errno.EISDIR);
-    await assertReplaceable(target, this.#descriptor, "rename");
+    await assertReplaceable(target, this.descriptor, "rename");
     if (target.directory === before.directory) return;
     if (this.#name) return await this.#moveTemporary(this.#name, target);
     const from = before.directory.facts;
@@ -184,11 +174,10 @@ export class Naming {
       const name = this.#name;
       if (!name) return;
       await demandName(name, limitedOf({ write: true }));
-      // A missing name is not an error.
       if (!await name.look("remove")) return;
-      await name.assertLeadsTo(this.#file, "remove");
+      await name.assertLeadsTo(this.file, "remove");
       await name.unlink();
     };
-    return this.#descriptor.use("remove", () => inTurn(this, removing));
+    return this.descriptor.use("remove", () => inTurn(this, removing));
   }
 }

@@ -1,5 +1,4 @@
-// Opens a regular file with Deno's permissions, and with Direct I/O if the file system has it. Nothing is truncated
-// before the type of the file is known.
+// Opens a regular file with Deno's permissions. Nothing is truncated before the type of the file is known.
 
 import { type Engine, run } from "../engine/engine.ts";
 import {
@@ -19,8 +18,10 @@ import {
   S_ISVTX,
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
+import { Descriptor } from "./descriptor.ts";
 import type { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
+import { Naming } from "./naming.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
 import {
   type Access,
@@ -44,6 +45,15 @@ export async function openPath(
 ): Promise<OpenFile> {
   const name = await findPermitted(engine, path, request.limited, request.unnamed);
   return await openName(name, request);
+}
+
+/** A descriptor and its real name, which differs from the given one after a symbolic link. */
+interface Opened {
+  readonly name: FileName;
+  readonly fd: number;
+  readonly created: boolean;
+  /** Whether the file's mode allows writing but not reading. */
+  readonly isWriteOnly?: boolean;
 }
 
 /** Opens the file at a name, and owns the name. A file without a name releases it. */
@@ -82,16 +92,6 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   }
 }
 
-/** A descriptor and its real name, which differs from the given one after a symbolic link. */
-interface Opened {
-  readonly name: FileName;
-  readonly fd: number;
-  readonly created: boolean;
-  /** Whether the file's mode allows writing but not reading. */
-  readonly isWriteOnly?: boolean;
-}
-
-/** Sets the flags of a descriptor, and empties the file if that is requested. */
 async function setUp(
   { name, fd, created, isWriteOnly = false }: Opened,
   request: OpenRequest,
@@ -126,15 +126,10 @@ async function setUp(
   const isRewritten = request.write && !isNew && !emptied && facts.size > 0;
   if (isRewritten && fileSystem.mayWriteOnce) await assertRewritable(handle, fileSystem);
   name.isDurable = !created;
-  return new OpenFile({
-    ...handle,
-    name: request.unnamed ? undefined : name,
-    request,
-    facts,
-    fileSystem,
-    direct,
-    ownsSize: isNew || emptied,
-  });
+  const descriptor = new Descriptor(engine, fd, path);
+  const naming = new Naming(descriptor, facts, request.unnamed ? undefined : name);
+  const ownsSize = isNew || emptied;
+  return new OpenFile(descriptor, naming, request, facts, fileSystem, direct, ownsSize);
 }
 
 /** Throws if a file with content was opened for writing but refuses every write. Such a file cannot be read either. */
@@ -206,10 +201,7 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
   return { name: fd < 0 ? name : await name.whereIs(fd), fd, created: fd >= 0 };
 }
 
-/**
- * Opens an existing file, `opened`, with the flags that could create it. The kernel may refuse this in a sticky
- * directory, in which another user may have placed the file as a trap (fs.protected_regular in proc_sys_fs(5)).
- */
+/** Opens a file again with O_CREAT: the kernel may refuse another user's trap (fs.protected_regular in proc_sys_fs(5)). */
 async function openAsCreator(
   name: FileName,
   opened: number,
@@ -237,8 +229,8 @@ async function openAsCreator(
 }
 
 /**
- * Whether a file may be opened by its name at once. Even a refused open of a FIFO takes effect: a program that waits for
- * a reader writes its bytes, and they are lost. While it waits, the kernel has the name in memory.
+ * Whether a file may be opened by its name at once. Even a refused open of a FIFO takes effect: a program that waits
+ * for a reader writes its bytes, and they are lost. While it waits, the kernel has the name in memory.
  */
 function mayOpen(name: FileName): boolean {
   const isLocal = name.engine.isLocal(name.directory.fd);
@@ -247,9 +239,8 @@ function mayOpen(name: FileName): boolean {
 }
 
 /**
- * Opens the file at a name. The file is first checked through an O_PATH descriptor, which has no side effects, if
- * permissions are missing or limited, if the open would wait, and at a symbolic link, which may lead to a device.
- * Resolves to the descriptor or `-errno`; throws without permission.
+ * Opens the file at a name. It is first checked through an O_PATH descriptor, which has no side effects, if permissions
+ * are missing or limited, if the open would wait, and at a symbolic link, which may lead to a device.
  */
 async function openExisting(
   name: FileName,

@@ -4,16 +4,14 @@ import { assert } from "../assert.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
-import { Descriptor } from "./descriptor.ts";
+import type { Descriptor } from "./descriptor.ts";
 import { Durability } from "./durability.ts";
 import { FileLength } from "./file_length.ts";
-import type { FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
-import { Naming } from "./naming.ts";
+import type { Naming } from "./naming.ts";
 import type { Access } from "./permissions.ts";
-import type { Handle, StatFacts } from "./stat.ts";
+import type { StatFacts } from "./stat.ts";
 
-/** The checked options of an open. */
 export interface OpenRequest {
   readonly read: boolean;
   readonly write: boolean;
@@ -27,11 +25,6 @@ export interface OpenRequest {
   readonly unnamed: boolean;
   /** The access whose permissions were limited to some paths at the call. */
   readonly limited: readonly Access[];
-}
-
-interface Opening extends Handle, Pick<OpenFile, "facts" | "fileSystem" | "direct" | "ownsSize"> {
-  readonly name: FileName | undefined;
-  readonly request: OpenRequest;
 }
 
 /** Safe on every file system that does not report its alignment. */
@@ -55,7 +48,6 @@ export interface AttachedWriter {
   readonly hasOpened: boolean;
   /** Whether an end was requested or has come. */
   readonly ending: boolean;
-  /** Set from the first failure on. */
   readonly failure: { readonly cutError: unknown } | undefined;
   /** Aborts the writer, and cuts the file to its flushed prefix. Resolves when the writer has released the file. */
   abortWriter(reason: unknown): Promise<void>;
@@ -71,23 +63,14 @@ export interface AttachedSink {
 
 export class OpenFile {
   readonly engine: Engine;
-  readonly descriptor: Descriptor;
   readonly length: FileLength;
   readonly durability: Durability;
-  readonly naming: Naming;
-  /** The facts at the open, before the file was emptied. Lengths, times and the mode may have changed since. */
-  readonly facts: StatFacts;
-  readonly fileSystem: FileSystem;
-  /** The alignment of addresses for Direct I/O. */
   readonly memoryAlignment: number;
-  /** The alignment of positions and lengths for Direct I/O. */
   readonly alignment: number;
   /** The unit of writes: 1 if there is no alignment. It stays when Direct I/O is abandoned: buffers depend on it. */
   readonly blockSize: number;
   /** The optional flags of writes (`RWF_*`): durable, and no pages in the cache. A transfer removes a refused one. */
   writeFlags: number;
-  /** Whether the open created or emptied the file, so that all its bytes come from this module. */
-  readonly ownsSize: boolean;
   /** Whether the file is read-only, so that it no longer changes. */
   sealed = false;
   /** Whether the user's object was collected. The last stream of the file then closes it. */
@@ -95,26 +78,27 @@ export class OpenFile {
   writer: AttachedWriter | undefined;
   /** The user's object while it has a lock, to keep it from being collected: its FinalizationRegistry has this file. */
   lockHolder: object | undefined;
-  readonly #request: OpenRequest;
-  /** Whether Direct I/O is used. False after the first refusal. */
-  direct: boolean;
 
-  constructor({ engine, fd, path, name, request, facts, fileSystem, direct, ownsSize }: Opening) {
-    this.engine = engine;
-    this.descriptor = new Descriptor(engine, fd, path);
-    this.durability = new Durability(this.descriptor, ownsSize);
+  constructor(
+    readonly descriptor: Descriptor,
+    readonly naming: Naming,
+    readonly request: OpenRequest,
+    /** The facts at the open, before the file was emptied. Lengths, times and the mode may have changed since. */
+    readonly facts: StatFacts,
+    readonly fileSystem: FileSystem,
+    /** Whether Direct I/O is used. False after the first refusal. */
+    public direct: boolean,
+    /** Whether the open created or emptied the file, so that all its bytes come from this module. */
+    readonly ownsSize: boolean,
+  ) {
+    this.engine = descriptor.engine;
+    this.durability = new Durability(descriptor, ownsSize);
     this.length = FileLength.join(this, facts, fileSystem, ownsSize);
-    this.facts = facts;
-    this.fileSystem = fileSystem;
-    this.direct = direct;
-    this.#request = request;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
     this.writeFlags = (fileSystem.syncsWrites ? RWF_DSYNC : 0) |
       (request.append ? RWF_DONTCACHE : 0);
-    this.ownsSize = ownsSize;
-    this.naming = new Naming(this.descriptor, facts, name);
   }
 
   get fd(): number {
@@ -125,13 +109,12 @@ export class OpenFile {
     return this.descriptor.path;
   }
 
-  /** Whether every write goes to the current end of the file (O_APPEND). */
   get appends(): boolean {
-    return this.#request.append;
+    return this.request.append;
   }
 
   get writable(): boolean {
-    return this.#request.write && !this.sealed;
+    return this.request.write && !this.sealed;
   }
 
   /** The bounds of an atomic write in bytes, which needs Direct I/O; both 0 if there is none. */
@@ -146,22 +129,18 @@ export class OpenFile {
     if (!this.writer) this.close().catch(() => {});
   }
 
-  // ---- Direct I/O and the page cache ------------------------------------------------------------------------------
-
   /** Switches to the page cache after a refused transfer, unless Direct I/O is required. Returns whether it has. */
   leaveDirect(): boolean {
-    const { direct } = this.#request;
+    const { direct } = this.request;
     if (this.direct && (direct === "require" || this.engine.setFlags(this.fd, 0) < 0)) return false;
     this.direct = false;
     return true;
   }
 
-  // ---- what may be done -------------------------------------------------------------------------------------------
-
   /** Throws if the file is closed, or was not opened for reading, even if the descriptor is readable. */
   assertReadable(): void {
     this.descriptor.assertOpen("read");
-    if (!this.#request.read) {
+    if (!this.request.read) {
       throw ioError(Errno.EBADF, "read", this.path, "it was opened with read: false");
     }
   }
@@ -170,7 +149,6 @@ export class OpenFile {
     return this.sealed ? "it was sealed" : "it was opened without write: true";
   }
 
-  /** Throws if the file is closed, or was not opened for writing. */
   assertWritable(op: string): void {
     this.descriptor.assertOpen(op);
     if (!this.writable) throw ioError(Errno.EBADF, op, this.path, this.#whyReadOnly);
@@ -203,8 +181,7 @@ export class OpenFile {
   async change<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
-    const writable = () => new Promise<void>((step) => length.whenWritable({ step }));
-    while (length.hasHolds) await writable();
+    while (length.hasHolds) await new Promise<void>((step) => length.whenWritable({ step }));
     length.beginWrite(end);
     let isWhole = false;
     try {
@@ -221,7 +198,6 @@ export class OpenFile {
     return this.durability.isDurable && !this.naming.isVolatile;
   }
 
-  /** Makes bytes, length and name of the file in use durable. */
   async sync(): Promise<void> {
     const { durability, naming } = this;
     const data = durability.isDurable ? undefined : durability.sync(true);
@@ -261,7 +237,7 @@ export class OpenFile {
     }
     const { direct, engine, fd, fileSystem: { inMemory, mayWriteAtClose } } = this;
     // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.
-    const mayHaveReserved = this.#request.write && !direct && !inMemory;
+    const mayHaveReserved = this.request.write && !direct && !inMemory;
     return !mayHaveReserved && !mayWriteAtClose && engine.isLocal(fd) === true;
   }
 

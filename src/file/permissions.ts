@@ -1,7 +1,7 @@
 // Deno's permissions, which a call through FFI bypasses. They are checked before a file is opened, for the caller's
-// path and for the real path of the file. Deno resolves `..` in the text of a path; only the real path shows where `..`
-// and symbolic links lead. A link in /proc may lead to a mount of another process, where another file may have that real
-// path: it is not followed while permissions are limited to paths. Errors are Deno's own.
+// path and for the real path, which alone shows where `..` and symbolic links lead. A link in /proc may lead to a mount
+// of another process, where another file may have that real path: it is not followed while permissions are limited to
+// paths. Errors are Deno's own.
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -54,11 +54,7 @@ function notCapable(access: Access | "all", path: string): Error {
   );
 }
 
-/**
- * Looks a path up at the time of the call, and resolves to its name if access is allowed. The error for a forbidden
- * path does not reveal whether the path exists. `limited` comes from {@linkcode limitedOf}, and `whole` is that of
- * {@linkcode FileName.lookUp}.
- */
+/** Looks a path up at the time of the call. The error for a forbidden path does not reveal whether it exists. */
 export async function findPermitted(
   engine: Engine,
   path: string,
@@ -86,13 +82,11 @@ function absolutePath(engine: Engine, path: string): string {
   return directory === undefined ? path : `${directory}/${path}`;
 }
 
-/** Demands access to the real path of a name. `limited` comes from {@linkcode limitedOf}. */
 export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
   if (limited.length > 0) await demand(limited, knownPath(name.realPath, name.path));
   if (isRefused(name)) checkSpecial(name.realPath);
 }
 
-/** Whether {@linkcode checkSpecial} throws for the real path of a name. */
 export function isRefused(name: FileName): boolean {
   // A file on a disk, whose device has a major number, is never special.
   return name.directory.facts.deviceMajor === 0 && lacksAll(name.realPath);

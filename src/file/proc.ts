@@ -6,10 +6,7 @@ import type { StatFacts } from "./stat.ts";
 
 const READ_BYTES = 4096;
 
-/**
- * The name of a FUSE server: "sshfs" for the type fuse.sshfs, and "mfs" for the type fuse with the source
- * mfs#host:port. "9p" for a mount of 9p. Undefined if it is not known.
- */
+/** A FUSE server: "sshfs" for the type fuse.sshfs, "mfs" for the source mfs#host:port. "9p" for a mount of 9p. */
 export async function findServer(engine: Engine, facts: StatFacts): Promise<string | undefined> {
   return serverIn(await readText(engine, "/proc/self/mountinfo"), facts);
 }

@@ -38,15 +38,12 @@ export function forgetFailure(file: OpenFile): void {
   unreported.delete(file);
 }
 
-/**
- * Begins to finish the open writers after the event loop has run empty. Atomic files that were not closed are
- * discarded. Returns whether there is work to wait for. A failure, also an earlier one that no caller knows of, is an
- * unhandled rejection, which ends the program.
- */
+/** Begins to finish the open writers, and discards atomic files that were not closed. Returns whether to wait for that. */
 export function finishOpenFiles(): boolean {
   // The engine may no longer accept operations.
   if (hasEnded) return false;
   let begun = unreported.size > 0;
+  // An unhandled rejection ends the program.
   for (const reason of unreported.values()) Promise.reject(reason);
   unreported.clear();
   for (const file of [...open]) {
@@ -65,9 +62,8 @@ export function finishOpenFiles(): boolean {
 }
 
 /**
- * Writes the accepted bytes and cuts the files to them, on the JavaScript thread, until `deadline` at most
- * (`performance.now()`). The program may not return to its event loop; if it does, the writers continue. `warn` gets a
- * message for each file that could not be finished.
+ * Writes the accepted bytes and cuts the files to them, on the JavaScript thread. The program may not return to its
+ * event loop; if it does, the writers continue. `warn` gets a message for each file that could not be finished.
  */
 export function flushOpenFilesNow(deadline: number, warn: (message: string) => void): void {
   // A writer that ends within a turn leaves its file, but its sink may have refused a chunk.

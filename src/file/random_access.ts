@@ -62,7 +62,6 @@ export async function readInUse(file: OpenFile, position: number, length: number
   return memory.bytes.subarray(from, Math.min(read, end - start));
 }
 
-/** Reads a range of a file whose length is not known. */
 async function readPieces(file: OpenFile, position: number, length: number): Promise<Bytes> {
   const pieces: Bytes[] = [];
   for (let done = 0; done < length; done += PIECE) {
@@ -97,10 +96,7 @@ async function fill(file: OpenFile, memory: Memory, position: number): Promise<n
   return done;
 }
 
-/**
- * Reads whole blocks directly into `view`, if its memory, the position and the length suit Direct I/O. Resolves to the
- * number of bytes: 0 if they do not, or at the end of the file. No other code may use the view meanwhile.
- */
+/** Reads whole blocks directly into `view`, which no other code may use. Resolves to 0 where that is not possible. */
 export async function readStraight(
   file: OpenFile,
   view: Bytes,
@@ -177,7 +173,6 @@ function checkAtomic(file: OpenFile, position: number, length: number): void {
       `Invalid data.length ${length}: an atomic write on '${path}' takes a power of two from ${min} to ${max}`,
     );
   }
-  // The position must be a multiple of the length.
   checkRange(position, length, length);
 }
 
@@ -209,7 +204,6 @@ export async function writePieces(
         const range = { memory, length, position: position + from };
         await transfer(file, "write", range, flags);
       } catch (error) {
-        // No further piece begins.
         next = whole;
         throw error;
       } finally {

@@ -21,7 +21,6 @@ export interface RangeRead extends ByteRange {
   bytes: Uint8Array;
 }
 
-/** The checked limits of {@linkcode readMany}. */
 export type MergeLimits = Readonly<Record<"maxMerged" | "maxGap" | "concurrency", number>>;
 
 /** The maximum number of ranges that share a read, so that an endless input yields results. */
@@ -30,7 +29,6 @@ const MAX_RANGES = 1024;
 /** Reads with untaken results for each read that may be in flight: a slow one must not leave the disk idle. */
 const READS_AHEAD = 4;
 
-/** Ranges that share a read. */
 class Group {
   readonly ranges: ByteRange[];
   start: number;
@@ -79,10 +77,7 @@ class Group {
   }
 }
 
-/** The reads of one call, with results in the order of their beginning. */
 class Reads {
-  readonly #file: OpenFile;
-  readonly #limits: MergeLimits;
   /** The group that collects ranges for the next read. */
   #open: Group | undefined;
   readonly #begun: Group[] = [];
@@ -90,26 +85,22 @@ class Reads {
   #inFlight = 0;
   #someOver = Promise.withResolvers<void>();
 
-  constructor(file: OpenFile, limits: MergeLimits) {
-    this.#file = file;
-    this.#limits = limits;
-  }
+  constructor(readonly file: OpenFile, readonly limits: MergeLimits) {}
 
   get hasRoom(): boolean {
-    const { concurrency, maxMerged } = this.#limits;
+    const { concurrency, maxMerged } = this.limits;
     const { length } = this.#begun;
     const mayBeAhead = length < READS_AHEAD * concurrency && this.#bytes < concurrency * maxMerged;
     return this.#inFlight < concurrency && (length < concurrency || mayBeAhead);
   }
 
-  /** Whether no read is in flight or untaken. */
   get isEmpty(): boolean {
     return this.#begun.length === 0 && !this.#open;
   }
 
   /** Adds a range. If it is not near the earlier ranges, their read begins. */
   add(range: ByteRange): void {
-    if (this.#open?.add(range, this.#limits, this.#file.alignment)) return;
+    if (this.#open?.add(range, this.limits, this.file.alignment)) return;
     this.begin();
     this.#open = new Group(range);
   }
@@ -121,7 +112,7 @@ class Reads {
     this.#begun.push(group);
     this.#bytes += group.end - group.start;
     this.#inFlight++;
-    const read = readBytes(this.#file, group.start, group.end - group.start);
+    const read = readBytes(this.file, group.start, group.end - group.start);
     // The results report the failure.
     read.catch((error) => ({ error })).then((outcome) => {
       group.outcome = outcome;
@@ -130,7 +121,6 @@ class Reads {
     });
   }
 
-  /** Takes the first group, if its read has ended. */
   takeFirst(): Group | undefined {
     const [first] = this.#begun;
     if (!first?.outcome) return undefined;
@@ -138,7 +128,6 @@ class Reads {
     return this.#begun.shift();
   }
 
-  /** Resolves when the next read has ended. */
   untilOver(): Promise<void> {
     this.#someOver = Promise.withResolvers();
     return this.#someOver.promise;
@@ -153,8 +142,7 @@ class Reads {
 class Input {
   readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
   readonly #waits: boolean;
-  /** The request for the next range. */
-  #asked: Promise<ByteRange | undefined> | undefined;
+  #asked: Promise<IteratorResult<unknown>> | undefined;
   /** Whether the iterator must be closed, because it has not ended by itself. */
   #isOpen = true;
 
@@ -171,21 +159,16 @@ class Input {
 
   /** The next range; undefined at the end, or if there is none yet. With `patient` it waits for the range. */
   next(patient: boolean): ByteRange | undefined | Promise<ByteRange | undefined> {
-    if (this.#waits) return this.#nextArrived(patient);
     this.#isOpen = false;
+    if (this.#waits) return this.#nextArrived(patient);
     return this.#take(this.#iterator.next() as IteratorResult<unknown>);
   }
 
   async #nextArrived(patient: boolean): Promise<ByteRange | undefined> {
-    const asked = this.#asked ??= this.#ask();
+    const asked = this.#asked ??= (async () => await this.#iterator.next())();
     if (!patient && !await settlesSoon(asked)) return undefined;
     this.#asked = undefined;
-    return await asked;
-  }
-
-  async #ask(): Promise<ByteRange | undefined> {
-    this.#isOpen = false;
-    return this.#take(await this.#iterator.next());
+    return this.#take(await asked);
   }
 
   #take({ done, value }: IteratorResult<unknown>): ByteRange | undefined {
@@ -211,7 +194,6 @@ async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
   return isSettled;
 }
 
-/** A range that a user gave. Throws TypeError or RangeError. */
 function checked(range: unknown): ByteRange {
   if (typeof range !== "object" || range === null) {
     throw new TypeError(`Invalid range ${shown(range)}: it must have position and length`);

@@ -15,10 +15,7 @@ import { cachedStat, type Handle } from "./stat.ts";
 /** The smallest swap file: ten pages. */
 const SMALLEST_SWAP = 40 * 1024;
 
-/**
- * Rejects if the open `file` must not replace the one at `name`. Errors name `op`. A symbolic link itself is replaced,
- * unless it leads to a device or another special file.
- */
+/** A symbolic link itself is replaced, unless it leads to a device or another special file. Errors name `op`. */
 export async function assertReplaceable(name: FileName, file: Handle, op: string): Promise<void> {
   const refuse = (errno: number, why = "") => {
     throw ioError(errno, op, file.path, why, name.path);

@@ -5,14 +5,12 @@ import type { Bytes } from "../engine/operation.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange } from "./random_access.ts";
 
-/** One read in flight, of whole blocks. */
 interface Flight {
   readonly start: number;
   readonly end: number;
   readonly bytes: Promise<Bytes>;
 }
 
-/** The reads in flight of sealed files. */
 const flightsOf = new WeakMap<OpenFile, Set<Flight>>();
 
 /** As {@linkcode readRange}. Reads of a sealed file share reads in flight. */
@@ -27,8 +25,7 @@ async function readShared(file: OpenFile, position: number, length: number): Pro
   const { start, bytes } = joined ?? begin(flights, file, position, end);
   try {
     const part = (await bytes).subarray(position - start, end - start);
-    // Each caller owns its memory. The caller that began the read gets it after the others have copied their parts,
-    // because they wait for the same promise, and this caller waits for one more.
+    // The caller that began the read owns the memory, and gets it last: it waits for one promise more than the others.
     return joined ? part.slice() : part;
   } catch (error) {
     // The shared read may have failed because of bytes outside this range.

@@ -39,16 +39,12 @@ export interface FileAt extends Handle {
   readonly follow?: boolean;
 }
 
-/** The length of the memory for facts and the name after them. UTF-8 takes at most 3 bytes a unit of UTF-16. */
-function bytesFor({ name = "" }: FileAt): number {
-  return STATX_BYTES + 3 * name.length + 1;
-}
-
-function statOf({ fd, name = "", follow = true }: FileAt, memory: Memory, cached: boolean) {
+/** A stat with new memory, for the facts and the name after them. UTF-8 takes at most 3 bytes a unit of UTF-16. */
+function statOf({ engine, fd, name = "", follow = true }: FileAt, cached: boolean) {
+  const memory = engine.acquire(STATX_BYTES + 3 * name.length + 1);
   return { op: "stat", fd, name, follow, memory, cached } as const;
 }
 
-/** The used fields of a `struct statx`. */
 export type StatFacts = ReturnType<typeof parseStat>;
 
 /** Reads the structure at the start of `bytes`. Throws if the file's length is not a safe integer. */
@@ -67,7 +63,6 @@ export function parseStat(bytes: Bytes, path: string) {
   return {
     kind: KINDS[mode >> 12] ?? "special file",
     mode,
-    /** Whether the file system reports when the file was created. */
     hasBirthTime: (mask & STATX_BTIME) !== 0,
     /** Bits of `STATX_ATTR_*`. */
     attributes: u32(bytes, 8),
@@ -82,7 +77,6 @@ export function parseStat(bytes: Bytes, path: string) {
     device: (deviceMinor >>> 8) * 0x100000 + deviceMajor * 0x100 + (deviceMinor & 0xff),
     /** The identifier of the mount; undefined before kernel 5.8. */
     mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
-    /** Whether no later mount gets this identifier. */
     mountIdIsUnique: (mask & STATX_MNT_ID_UNIQUE) !== 0,
     /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not reported. */
     directMemory: saysDirect ? u32(bytes, 152) : undefined,
@@ -150,16 +144,13 @@ function take<T>(engine: Engine, memory: Memory, result: number, read: Read<T>):
 export function knownFacts(file: FileAt): StatFacts | undefined {
   const { engine, path } = file;
   const facts = attempt(() => {
-    const memory = engine.acquire(bytesFor(file));
-    return take(engine, memory, engine.runNow(statOf(file, memory, true)), factsOf(path));
+    const operation = statOf(file, true);
+    return take(engine, operation.memory, engine.runNow(operation), factsOf(path));
   });
   return facts instanceof Error ? undefined : facts;
 }
 
-/**
- * Submits a stat, whose result is read when it arrives: at the end of a program no memory is left when a promise is
- * settled. `cached` accepts the kernel's cached facts. `ended` is called within this call if there is no memory.
- */
+/** `ended` is called within this call if there is no memory. */
 function submit<T>(
   file: FileAt,
   cached: boolean,
@@ -167,10 +158,12 @@ function submit<T>(
   ended: (outcome: T | DmaError) => void,
 ): void {
   const { engine } = file;
-  const memory = attempt(() => engine.acquire(bytesFor(file)));
-  if (memory instanceof Error) return ended(memory);
+  const operation = attempt(() => statOf(file, cached));
+  if (operation instanceof Error) return ended(operation);
+  const { memory } = operation;
+  // Read here: at the end of a program no memory is left when a promise is settled.
   const complete = (result: number) => ended(attempt(() => take(engine, memory, result, read)));
-  engine.submit(statOf(file, memory, cached), { complete });
+  engine.submit(operation, { complete });
 }
 
 /** As {@linkcode stat}; `ended` gets the facts or the error, within this call if there is no memory. */
@@ -182,12 +175,10 @@ export function submitStat(
   submit(handle, cached, factsOf(handle.path), ended);
 }
 
-/** The facts of a descriptor. */
 export function stat(handle: Handle): Promise<StatFacts> {
   return promiseOf((ended) => submitStat(handle, ended));
 }
 
-/** The metadata of a descriptor. */
 export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
   const facts = factsOf(handle.path);
   const read: Read<Deno.FileInfo> = (result, bytes) => fileInfoOf(facts(result, bytes), bytes);

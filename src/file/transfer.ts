@@ -1,7 +1,14 @@
 // Moves bytes between memory and a file. A short transfer is continued, and an interrupted one is repeated.
 
 import { alignDown } from "../align.ts";
-import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
+import {
+  Errno,
+  errnos,
+  MAX_TRANSFER,
+  RWF_ATOMIC,
+  RWF_DONTCACHE,
+  RWF_DSYNC,
+} from "../engine/linux.ts";
 import { attempt, promiseOf } from "../engine/engine.ts";
 import type { Bytes, Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
@@ -9,56 +16,37 @@ import { explain, mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { type StatFacts, submitStat } from "./stat.ts";
 
-/** The number of attempts without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
 
 /** Temporary errors, which are not about the file. */
-const PASSING: ReadonlySet<number> = new Set([
-  Errno.EINTR,
-  Errno.EAGAIN,
-  Errno.ENOMEM,
-  Errno.ECANCELED,
-]);
+const PASSING = errnos("EINTR", "EAGAIN", "ENOMEM", "ECANCELED");
 
 /** The errors of a write whose flag a file system lacks, or whose pwritev2(2) a sandbox forbids. */
-const REFUSES_FLAG: ReadonlySet<number> = new Set([
-  Errno.EOPNOTSUPP,
-  Errno.ENOSYS,
-  Errno.EPERM,
-]);
+const REFUSES_FLAG = errnos("EOPNOTSUPP", "ENOSYS", "EPERM");
 
 /** One transfer of a range that suits the file's alignment. It ends with all bytes, the file's end, or an error. */
 export class Transfer implements Completion {
-  readonly #file: OpenFile;
-  readonly #op: "read" | "write";
   #flags: number;
-  readonly #ended: (outcome: number | DmaError) => void;
   /** The bytes moved from the start on, also after a failure. A part of a block does not count. */
   bytesDone = 0;
   /** The most bytes moved so far, including parts of blocks. */
   #furthest = 0;
   #stalled = 0;
-  /** Whether a read has met the end of the file. */
   endOfFile = false;
   /** Whether it has ended, so that the kernel no longer uses the memory. */
   hasEnded = false;
-  /** The error, with the position of the failure. */
   error: DmaError | undefined;
-  /** Whether the last attempt used Direct I/O. */
   #direct = false;
 
   /** `ended` gets the number of bytes, or the error. `flags` are `RWF_*` of a write. */
   constructor(
-    file: OpenFile,
-    op: "read" | "write",
+    readonly file: OpenFile,
+    readonly op: "read" | "write",
     readonly range: TransferRange,
-    ended: (outcome: number | DmaError) => void,
+    readonly ended: (outcome: number | DmaError) => void,
     flags = 0,
   ) {
-    this.#file = file;
-    this.#op = op;
     this.#flags = flags | (op === "write" ? file.writeFlags & RWF_DONTCACHE : 0);
-    this.#ended = ended;
   }
 
   get isDurable(): boolean {
@@ -66,7 +54,7 @@ export class Transfer implements Completion {
   }
 
   start(): void {
-    const { engine, fd, direct, blockSize, fileSystem: { readsWait: waits } } = this.#file;
+    const { engine, fd, direct, blockSize, fileSystem: { readsWait: waits } } = this.file;
     const { memory } = this.range;
     const offset = this.bytesDone;
     this.#direct = direct;
@@ -74,7 +62,7 @@ export class Transfer implements Completion {
     const position = this.range.position + offset;
     // The shim refuses a range that ends past the safe integers. Files with such a length do not open.
     const length = Math.min(left, alignDown(Number.MAX_SAFE_INTEGER - position, blockSize));
-    if (this.#op === "read") {
+    if (this.op === "read") {
       if (length === 0) return this.#askSize(offset);
       engine.submit({ op: "read", fd, memory, offset, length, position, waits }, this);
     } else if (length < left) this.#fail(Errno.EFBIG);
@@ -90,7 +78,7 @@ export class Transfer implements Completion {
     const reached = this.bytesDone + result;
     if (reached >= this.range.length) this.#end(this.range.length);
     // A short read means the end of the file, or that FUSE returns fewer bytes than it has, or even none.
-    else if (this.#op === "read" && result < MAX_TRANSFER) this.#askSize(reached);
+    else if (this.op === "read" && result < MAX_TRANSFER) this.#askSize(reached);
     else this.#continueFrom(reached);
   }
 
@@ -99,7 +87,7 @@ export class Transfer implements Completion {
     // The refusal of an atomic write has other reasons.
     const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
     const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
-    if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
+    if (refusesDirect) return this.file.leaveDirect() ? this.start() : this.#fail(errno);
     if (REFUSES_FLAG.has(errno) && this.#leaveFlagOut()) this.start();
     else this.#fail(errno);
   }
@@ -108,7 +96,7 @@ export class Transfer implements Completion {
   #leaveFlagOut(): boolean {
     const refused = this.#flags & RWF_DONTCACHE || this.#flags & RWF_DSYNC;
     this.#flags &= ~refused;
-    this.#file.writeFlags &= ~refused;
+    this.file.writeFlags &= ~refused;
     return refused !== 0;
   }
 
@@ -117,9 +105,9 @@ export class Transfer implements Completion {
     const before = this.bytesDone;
     const furthest = this.#furthest;
     this.#furthest = Math.max(furthest, reached);
-    this.bytesDone = alignDown(reached, this.#file.blockSize);
+    this.bytesDone = alignDown(reached, this.file.blockSize);
     // A write that stops inside the same block again makes no progress.
-    const hasProgress = this.#op === "write" ? this.bytesDone > before : reached > furthest;
+    const hasProgress = this.op === "write" ? this.bytesDone > before : reached > furthest;
     if (!hasProgress) return this.#retry(Errno.EIO);
     this.#stalled = 0;
     this.start();
@@ -130,12 +118,12 @@ export class Transfer implements Completion {
     if (++this.#stalled >= MAX_ATTEMPTS) return this.#fail(errno);
     if (this.#stalled < 2) return this.start();
     const pause = { op: "pause", milliseconds: 2 ** (this.#stalled - 2) } as const;
-    this.#file.engine.submit(pause, { complete: () => this.start() });
+    this.file.engine.submit(pause, { complete: () => this.start() });
   }
 
   #askSize(reached: number): void {
     this.bytesDone = reached;
-    submitStat(this.#file.descriptor, (facts) => this.#judgeShort(reached, facts));
+    submitStat(this.file.descriptor, (facts) => this.#judgeShort(reached, facts));
   }
 
   #judgeShort(reached: number, facts: StatFacts | DmaError): void {
@@ -143,13 +131,13 @@ export class Transfer implements Completion {
       // Without memory for the result the error has no number.
       const { errno } = facts as Partial<DmaError>;
       if (errno === undefined || !PASSING.has(errno)) return this.#end(facts);
-      this.bytesDone = alignDown(reached, this.#file.blockSize);
+      this.bytesDone = alignDown(reached, this.file.blockSize);
       return this.#retry(errno);
     }
     const { size } = facts;
     const { position } = this.range;
     // If the length is unknown, only a read of no bytes shows the end.
-    const isUnknown = mayBeLonger(this.#file.fileSystem, size);
+    const isUnknown = mayBeLonger(this.file.fileSystem, size);
     const hasMore = isUnknown ? reached > this.#furthest : position + reached < size;
     if (hasMore) return this.#continueFrom(reached);
     this.endOfFile = true;
@@ -158,21 +146,20 @@ export class Transfer implements Completion {
   }
 
   #fail(errno: number): void {
-    const { path } = this.#file;
     const at = this.range.position + Math.max(this.bytesDone, this.#furthest);
-    const stops = this.#stalled > 0 || this.bytesDone > 0 ? `the ${this.#op} stops at ${at}` : "";
+    const stops = this.#stalled > 0 || this.bytesDone > 0 ? `the ${this.op} stops at ${at}` : "";
     const refused = errno === Errno.EINVAL && this.#direct;
     const detail = refused
       ? `Direct I/O is required, and refused at ${at}`
-      : explain(this.#file.fileSystem, errno) || stops;
-    this.#end(ioError(errno, this.#op, path, detail));
+      : explain(this.file.fileSystem, errno) || stops;
+    this.#end(ioError(errno, this.op, this.file.path, detail));
   }
 
   #end(outcome: number | DmaError): void {
     if (outcome instanceof Error) this.error = outcome;
     else this.bytesDone = outcome;
     this.hasEnded = true;
-    this.#ended(outcome);
+    this.ended(outcome);
   }
 }
 
@@ -186,10 +173,7 @@ export function transfer(
   return promiseOf((ended) => new Transfer(file, op, range, ended, flags).start());
 }
 
-/**
- * Reads an aligned range into the pool. `take` gets the bytes, which are valid until it returns. `ended` gets the result of
- * `take`, or the error. It is called within this call if there is no memory.
- */
+/** `take` gets the bytes, which are valid until it returns. `ended` is called within this call if there is no memory. */
 export function readPooled<T>(
   file: OpenFile,
   position: number,

@@ -46,7 +46,7 @@ hides that a cut has failed
 takes a short write for a whole one
   file/transfer.ts: if (reached >= this.range.length) this → if (reached >= 0) this
 goes on after a short write inside a block
-  file/transfer.ts: alignDown(reached, this.#file.blockSize);\n    // A write → reached;\n    // A write
+  file/transfer.ts: alignDown(reached, this.file.blockSize);\n    // A write → reached;\n    // A write
 tries a write for ever that brings nothing
   file/transfer.ts: if (++this.#stalled >= MAX_ATTEMPTS) → if (++this.#stalled >= Infinity)
 tries a failed sync again
