@@ -6,7 +6,6 @@ import type { OpenFile } from "../file/open_file.ts";
 /** Returns undefined if there is nothing to wait for. */
 export type Step = () => Promise<unknown> | undefined;
 
-/** Why a writer failed. */
 export interface WriterFailure {
   /** The first failure, or the reason of an abort. Every later call rejects with it. */
   readonly reason: unknown;

@@ -4,12 +4,9 @@ import { assert } from "../assert.ts";
 
 export class Pending {
   #count = 0;
-  readonly #ended: (error: unknown) => void;
 
   /** `ended` is called after each end, with the error after a failure. */
-  constructor(ended: (error: unknown) => void) {
-    this.#ended = ended;
-  }
+  constructor(readonly ended: (error: unknown) => void) {}
 
   get any(): boolean {
     return this.#count > 0;
@@ -22,10 +19,9 @@ export class Pending {
   end(error?: unknown): void {
     assert(this.#count > 0, "what ends has begun");
     this.#count--;
-    this.#ended(error);
+    this.ended(error);
   }
 
-  /** Counts work until it settles. */
   track(work: Promise<unknown>): void {
     this.begin();
     work.then(() => this.end(), (error) => this.end(error));

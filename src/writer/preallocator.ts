@@ -12,60 +12,54 @@ const MIB = 1 << 20;
 
 /** The minimum length at which the end is moved: small files gain nothing. */
 const FROM: number = 8 * MIB;
-/**
- * A step is a part of the length so far, so that many writers at once do not fill the disk with reservations. Steps
- * above the maximum stall fragmented file systems for longer than they save.
- */
+/** A part of the length so far: many writers must not fill the disk. Longer steps stall fragmented file systems. */
 const PART = 4;
 const SMALLEST_STEP: number = 4 * MIB;
 const LARGEST_STEP: number = 64 * MIB;
 
 export class Preallocator {
-  readonly #file: OpenFile;
-  readonly #pending: Pending;
-  readonly #expectedEnd: number;
   /** The end of the content when the writer began. */
   readonly #oldEnd: number;
+
   /** Whether a step may begin: none is in flight, and none has failed. */
   #isReady: boolean;
 
   /** `expectedEnd` is the expected end of the writes, or 0. */
-  constructor(file: OpenFile, pending: Pending, enabled: boolean, expectedEnd: number) {
-    this.#file = file;
-    this.#pending = pending;
+  constructor(
+    readonly file: OpenFile,
+    readonly pending: Pending,
+    enabled: boolean,
+    readonly expectedEnd: number,
+  ) {
     this.#isReady = enabled;
-    this.#expectedEnd = expectedEnd;
     this.#oldEnd = file.length.contentEnd;
   }
 
-  /**
-   * Moves the end ahead of a write whose data ends at `written`, if a step is due. The allocation begins with the
-   * writes in flight, which follow `flushed`: if the disk has not enough room, they get the space first.
-   */
+  /** Moves the end ahead of a write, if a step is due. The writes in flight, from `flushed` on, get their space first. */
   start(flushed: number, written: number): void {
-    const { durability, engine, fd, length } = this.#file;
+    const { durability, engine, fd, length } = this.file;
     const end = this.#nextEnd(written, length.sizeUpperBound);
     if (!this.#isReady || end <= length.sizeUpperBound) return;
     this.#isReady = false;
-    this.#pending.begin();
+    this.pending.begin();
     length.beginWrite(end);
     const complete = (result: number) => {
       durability.noteChange();
       length.endWrite(flushed, end, result >= 0);
       this.#isReady = result >= 0 || result === -Errno.EINTR;
       // A partial reservation is released. The writes report the error.
-      const cut = FULL.has(-result) ? cutToContent(this.#file) : undefined;
-      if (cut) this.#pending.track(cut.catch(() => {}));
-      this.#pending.end();
+      const cut = FULL.has(-result) ? cutToContent(this.file) : undefined;
+      if (cut) this.pending.track(cut.catch(() => {}));
+      this.pending.end();
     };
     const range = { position: flushed, length: end - flushed };
     engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
   }
 
   #nextEnd(written: number, size: number): number {
-    if (this.#expectedEnd > size) return this.#expectedEnd;
+    if (this.expectedEnd > size) return this.expectedEnd;
     // With a size hint, further steps are only for writes well beyond it.
-    if (written < this.#expectedEnd + FROM) return 0;
+    if (written < this.expectedEnd + FROM) return 0;
     // A program may rewrite a file while it reads it. If the end moved ahead, the read would never reach it.
     if (written <= this.#oldEnd) return 0;
     const part = alignUp(written / PART, MIB);

@@ -35,7 +35,6 @@ interface Chunk {
   readonly length: number;
   /** Their memory, if it may be written without a copy. */
   readonly memory: Memory | undefined;
-  /** The number of accepted bytes. */
   taken: number;
   /** The flushes that begin when all bytes are accepted, or never will be. */
   readonly flushes: (() => void)[];
@@ -48,7 +47,6 @@ const watched = new WeakSet<Promise<void>>();
 
 const sinks = new WeakMap<WritableStream, WriterSink>();
 
-/** Undefined if the stream is not a DmaStreamWriter. */
 export function sinkOf(stream: WritableStream): WriterSink | undefined {
   return sinks.get(stream);
 }
@@ -57,7 +55,6 @@ export function sinkOf(stream: WritableStream): WriterSink | undefined {
 export class WriterSink {
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
   #stream: WeakRef<WritableStream> | undefined;
-  /** Chunks that are not completely accepted, in order. */
   readonly #waiting: Chunk[] = [];
   /** The number of their bytes that are not accepted. */
   #waitingBytes = 0;
@@ -84,7 +81,6 @@ export class WriterSink {
     sinks.set(stream, this);
   }
 
-  /** The position of the next chunk, after the waiting ones. */
   get nextPosition(): number {
     return this.writer.position + this.#waitingBytes;
   }
@@ -217,7 +213,6 @@ export class WriterSink {
     return isTaken ? yieldIfNeeded(length) ?? RESOLVED : undefined;
   }
 
-  /** Accepts a chunk written without the lock, at once if there is room. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
     const taken = stream.locked ? undefined : this.takeAtOnce(chunk);
     if (taken) return taken;
@@ -230,7 +225,6 @@ export class WriterSink {
     }
   }
 
-  /** Rejects the call that has given a chunk. */
   refuse(error: unknown): Promise<never> {
     if (this.isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
     return this.rethrow(error);
@@ -295,7 +289,6 @@ export class WriterSink {
     if (this.nextPosition === end) this.writer.close();
   }
 
-  /** Ends the stream. With `keepOpen` the descriptor stays open. */
   end(stream: WritableStream, keepOpen = false): Promise<void> {
     const { writer } = this;
     if (!writer.failure) {
@@ -305,10 +298,7 @@ export class WriterSink {
     return this.report(closeStream.call(stream));
   }
 
-  /**
-   * Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure, of which the
-   * caller knows, unless the call is not allowed: then it rejects for that.
-   */
+  /** A stream that has failed keeps its failure, of which the caller knows, unless the call is not allowed. */
   async abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
     if (this.writer.failure) {
       if (isAllowed) this.#noteReported();

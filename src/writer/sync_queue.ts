@@ -1,5 +1,4 @@
-// The callers that wait until all bytes below a position are flushed or durable, and the syncs that serve them. Callers
-// wait for positions, not for writes, so any number of them can share one sync.
+// The callers that wait until all bytes below a position are flushed or durable. Any number of them share one sync.
 
 import { assert } from "../assert.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
@@ -15,16 +14,11 @@ interface Waiter extends PromiseWithResolvers<number> {
 
 /** Keeps waiters until they are served. One sync runs at a time: the first of two would serve the waiters of the second. */
 export class SyncQueue {
-  readonly #file: OpenFile;
-  readonly #preallocates: boolean;
   #waiting: Waiter[] = [];
   #running = false;
 
   /** `preallocates`: padding and reserved space may stay past the content until the end. */
-  constructor(file: OpenFile, preallocates: boolean) {
-    this.#file = file;
-    this.#preallocates = preallocates;
-  }
+  constructor(readonly file: OpenFile, readonly preallocates: boolean) {}
 
   /** All bytes below this position are to be written now. During a sync a tail waits: more callers may come. */
   get wantedEnd(): number {
@@ -35,14 +29,11 @@ export class SyncQueue {
     return end;
   }
 
-  /**
-   * The position at or past which a write must end to be a durable write (RWF_DSYNC): one operation instead of two,
-   * if a caller waits for exactly these bytes and nothing else needs a sync. Infinity otherwise.
-   */
+  /** The end from which on a write is durable itself (RWF_DSYNC): a caller waits for just these bytes; or Infinity. */
   get durableFrom(): number {
-    const { blockSize, isDurable, writeFlags } = this.#file;
+    const { blockSize, isDurable, writeFlags } = this.file;
     // Otherwise padding is cut before each sync.
-    const keepsPadding = this.#preallocates || blockSize === 1;
+    const keepsPadding = this.preallocates || blockSize === 1;
     if (!(writeFlags & RWF_DSYNC) || !keepsPadding || !isDurable) return Infinity;
     let from = Infinity;
     for (const { durable, target } of this.#waiting) if (durable) from = Math.min(from, target);
@@ -65,7 +56,7 @@ export class SyncQueue {
   /** Resolves the waiters whose bytes are flushed or durable. Returns whether a sync is due. */
   serve(flushed: number): boolean {
     if (this.#waiting.length === 0) return false;
-    const { isDurable } = this.#file;
+    const { isDurable } = this.file;
     let isDue = false;
     this.#waiting = this.#waiting.filter(({ target, durable, resolve }) => {
       if (target > flushed) return true;
@@ -81,9 +72,9 @@ export class SyncQueue {
     assert(!this.#running, "one sync at a time");
     this.#running = true;
     try {
-      const file = this.#file;
+      const file = this.file;
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
-      const cut = !this.#preallocates && queue.size === 0 ? cutToContent(file) : undefined;
+      const cut = !this.preallocates && queue.size === 0 ? cutToContent(file) : undefined;
       if (cut) await cut;
       // The sync may not cover later completions.
       const { flushed } = queue;

@@ -16,10 +16,6 @@ const NO_BYTES = new Uint8Array(0);
 
 /** Accepts bytes. There is at most one buffer besides those in flight. */
 export class WriteBuffers {
-  readonly #file: OpenFile;
-  readonly #options: WriterOptions;
-  readonly #queue: WriteQueue;
-  /** The buffer that is being filled. */
   #buffer: Memory | undefined;
   /** The size of the current buffer, or of the last one. */
   #capacity = 0;
@@ -30,10 +26,12 @@ export class WriteBuffers {
   /** Bytes in the current buffer, including those. */
   #fill: number;
 
-  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, start: number) {
-    this.#file = file;
-    this.#options = options;
-    this.#queue = queue;
+  constructor(
+    readonly file: OpenFile,
+    readonly options: WriterOptions,
+    readonly queue: WriteQueue,
+    start: number,
+  ) {
     this.#base = alignDown(start, file.blockSize);
     this.#fill = start - this.#base;
     this.#head = this.#fill > 0 ? new Uint8Array(this.#fill) : NO_BYTES;
@@ -50,16 +48,16 @@ export class WriteBuffers {
 
   /** Whether a buffer may be allocated. If the budget is spent, there is one at a time. */
   get #hasSpare(): boolean {
-    return this.#queue.size <= (this.#options.budget.crowded ? 0 : this.#options.writeBehind);
+    return this.queue.size <= (this.options.budget.crowded ? 0 : this.options.writeBehind);
   }
 
   get #wholeSize(): number {
-    return this.#options.budget.sizeNow(this.#options.bufferSize, this.#file.blockSize);
+    return this.options.budget.sizeNow(this.options.bufferSize, this.file.blockSize);
   }
 
   get #nextCapacity(): number {
     // At least a block, because the last one is padded to that.
-    const small = Math.min(Math.max(FIRST_BUFFER, this.#file.blockSize), this.#options.bufferSize);
+    const small = Math.min(Math.max(FIRST_BUFFER, this.file.blockSize), this.options.bufferSize);
     return this.#capacity > small ? this.#wholeSize : small;
   }
 
@@ -74,7 +72,7 @@ export class WriteBuffers {
 
   /** Whether to write the partly filled buffer for a caller that waits up to `wanted`: if the write can start now. */
   isTailDue(wanted: number): boolean {
-    return wanted > this.queuedEnd && this.#queue.canAdd(this.#base);
+    return wanted > this.queuedEnd && this.queue.canAdd(this.#base);
   }
 
   /** Copies a whole chunk, if the current buffer has room left after it: the fast path. */
@@ -92,7 +90,7 @@ export class WriteBuffers {
     let at = from;
     while (at < end) {
       // Other programs may append too, so a chunk that fits into one buffer is written by one write.
-      this.#makeRoomFor(this.#file.appends && at === 0 ? end : 1);
+      this.#makeRoomFor(this.file.appends && at === 0 ? end : 1);
       if (!this.hasRoom) break;
       const buffer = this.#buffer ?? this.#allocate(this.#nextCapacity);
       const room = this.#capacity - this.#fill;
@@ -106,7 +104,6 @@ export class WriteBuffers {
     return at - from;
   }
 
-  /** Grows or ends the current buffer, if it has no room for `length` bytes. */
   #makeRoomFor(length: number): void {
     const needed = this.#fill + length;
     if (!this.#buffer || needed <= this.#capacity) return;
@@ -117,12 +114,11 @@ export class WriteBuffers {
 
   /** Begins a buffer of `capacity` bytes with the bytes of the current one, or of the current block. */
   #allocate(capacity: number): Memory {
-    const { writeBehind } = this.#options;
-    assert(this.#queue.size <= writeBehind, "one buffer fills and the others fly");
-    const buffer = this.#file.engine.acquire(capacity);
+    assert(this.queue.size <= this.options.writeBehind, "one buffer fills and the others fly");
+    const buffer = this.file.engine.acquire(capacity);
     buffer.bytes.set(this.#buffer?.bytes.subarray(0, this.#fill) ?? this.#head);
     this.drop();
-    this.#options.budget.held += buffer.bytes.length;
+    this.options.budget.held += buffer.bytes.length;
     this.#capacity = capacity;
     return this.#buffer = buffer;
   }
@@ -134,26 +130,26 @@ export class WriteBuffers {
     const fill = this.#fill;
     const position = this.#base;
     const dataEnd = position + fill;
-    this.#fill = fill % this.#file.blockSize;
+    this.#fill = fill % this.file.blockSize;
     this.#base = dataEnd - this.#fill;
     this.#head = this.#fill > 0 ? memory.bytes.slice(fill - this.#fill, fill) : NO_BYTES;
     this.#buffer = undefined;
-    this.#queue.add(memory, position, dataEnd, true);
+    this.queue.add(memory, position, dataEnd, true);
   }
 
   /** Writes `length` bytes of the caller's memory, which goes to the engine's pool afterwards if `isPooled` is set. */
   writeMemory(memory: Memory, length: number, isPooled: boolean): void {
     const position = this.#base;
     this.#base += length;
-    this.#options.budget.held += memory.bytes.length;
-    this.#queue.add(memory, position, this.#base, isPooled);
+    this.options.budget.held += memory.bytes.length;
+    this.queue.add(memory, position, this.#base, isPooled);
   }
 
   drop(): void {
     const buffer = this.#buffer;
     if (!buffer) return;
     this.#buffer = undefined;
-    this.#options.budget.held -= buffer.bytes.length;
-    this.#file.engine.release(buffer);
+    this.options.budget.held -= buffer.bytes.length;
+    this.file.engine.release(buffer);
   }
 }

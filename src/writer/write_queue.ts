@@ -2,7 +2,6 @@
 
 import { alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
-import type { BufferBudget } from "../engine/buffer_budget.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
 import type { Memory, TransferRange } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
@@ -15,7 +14,8 @@ import { Preallocator } from "./preallocator.ts";
 
 /** One contiguous write. Position and length are multiples of the file's block size. */
 interface Write extends TransferRange {
-  /** The end of the data. The bytes past it, up to `length`, are padding. */
+  readonly end: number;
+  /** The end of the data. The bytes past it, up to `end`, are padding. */
   readonly dataEnd: number;
   /** Whether the memory goes back to the engine's pool after the write. */
   readonly isPooled: boolean;
@@ -23,12 +23,7 @@ interface Write extends TransferRange {
 }
 
 export class WriteQueue {
-  readonly #file: OpenFile;
-  readonly #pending: Pending;
-  readonly #budget: BufferBudget;
-  readonly #writeBehind: number;
   readonly #preallocator: Preallocator;
-  readonly #start: number;
   readonly #waiting: Write[] = [];
   /** Writes in flight, and ended writes that follow one that is in flight or has failed. */
   readonly #started: Write[] = [];
@@ -41,20 +36,24 @@ export class WriteQueue {
   #failed = false;
   #confirm: "due" | "in flight" | undefined;
 
-  constructor(file: OpenFile, options: WriterOptions, start: number, pending: Pending) {
+  constructor(
+    readonly file: OpenFile,
+    readonly options: WriterOptions,
+    readonly startPosition: number,
+    readonly pending: Pending,
+  ) {
     const { fileSystem } = file;
-    const { budget, preallocate, sizeHint, writeBehind } = options;
-    this.#file = file;
-    this.#pending = pending;
-    this.#budget = budget;
-    this.#start = start;
-    this.written = start;
-    this.flushed = start;
-    this.#writeBehind = writeBehind;
+    const { preallocate, sizeHint } = options;
+    this.written = this.flushed = startPosition;
     // If a write may extend the file at no cost, only a hinted size is reserved.
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
-    this.#preallocator = new Preallocator(file, pending, ahead, hinted ? start + sizeHint : 0);
+    this.#preallocator = new Preallocator(
+      file,
+      pending,
+      ahead,
+      hinted ? startPosition + sizeHint : 0,
+    );
   }
 
   /** Writes that wait or are in flight. */
@@ -62,30 +61,29 @@ export class WriteQueue {
     return this.#waiting.length + this.#inFlight;
   }
 
-  /** Whether a waiting write may start beside those in flight. */
   get canStart(): boolean {
     const next = this.#waiting[0];
     return next !== undefined && this.#hasPlaceAt(next.position);
   }
 
-  /** Whether a write at `position` could start at once if it were added now. */
   canAdd(position: number): boolean {
     return this.#waiting.length === 0 && this.#hasPlaceAt(position);
   }
 
   /** Prevents two writes of one block in flight: a partial block is written again with the next buffer. */
   #hasPlaceAt(position: number): boolean {
-    if (this.#inFlight >= this.#writeBehind) return false;
+    if (this.#inFlight >= this.options.writeBehind) return false;
     const before = this.#started.at(-1);
-    return !before || before.isWritten || before.position + before.length <= position;
+    return !before || before.isWritten || before.end <= position;
   }
 
   /** Adds a write of the data at the start of `memory`, which it pads with zeros to whole blocks. */
   add(memory: Memory, position: number, dataEnd: number, isPooled: boolean): void {
     const dataLength = dataEnd - position;
-    const length = alignUp(dataLength, this.#file.blockSize);
+    const length = alignUp(dataLength, this.file.blockSize);
     memory.bytes.fill(0, dataLength, length);
-    this.#waiting.push({ memory, length, position, dataEnd, isPooled, isWritten: false });
+    const end = position + length;
+    this.#waiting.push({ memory, length, position, end, dataEnd, isPooled, isWritten: false });
   }
 
   /** Drops the writes that have not started: continuing past a failed write would leave a hole. */
@@ -93,10 +91,9 @@ export class WriteQueue {
     for (const write of this.#waiting.splice(0)) this.#release(write);
   }
 
-  /** Releases the memory of a write, which the kernel no longer uses, or never will. */
   #release({ memory, isPooled }: Write): void {
-    this.#budget.held -= memory.bytes.length;
-    if (isPooled) this.#file.engine.release(memory);
+    this.options.budget.held -= memory.bytes.length;
+    if (isPooled) this.file.engine.release(memory);
   }
 
   /**
@@ -104,16 +101,15 @@ export class WriteQueue {
    * durable write, if nothing else is in flight. With `isEnding` no space is reserved.
    */
   start(durableFrom: number, isEnding: boolean): void {
-    const { engine, length } = this.#file;
+    const { engine, length } = this.file;
     let started = false;
     while (!this.#confirm && this.canStart) {
       const write = this.#waiting.shift()!;
       this.#started.push(write);
       this.#inFlight++;
-      const end = write.position + write.length;
-      length.beginWrite(end, write.dataEnd);
+      length.beginWrite(write.end, write.dataEnd);
       if (!isEnding) this.#preallocator.start(this.flushed, write.dataEnd);
-      this.#launch(write, write.dataEnd >= durableFrom && !this.#pending.any);
+      this.#launch(write, write.dataEnd >= durableFrom && !this.pending.any);
       started = true;
     }
     // The last writes of many files are submitted together.
@@ -121,21 +117,20 @@ export class WriteQueue {
   }
 
   #launch(write: Write, syncs: boolean): void {
-    const { durability, length } = this.#file;
+    const { durability, length } = this.file;
     const { changes } = durability;
-    this.#pending.begin();
+    this.pending.begin();
     const ended = () => {
       if (writing.isDurable && !writing.error) durability.noteDurableWrite(changes);
       else durability.noteChange();
       this.#end(write, writing.error);
     };
-    const writing = new Transfer(this.#file, "write", write, ended, syncs ? RWF_DSYNC : 0);
+    const writing = new Transfer(this.file, "write", write, ended, syncs ? RWF_DSYNC : 0);
     // The rest of the first and the last block is read for each write: another program may have changed it meanwhile.
-    const end = write.position + write.length;
-    const to = write.dataEnd < length.contentEnd ? write.dataEnd : end;
-    completeBlocks(this.#file, write, this.#start, to, (outcome) => {
+    const to = write.dataEnd < length.contentEnd ? write.dataEnd : write.end;
+    completeBlocks(this.file, write, this.startPosition, to, (outcome) => {
       // Other handles may write below the start. No later cut removes that, even after a failure.
-      length.addContent(this.#start);
+      length.addContent(this.startPosition);
       if (outcome instanceof Error) this.#end(write, outcome);
       else writing.start();
     });
@@ -149,8 +144,8 @@ export class WriteQueue {
     this.#failed ||= !write.isWritten;
     this.#advance();
     // A truncate may begin within it, and cuts to the content.
-    this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten);
-    this.#pending.end(error);
+    this.file.length.endWrite(write.position, write.end, write.isWritten);
+    this.pending.end(error);
   }
 
   #advance(): void {
@@ -159,7 +154,7 @@ export class WriteQueue {
       this.written = Math.max(this.written, this.#started.shift()!.dataEnd);
     }
     if (this.written === before) return;
-    const { fileSystem, length } = this.#file;
+    const { fileSystem, length } = this.file;
     const isConfirmed = fileSystem.confirmAfter === 0;
     if (isConfirmed) this.flushed = this.written;
     length.addContent(this.written, isConfirmed);
@@ -172,16 +167,16 @@ export class WriteQueue {
   confirm(awaitedEnd: number): void {
     const unconfirmed = this.written - this.flushed;
     if (unconfirmed === 0 || this.#confirm === "in flight") return;
-    const isMuch = unconfirmed >= this.#file.fileSystem.confirmAfter;
+    const isMuch = unconfirmed >= this.file.fileSystem.confirmAfter;
     if (this.written >= awaitedEnd || isMuch) this.#confirm = "due";
     if (!this.#confirm || this.#inFlight > 0) return;
-    this.#pending.begin();
-    this.#submitConfirm((error) => this.#pending.end(error));
+    this.pending.begin();
+    this.#submitConfirm((error) => this.pending.end(error));
   }
 
   #submitConfirm(ended: (error: DmaError | undefined) => void): void {
     this.#confirm = "in flight";
-    this.#file.durability.submitSync(true, (error) => {
+    this.file.durability.submitSync(true, (error) => {
       this.#confirm = undefined;
       this.#failed ||= error !== undefined;
       this.noteSync();
@@ -193,13 +188,13 @@ export class WriteQueue {
   async confirmRest(): Promise<void> {
     if (this.written === this.flushed) return;
     if (!this.#failed) await new Promise((resolve) => this.#submitConfirm(resolve));
-    this.#file.length.noteLoss();
+    this.file.length.noteLoss();
   }
 
   /** The file was synced while no write was in flight. After a failed write such a sync confirms nothing. */
   noteSync(): void {
     if (this.#failed) return;
     this.flushed = this.written;
-    this.#file.length.confirm();
+    this.file.length.confirm();
   }
 }

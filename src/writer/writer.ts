@@ -19,9 +19,7 @@ import { WriteQueue } from "./write_queue.ts";
 /** Opening until the start is known, draining from the beginning of a close on. */
 type Phase = "opening" | "open" | "draining" | "committing" | "closed" | "failing" | "failed";
 
-/** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
 export class Writer implements AttachedWriter {
-  readonly #options: WriterOptions;
   #phase: Phase = "opening";
   /** The rest of the ending, while the phase is committing or failing. */
   #steps: Step[] = [];
@@ -51,8 +49,7 @@ export class Writer implements AttachedWriter {
   #buffers: WriteBuffers;
   readonly #syncs: SyncQueue;
 
-  constructor(readonly file: OpenFile, options: WriterOptions) {
-    this.#options = options;
+  constructor(readonly file: OpenFile, readonly options: WriterOptions) {
     this.#fate = options.closeFile ? "close" : "leave";
     this.#syncs = new SyncQueue(file, options.preallocate);
     const { append, position } = options;
@@ -68,13 +65,16 @@ export class Writer implements AttachedWriter {
 
   /** Reads the size. Until `letOthersWrite` nothing else writes to the file or truncates it. */
   #askSize(letOthersWrite: () => void): void {
-    this.#letOthersWrite = letOthersWrite;
     this.#pending.begin();
-    submitStat(this.file.descriptor, (facts) => this.#open(facts));
+    submitStat(this.file.descriptor, (facts) => {
+      this.#open(facts);
+      letOthersWrite();
+      this.#pending.end();
+    });
   }
 
   #open(facts: StatFacts | DmaError): void {
-    const { append, position } = this.#options;
+    const { append, position } = this.options;
     const { length, ownsSize } = this.file;
     if (facts instanceof Error) this.fail(facts);
     else if (this.#phase === "opening") {
@@ -86,8 +86,6 @@ export class Writer implements AttachedWriter {
       [this.#queue, this.#buffers] = this.#writeFrom(start);
       this.#noteOpen();
     }
-    this.#letOthersWrite?.();
-    this.#pending.end();
   }
 
   #noteOpen(): void {
@@ -96,15 +94,14 @@ export class Writer implements AttachedWriter {
   }
 
   #writeFrom(start: number): [WriteQueue, WriteBuffers] {
-    const queue = new WriteQueue(this.file, this.#options, start, this.#pending);
-    return [queue, new WriteBuffers(this.file, this.#options, queue, start)];
+    const queue = new WriteQueue(this.file, this.options, start, this.#pending);
+    return [queue, new WriteBuffers(this.file, this.options, queue, start)];
   }
 
   get position(): number {
     return this.#buffers.position;
   }
 
-  /** The end of the contiguous prefix that has reached the file. It never moves backwards. */
   get flushedPosition(): number {
     return this.#queue.flushed;
   }
@@ -148,7 +145,6 @@ export class Writer implements AttachedWriter {
     }
   }
 
-  /** Copies a small chunk completely, or not at all: the fast path of {@linkcode write}. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
     return this.#phase === "open" && this.#buffers.writeWhole(bytes, length);
   }
@@ -168,7 +164,6 @@ export class Writer implements AttachedWriter {
     return this.#phase === "open" && this.#buffers.takesMemory;
   }
 
-  /** Writes memory of whole blocks without a copy: see {@linkcode WriteBuffers.writeMemory}. */
   writeMemory(memory: Memory, length: number, isPooled: boolean): void {
     assert(this.takesMemory, "memory is handed over when there is room for it");
     this.#buffers.writeMemory(memory, length, isPooled);
@@ -219,7 +214,6 @@ export class Writer implements AttachedWriter {
     try {
       if (!file.isDurable) file.syncNow();
     } catch (error) {
-      // The kernel drops the bytes that it could not write, so another sync would succeed without them.
       this.fail(error);
       throw error;
     }
@@ -270,10 +264,9 @@ export class Writer implements AttachedWriter {
   fail(reason: unknown, fromOutside = false): void {
     if (this.failure || this.closed) return;
     this.failure = { reason, fromOutside, cutError: undefined };
-    const { closeFile } = this.#options;
     const confirm = this.hasOpened ? () => this.#queue.confirmRest() : undefined;
     this.#phase = "failing";
-    const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
+    const steps = stepsAfterFailure(this.file, this.failure, this.options.closeFile, confirm);
     // After the writer has left the file there is nothing to undo.
     if (!this.#isDetached) this.#steps = steps;
     this.sink?.writerFailed();
@@ -284,7 +277,6 @@ export class Writer implements AttachedWriter {
     this.step();
   }
 
-  /** Called after every change of the state. */
   step(): void {
     if (this.#phase === "open" && this.#closeBegun) this.#drain();
     if (this.#phase === "open" || this.#phase === "draining") this.#advance();
@@ -300,7 +292,7 @@ export class Writer implements AttachedWriter {
   #drain(): void {
     this.#phase = "draining";
     const { file } = this;
-    if (!this.#options.syncOnClose || !file.naming.isVolatile) return;
+    if (!this.options.syncOnClose || !file.naming.isVolatile) return;
     // The sync of the directory runs beside the last writes. A later step waits for it and reports its failure.
     file.descriptor.use("sync", () => file.naming.sync()).catch(() => {});
   }
@@ -331,13 +323,12 @@ export class Writer implements AttachedWriter {
     const sync = () => {
       // A file without changes is closed without a sync.
       const isChanged = file.durability.unsynced || file.naming.isVolatile;
-      return this.#options.syncOnClose && isChanged ? this.#syncs.run(this.#queue) : undefined;
+      return this.options.syncOnClose && isChanged ? this.#syncs.run(this.#queue) : undefined;
     };
     this.#phase = "committing";
     this.#steps = stepsOfClose(file, this.#fate, sync);
   }
 
-  /** Runs the next step of an ending, if nothing is in flight. */
   #goOnEnding(): void {
     if (this.#phase === "committing" && !this.#isDetached) this.#syncIfDue();
     while (!this.#pending.any && this.#steps.length > 0) {

@@ -62,35 +62,35 @@ counts as flushed what a server has only answered
 counts padding as flushed
   writer/write_queue.ts: dataEnd, isPooled, isWritten → dataEnd: position + length, isPooled, isWritten
 has a tail and its buffer in flight together
-  writer/write_queue.ts: before.position + before.length <= position; → true;
+  writer/write_queue.ts: before.end <= position; → true;
 does not clear the padding
   writer/write_queue.ts: memory.bytes.fill(0, dataLength, length); →
 pads over bytes that are to stay
-  writer/write_queue.ts: write.dataEnd < length.contentEnd ? write.dataEnd : end → end
+  writer/write_queue.ts: write.dataEnd < length.contentEnd ? write.dataEnd : write.end → write.end
 takes a read that ends early for the end of the file
   file/transfer.ts: if (hasMore) return → if (false) return
 replaces the first error by the last
   writer/writer.ts: if (this.failure || this.closed) return; →
 has one buffer too many
-  writer/write_buffers.ts: (this.#options.budget.crowded ? 0 : this.#options.writeBehind); → (this.#options.budget.crowded ? 0 : this.#options.writeBehind + 1);
-  writer/write_buffers.ts: this.#queue.size <= writeBehind, → this.#queue.size <= writeBehind + 1,
+  writer/write_buffers.ts: (this.options.budget.crowded ? 0 : this.options.writeBehind); → (this.options.budget.crowded ? 0 : this.options.writeBehind + 1);
+  writer/write_buffers.ts: this.queue.size <= this.options.writeBehind, → this.queue.size <= this.options.writeBehind + 1,
 does not give back what streams share
-  writer/write_queue.ts: this.#budget.held -= memory.bytes.length; →
+  writer/write_queue.ts: this.options.budget.held -= memory.bytes.length; →
 has one write too many in flight
-  writer/write_queue.ts: this.#inFlight >= this.#writeBehind → this.#inFlight > this.#writeBehind
+  writer/write_queue.ts: this.#inFlight >= this.options.writeBehind → this.#inFlight > this.options.writeBehind
 gives a buffer back before it is written
-  writer/write_buffers.ts: position, dataEnd, true); → position, dataEnd, false); this.#file.engine.release(memory);
+  writer/write_buffers.ts: position, dataEnd, true); → position, dataEnd, false); this.file.engine.release(memory);
 loses a buffer that is written
-  writer/write_queue.ts: if (isPooled) this.#file.engine.release(memory); →
+  writer/write_queue.ts: if (isPooled) this.file.engine.release(memory); →
 starts a buffer without what is written of its first block
   writer/write_buffers.ts: buffer.bytes.set(this.#buffer?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#buffer) buffer.bytes.set(this.#buffer.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
-  writer/write_queue.ts: this.#advance(); → this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten); this.#advance();
-  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.#file.length.endWrite(write.position, write.position + write.length, write.isWritten); →
+  writer/write_queue.ts: this.#advance(); → this.file.length.endWrite(write.position, write.end, write.isWritten); this.#advance();
+  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.file.length.endWrite(write.position, write.end, write.isWritten); →
 cuts while the end of file is moved
-  writer/preallocator.ts: this.#pending.begin();\n    length.beginWrite(end); →
+  writer/preallocator.ts: this.pending.begin();\n    length.beginWrite(end); →
   writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); →
-  writer/preallocator.ts: this.#pending.end(); →
+  writer/preallocator.ts: this.pending.end(); →
 forgets that a failed step may have made the file longer
   writer/preallocator.ts: length.beginWrite(end); → length.beginWrite(0);
   writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); → length.endWrite(0, 0, true); if (result >= 0) length.beginWrite(end), length.endWrite(0, end, true);
