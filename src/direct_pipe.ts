@@ -1,5 +1,4 @@
-// Pipes from file to file: whole buffers go from reads to writes without a copy, with the semantics of
-// ReadableStream.pipeTo (https://streams.spec.whatwg.org/#readable-stream-pipe-to).
+// Pipes from file to file: whole buffers go from reads to writes without a copy, as pipeTo of the Streams Standard.
 
 import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { Memory } from "./engine/operation.ts";
@@ -11,7 +10,6 @@ import type { Writer } from "./writer/writer.ts";
 // The base class's method: for the destination this is an ordinary pipe. A program may replace the global class.
 const { getWriter } = WritableStream.prototype;
 
-/** Bytes copied at once if a whole buffer cannot be passed on. */
 const MAX_COPIED = 1 << 20;
 
 /** Reads the options once and in the order of the Standard. Returns undefined if they are not an object. */
@@ -80,7 +78,6 @@ async function runPipe(
     }
     // The stream finds the end itself and closes the file. Until then the source has not ended.
     await wait(reader.read());
-    // The last writes may have failed meanwhile.
     assertGoesOn();
     if (!preventClose) await writer.close();
   } catch (reason) {

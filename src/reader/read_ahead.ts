@@ -1,7 +1,5 @@
-// Read-ahead: buffers are read before the consumer requests them, and delivered in the order of the file.
-//
-// Bytes are read into the pool and copied out. Reading into fresh memory for each chunk would save the copy, but its
-// page faults cost more than a copy into warm memory (bench/FINDINGS.md).
+// Read-ahead: buffers are read before the consumer requests them, into the pool, and copied out in the order of the
+// file. The page faults of fresh memory for each chunk cost more than a copy into warm memory (bench/FINDINGS.md).
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
@@ -22,29 +20,22 @@ function endOf({ range }: Transfer): number {
 }
 
 export class ReadAhead {
-  readonly #file: OpenFile;
-  readonly #options: ReaderOptions;
   #position: number;
   /** The aligned position of the next read. */
   #next: number;
-  /** Reads in the order of the file. */
   readonly #queue: Transfer[] = [];
   /** Reads in flight that left the queue. The kernel still uses their buffers. */
   #unwanted = 0;
   /** Whether the end was delivered, or the consumer has ended. */
   #stopped = false;
   #ready: PromiseWithResolvers<void> | undefined;
-  /** The length of the file at the last stat. */
   #knownSize: number | undefined;
 
-  constructor(file: OpenFile, options: ReaderOptions) {
-    this.#file = file;
-    this.#options = options;
+  constructor(readonly file: OpenFile, readonly options: ReaderOptions) {
     this.#position = Math.min(options.start, options.end);
     this.#next = alignDown(this.#position, file.alignment);
   }
 
-  /** The next byte to be delivered. */
   get position(): number {
     return this.#position;
   }
@@ -61,27 +52,25 @@ export class ReadAhead {
   /** Moves forward over bytes that were read directly. The queue must be empty. */
   jump(bytes: number): void {
     this.#position += bytes;
-    this.#next = alignDown(this.#position, this.#file.alignment);
+    this.#next = alignDown(this.#position, this.file.alignment);
   }
-
-  // ---- delivery ---------------------------------------------------------------------------------------------------
 
   /**
    * Bytes that are ready, at most `most`, as a view of the pool that is valid until the next call. Null at the end;
    * undefined if none are ready: {@linkcode ready} tells when. Throws the failure of the read at the position.
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
-    if (this.#stopped || this.#position >= this.#options.end) return null;
+    if (this.#stopped || this.#position >= this.options.end) return null;
     // A failure to start a read comes after the bytes of the reads in flight.
-    if (this.#queue.length === 0) this.#fill(Math.max(1, this.#options.readAhead));
+    if (this.#queue.length === 0) this.#fill(Math.max(1, this.options.readAhead));
     else if (!this.#queue[0]!.hasEnded) this.#fillAhead();
     const read = this.#queue[0];
     if (!read?.hasEnded) return undefined;
     const { bytesDone, endOfFile, error, range: { memory, position } } = read;
     // `unload` unmaps all memory.
-    if (memory.bytes.length === 0) throw ioError(Errno.EBADFD, "read", this.#file.path);
+    if (memory.bytes.length === 0) throw ioError(Errno.EBADFD, "read", this.file.path);
     const from = this.#position - position;
-    const to = Math.min(bytesDone, this.#options.end - position, from + most);
+    const to = Math.min(bytesDone, this.options.end - position, from + most);
     if (to > from) return memory.bytes.subarray(from, to);
     if (error) throw error;
     assert(endOfFile, "a read that was delivered whole is gone");
@@ -96,7 +85,6 @@ export class ReadAhead {
     return this.peek(most);
   }
 
-  /** Consumes the first `count` bytes that {@linkcode peek} returned. */
   advance(count: number): void {
     this.#position += count;
     const read = this.#queue[0];
@@ -117,9 +105,9 @@ export class ReadAhead {
     const { bytesDone, range: { memory, length, position } } = this.#queue[0]!;
     const end = position + length;
     const isWhole = bytesDone === length && this.#position === position;
-    if (!isWhole || end > this.#options.end || length % blockSize !== 0) return undefined;
+    if (!isWhole || end > this.options.end || length % blockSize !== 0) return undefined;
     this.#queue.shift();
-    this.#options.budget.held -= length;
+    this.options.budget.held -= length;
     this.#position = end;
     use(memory, length);
     this.#fillAhead();
@@ -140,39 +128,36 @@ export class ReadAhead {
     // A read of no bytes only shows that the end of the file is not past it.
     const lastEnd = last ? last.range.position + last.bytesDone : Infinity;
     const furthest = Math.max(this.#position, Math.min(size, lastEnd));
-    const target = Math.min(this.#position + bytes, this.#options.end, furthest);
+    const target = Math.min(this.#position + bytes, this.options.end, furthest);
     this.#position = target;
     this.#drop(queue.filter((read) => endOf(read) <= target).length);
-    const { alignment } = this.#file;
+    const { alignment } = this.file;
     if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
   }
 
   /** Whether a result of {@linkcode #sizeNow} is the length, and not an upper bound. */
   #isExact(size: number): boolean {
-    return size < Infinity && this.#file.fileSystem.statsFromMemory;
+    return size < Infinity && this.file.fileSystem.statsFromMemory;
   }
 
   /** The length of the file, or an upper bound, as it is known without a request to a server. */
   #sizeNow(): number {
-    const { descriptor, length } = this.#file;
+    const { descriptor, length } = this.file;
     return (descriptor.closing ? undefined : length.sizeNow) ?? Infinity;
   }
-
-  // ---- reading ----------------------------------------------------------------------------------------------------
 
   /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for one of them. */
   #fillAhead(): void {
     try {
-      this.#fill(this.#options.readAhead);
+      this.#fill(this.options.readAhead);
     } catch {
       // See above.
     }
   }
 
-  /** Starts reads until `wanted` are in flight or ready. */
   #fill(wanted: number): void {
-    const { engine, alignment, descriptor } = this.#file;
-    const { budget, bufferSize, end, readAhead } = this.#options;
+    const { engine, alignment, descriptor } = this.file;
+    const { budget, bufferSize, end, readAhead } = this.options;
     let started = false;
     // Buffers that the kernel still uses after a skip count too, so that memory stays bounded.
     const hasRoom = () => this.#buffers <= (budget.crowded ? 0 : readAhead);
@@ -187,8 +172,7 @@ export class ReadAhead {
       // At or past the last known end one block shows whether the file has grown, unless another read in flight will.
       const before = this.#queue.at(-1);
       if (left <= 0 && before && endOf(before) > size) break;
-      const wholeSize = budget.sizeNow(bufferSize, alignment);
-      const length = Math.min(wholeSize, Math.max(left, alignment));
+      const length = Math.min(budget.sizeNow(bufferSize, alignment), Math.max(left, alignment));
       const memory = engine.acquire(length);
       assert(this.#buffers <= readAhead, "one buffer is being delivered, the others are ahead");
       budget.held += length;
@@ -200,14 +184,14 @@ export class ReadAhead {
   }
 
   #start(range: TransferRange): void {
-    const read = new Transfer(this.#file, "read", range, () => this.#settle(read));
+    const read = new Transfer(this.file, "read", range, () => this.#settle(read));
     this.#queue.push(read);
-    this.#file.descriptor.acquire("read");
+    this.file.descriptor.acquire("read");
     read.start();
   }
 
   #settle(read: Transfer): void {
-    this.#file.descriptor.release();
+    this.file.descriptor.release();
     if (!this.#queue.includes(read)) {
       this.#unwanted--;
       this.#free(read);
@@ -219,8 +203,8 @@ export class ReadAhead {
   }
 
   #free({ range: { memory, length } }: Transfer): void {
-    this.#file.engine.release(memory);
-    this.#options.budget.held -= length;
+    this.file.engine.release(memory);
+    this.options.budget.held -= length;
   }
 
   /** Drops the first `count` reads. Their buffers are released at once, or when the reads have ended. */

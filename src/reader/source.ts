@@ -12,19 +12,15 @@ const MAX_CHUNK = 512 << 10;
 /** The underlying source of a reader's stream. A strong reference to the stream would keep it from being collected. */
 export class ReaderSource {
   readonly readAhead: ReadAhead;
-  readonly #options: ReaderOptions;
   #controller: WeakRef<ReadableByteStreamController> | undefined;
   #finished: Promise<void> | undefined;
   #pulling = false;
-  /** The last read into the consumer's view. */
   #straight: Promise<number> | undefined;
   readonly #ended = Promise.withResolvers<void>();
-  /** Resolves when everything is free. */
   readonly ended: Promise<void> = this.#ended.promise;
 
-  constructor(readonly file: OpenFile, options: ReaderOptions) {
+  constructor(readonly file: OpenFile, readonly options: ReaderOptions) {
     this.readAhead = new ReadAhead(file, options);
-    this.#options = options;
   }
 
   /** Whether the stream has no chunk and has not ended, so that a direct pipe may read the file. */
@@ -52,7 +48,7 @@ export class ReaderSource {
   /** Whether to read into the consumer's view without a copy. If bytes are read ahead, copying them is faster. */
   #mayReadStraight(controller: ReadableByteStreamController): boolean {
     if (!this.readAhead.idle || !this.file.engine.endsWithProcess) return false;
-    const { bufferSize, readAhead } = this.#options;
+    const { bufferSize, readAhead } = this.options;
     const room = controller.byobRequest?.view?.byteLength ?? 0;
     return room >= (readAhead === 0 ? 1 : bufferSize);
   }
@@ -78,7 +74,7 @@ export class ReaderSource {
   async #fail(error: unknown): Promise<never> {
     const { descriptor, durability, writer } = this.file;
     // The stream closes its file, and must not publish an atomic one. A close by the user is no failure of the file.
-    if (this.#options.closeFile && !writer && !descriptor.closing) durability.noteFailure(error);
+    if (this.options.closeFile && !writer && !descriptor.closing) durability.noteFailure(error);
     await this.finish().catch(() => {});
     throw error;
   }
@@ -103,11 +99,10 @@ export class ReaderSource {
   /** Reads into the consumer's view while nothing is read ahead. Returns false without Direct I/O, or at the end. */
   async #pullStraight(controller: ReadableByteStreamController): Promise<boolean> {
     const { file, readAhead } = this;
-    const { end } = this.#options;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
     while (readAhead.idle) {
       const { position } = readAhead;
-      const length = await (this.#straight = readStraight(file, view, position, end));
+      const length = await (this.#straight = readStraight(file, view, position, this.options.end));
       if (this.#finished) return true;
       // The consumer has skipped these bytes meanwhile.
       if (readAhead.position !== position) continue;
@@ -121,7 +116,7 @@ export class ReaderSource {
   }
 
   /** Frees everything, and closes the file if `closeFile` is set. */
-  finish(closeFile: boolean = this.#options.closeFile): Promise<void> {
+  finish(closeFile: boolean = this.options.closeFile): Promise<void> {
     return this.#finished ??= this.#finish(closeFile).finally(() => this.#ended.resolve());
   }
 

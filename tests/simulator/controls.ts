@@ -114,14 +114,14 @@ gives out what was read first, and not what comes first
 gives a buffer back that a read still has when it is cancelled
   reader/read_ahead.ts: if (read.hasEnded) this.#free(read);\n      else this.#unwanted++; → this.#free(read); if (!read.hasEnded) this.#unwanted++;
 reads past the end of its range
-  reader/read_ahead.ts: Math.min(bytesDone, this.#options.end - position, from + most) → Math.min(bytesDone, from + most)
+  reader/read_ahead.ts: Math.min(bytesDone, this.options.end - position, from + most) → Math.min(bytesDone, from + most)
 skips past the end of the file
-  reader/read_ahead.ts: Math.min(this.#position + bytes, this.#options.end, furthest) → Math.min(this.#position + bytes, this.#options.end)
+  reader/read_ahead.ts: Math.min(this.#position + bytes, this.options.end, furthest) → Math.min(this.#position + bytes, this.options.end)
 loses the buffer of a read that was skipped
   reader/read_ahead.ts: this.#unwanted--;\n      this.#free(read); → this.#unwanted--;
 closes the file under its reads
-  reader/read_ahead.ts: this.#file.descriptor.acquire("read"); →
-  reader/read_ahead.ts: this.#file.descriptor.release(); →
+  reader/read_ahead.ts: this.file.descriptor.acquire("read"); →
+  reader/read_ahead.ts: this.file.descriptor.release(); →
 `;
 
 /** Every mistake that the simulator must find. */
