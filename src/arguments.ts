@@ -60,7 +60,6 @@ function checkAligned(name: string, value: number, alignment: number): void {
   throw new RangeError(`Invalid ${name} ${value}: it must be a multiple of ${alignment}`);
 }
 
-/** A boolean. Throws TypeError. */
 export function flag(name: string, value: unknown): boolean {
   if (typeof value !== "boolean") throw invalid(name, value, "it must be true or false");
   return value;
@@ -69,12 +68,10 @@ export function flag(name: string, value: unknown): boolean {
 /** Checks an option: returns its value, or its default if it is left out. */
 type Option<T> = (name: string, value: unknown) => T;
 
-/** A boolean, by default `fallback`. */
 export function flagOption(fallback: boolean): Option<boolean> {
   return (name, value) => flag(name, value ?? fallback);
 }
 
-/** A safe integer from `least` to `most`, by default `fallback`. */
 export function integerOption<Default extends number | undefined>(
   fallback: Default,
   least?: number,
@@ -160,7 +157,6 @@ function edits(from: string, to: string): number {
   return row[to.length]!;
 }
 
-/** A path, as text. Throws TypeError. */
 export function pathText(name: string, value: unknown): string {
   let path = value;
   if (value instanceof URL) {
@@ -179,7 +175,6 @@ function decodedPath({ pathname }: URL): string {
   return decodeURIComponent(pathname.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
 }
 
-/** The result of `call`; undefined if it throws. */
 function tryOn<Value, Result>(call: (on: Value) => Result, value: Value): Result | undefined {
   try {
     return call(value);
@@ -213,7 +208,6 @@ const sharedLength = getterOf<number>(SharedArrayBuffer.prototype, "byteLength")
 
 /** Whether a buffer is detached; undefined if the value is none. */
 function isDetached(value: unknown): boolean | undefined {
-  // Shared memory is never detached.
   const isShared = tryOn((given) => given instanceof SharedArrayBuffer, value);
   const answer = isShared ? undefined : tryOn(detached, value);
   return answer ?? (tryOn(sharedLength, value) === undefined ? undefined : false);
@@ -236,10 +230,7 @@ function isOutOfBounds(view: ArrayBufferView): boolean {
 /** The true length of a Uint8Array, whatever its own `length` is. */
 export const lengthOfBytes: (bytes: Uint8Array) => number = typedArray.byteLength;
 
-/**
- * The bytes of a chunk, as a plain view: a class derived from Uint8Array may have its own `length` and `subarray`.
- * Throws TypeError if the value is not bytes, or is detached.
- */
+/** The bytes of a chunk as a plain view: a derived class may have its own `length`. Throws TypeError for other values. */
 export function chunkBytes(name: string, chunk: unknown): Uint8Array {
   const isTyped = typedArrayName(chunk) !== undefined;
   const view = isTyped ? typedArray : ArrayBuffer.isView(chunk) ? dataView : undefined;
