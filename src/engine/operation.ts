@@ -28,10 +28,13 @@ type Transferred = TransferRange & { fd: number; offset: number };
 /** The limits of a lookup. The open then creates no file. */
 export interface Lookup {
   /** Only for `runNow`: fails with EAGAIN if the lookup would wait. */
-  readonly cached?: boolean;
+  readonly cached: boolean;
   /** Follows no link in /proc, which may lead to another process's mounts. Fails with ELOOP at one. */
-  readonly avoidsProc?: boolean;
+  readonly avoidsProc: boolean;
 }
+
+/** Without a field the operation would have that of Object.prototype, to which a program may add some. */
+export const NO_LIMITS: Lookup = { cached: false, avoidsProc: false };
 
 /** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =

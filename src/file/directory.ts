@@ -10,7 +10,7 @@ import {
   O_PATH,
   O_RDONLY,
 } from "../engine/linux.ts";
-import type { Lookup, Operation } from "../engine/operation.ts";
+import { type Lookup, NO_LIMITS, type Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
 import { inTurn } from "./in_turn.ts";
 import { cachedStat, type StatFacts } from "./stat.ts";
@@ -29,7 +29,7 @@ const NOT_KNOWN = errnos("EAGAIN", "ENOSYS", "EINVAL", "EPERM");
 type Opening = Extract<Operation, { op: "open" }>;
 
 /** Opens a directory: with O_PATH for the `*at` calls, or with O_RDONLY for a sync. */
-function opening(access: number, directory: number, name: string, how?: Lookup): Opening {
+function opening(access: number, directory: number, name: string, how = NO_LIMITS): Opening {
   return { op: "open", directory, name, flags: access | O_DIRECTORY | O_CLOEXEC, mode: 0, ...how };
 }
 
@@ -71,7 +71,7 @@ export class Directory {
   }
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
-  static async open(engine: Engine, path: string, asked: string, how?: Lookup): Promise<Directory> {
+  static async open(engine: Engine, path: string, asked: string, how: Lookup): Promise<Directory> {
     let fd = engine.runNow(opening(O_PATH, AT_FDCWD, path, { ...how, cached: true }));
     if (NOT_KNOWN.has(-fd)) fd = await lookUpOnThread(engine, path, how);
     unwrap(fd, "open", asked);
@@ -187,7 +187,7 @@ export function openWorkingDirectory(engine: Engine): number {
   return fd < 0 ? engine.runNow(opening(O_PATH, AT_FDCWD, ".")) : fd;
 }
 
-async function lookUpOnThread(engine: Engine, name: string, how?: Lookup): Promise<number> {
+async function lookUpOnThread(engine: Engine, name: string, how: Lookup): Promise<number> {
   const open = (from: number) => openAt(engine, opening(O_PATH, from, name, how));
   if (name.startsWith("/")) return await open(AT_FDCWD);
   const directory = openWorkingDirectory(engine);

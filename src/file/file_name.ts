@@ -3,7 +3,7 @@
 
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CREAT, O_TMPFILE } from "../engine/linux.ts";
-import type { Lookup } from "../engine/operation.ts";
+import { type Lookup, NO_LIMITS } from "../engine/operation.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { assertOpened, Directory, openAt } from "./directory.ts";
 import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
@@ -45,7 +45,7 @@ export class FileName {
     engine: Engine,
     path: string,
     whole = false,
-    how?: Lookup,
+    how: Lookup = NO_LIMITS,
   ): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
@@ -100,7 +100,7 @@ export class FileName {
   }
 
   /** By {@linkcode openAt}. Resolves to the descriptor or `-errno`. */
-  open(flags: number, mode = 0, how?: Lookup): Promise<number> {
+  open(flags: number, mode = 0, how = NO_LIMITS): Promise<number> {
     if (flags & O_CREAT) this.#expectFile();
     return openAt(this.engine, { op: "open", ...this.#at, flags, mode, ...how });
   }

@@ -17,6 +17,7 @@ import {
   O_WRONLY,
   S_ISVTX,
 } from "../engine/linux.ts";
+import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { FileName } from "./file_name.ts";
@@ -252,14 +253,15 @@ async function openExisting(
     if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return fd;
   }
   const { engine } = name;
-  const found = await name.open(O_PATH | O_CLOEXEC, 0, { avoidsProc: limited.length > 0 });
+  const how = { ...NO_LIMITS, avoidsProc: limited.length > 0 };
+  const found = await name.open(O_PATH | O_CLOEXEC, 0, how);
   if (found < 0) return found;
   try {
     const real = engine.realPath(found);
     if (limited.length > 0) await demand(limited, knownPath(real, name.path));
     await assertRegularFile(name.handle(found), await cachedStat(name.handle(found)));
     checkSpecial(real);
-    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
+    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, ...NO_LIMITS };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
     // /proc may not be mounted.

@@ -5,6 +5,7 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
+import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
@@ -62,7 +63,7 @@ export async function findPermitted(
   whole = false,
 ): Promise<FileName> {
   if (limited.length === 0) return await FileName.lookUp(engine, path, whole);
-  const finding = FileName.lookUp(engine, path, whole, { avoidsProc: true });
+  const finding = FileName.lookUp(engine, path, whole, { ...NO_LIMITS, avoidsProc: true });
   finding.catch(() => {});
   try {
     await demand(limited, absolutePath(engine, path), path);

@@ -2,6 +2,7 @@
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";
+import { NO_LIMITS } from "../engine/operation.ts";
 import type { StatFacts } from "./stat.ts";
 
 const READ_BYTES = 4096;
@@ -48,7 +49,7 @@ export async function actsAsOwner(engine: Engine): Promise<boolean> {
 async function readText(engine: Engine, name: string): Promise<string> {
   const memory = engine.acquire(READ_BYTES);
   try {
-    const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0 };
+    const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0, ...NO_LIMITS };
     const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, ...how });
     if (fd < 0) return "";
     const decoder = new TextDecoder();

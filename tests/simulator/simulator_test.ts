@@ -76,9 +76,9 @@ testInOneDirectory("A difference between the kernels is found", ({ path }) => {
   const tree = new DirectoryTree();
   const disk = tree.makeDirectory(tree.root, "disk");
   mirror.begin(tree);
-  const file = { directory: AT_FDCWD, name: "/disk/one", mode: 0o600 };
+  const at = { directory: AT_FDCWD, name: "/disk/one", mode: 0, cached: false, avoidsProc: false };
   const perform = (flags: number, result: number) => {
-    const flight = flightOf({ op: "open", ...file, flags }, new DescriptorTable(false, 1), tree);
+    const flight = flightOf({ op: "open", ...at, flags }, new DescriptorTable(false, 1), tree);
     return mirror.perform({ ...flight, result });
   };
   assertEquals(perform(0, 3), "the real kernel returns -2, and not 3");
