@@ -132,12 +132,10 @@ Deno.test("configure() sets the memory of all streams", async () => {
 
 Deno.test("configure() names a wrong argument, and changes nothing", async () => {
   // A wrong option is reported even if an engine is in use.
-  for (const ringEntries of [7, 32_769]) {
-    const says = `Invalid ringEntries ${ringEntries}: it must be an integer from 8 to 32768`;
-    assertThrows(() => configure({ ringEntries }), RangeError, says);
+  for (const [name, value] of [["ringEntries", 7], ["ringEntries", 32_769], ["threads", 25]]) {
+    const says = `Invalid ${name} ${value}: it must be an integer from `;
+    assertThrows(() => configure({ [name!]: value }), RangeError, says);
   }
-  const says = "Invalid threads 25: it must be an integer from 1 to 24";
-  assertThrows(() => configure({ threads: 25 }), RangeError, says);
   const { output } = await runChild(`
     dma.configure({ engine: "threads", threads: 2 });
     await report(() => dma.configure({ engine: "io_uring", threads: 0 }));

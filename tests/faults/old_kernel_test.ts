@@ -70,7 +70,6 @@ const variants: Variant[] = [
   kernel("without sparse registration of buffers", { SPARSE: EINVAL }, unregistered),
   kernel("that registers no buffers when it comes to it", { UPDATE: ENOMEM }, unregistered),
   kernel("that registers no eventfd", { EVENTFD: EINVAL }, { says: { engine: "threads" } }),
-  kernel("that wakes nobody for the first operation", { DEAF: 1 }),
   kernel("whose flag for waiting work stays set", { STALE: 1 }, { refused: 10 }),
   kernel("with the first liburing", {}, {
     says: { registeredBuffers: false, liburing: "2.3 or older" },

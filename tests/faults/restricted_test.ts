@@ -61,8 +61,7 @@ for (const { name, secc, env, reason } of without) {
   }, secc ? ["gcc", "io_uring"] : []);
 }
 
-const refusals = ["node:process refuses", "handles take no eventfd", "handles throw"];
-for (const how of [...refusals, "no signal comes"]) {
+for (const how of ["Node refuses", "handles refuse", "handles throw", "no signal comes"]) {
   folderTest(`where ${how} a thread wakes the event loop instead of epoll`, async (folder) => {
     const { wrong, info } = await resultOf("withoutEpoll", [folder, how], { env: free });
     assertEquals([wrong, info.features.at(-1)], [[], "woken by thread"]);

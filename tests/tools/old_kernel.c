@@ -11,12 +11,10 @@
 //   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered
 //   OLD_KERNEL_SUBMIT=ERRNO    submissions are refused, from the OLD_KERNEL_SUBMIT_FROMth time on (default 1), so many
 //                              times: OLD_KERNEL_SUBMIT_TIMES (default for ever)
-//   OLD_KERNEL_DEAF=1          the eventfd gets no signal before the first operation has ended
 //   OLD_KERNEL_STALE=1         the flag for waiting work stays set without work
 //
-// The last two do not depend on the version, and are rare otherwise. A missing signal for the first operation was seen
-// once in some thousands of rings. The kernel adds work to the list of a ring and then sets IORING_SQ_TASKRUN
-// (io_req_local_work_add in io_uring/io_uring.c): if the list is emptied in between, the flag stays set.
+// The last one does not depend on the version, and is rare otherwise. The kernel adds work to the list of a ring and then
+// sets IORING_SQ_TASKRUN (io_req_local_work_add in io_uring/io_uring.c): if the list is emptied in between, the flag stays.
 //
 // With OLD_LIBURING defined it has only what liburing 2.0 had.
 
@@ -87,15 +85,9 @@ int io_uring_queue_init_params(unsigned entries, struct ring *ring, struct io_ur
 
 void io_uring_queue_exit(struct ring *ring) { REAL(io_uring_queue_exit)(ring); }
 
-// An eventfd that is not registered yet.
-static int deaf = -1;
-
 int io_uring_register_eventfd(struct ring *ring, int fd) {
   int error = (int)setting("OLD_KERNEL_EVENTFD", 0);
-  if (error) return refuse(error);
-  if (!setting("OLD_KERNEL_DEAF", 0)) return REAL(io_uring_register_eventfd)(ring, fd);
-  deaf = fd;
-  return 0;
+  return error ? refuse(error) : REAL(io_uring_register_eventfd)(ring, fd);
 }
 
 int io_uring_submit(struct ring *ring) {
@@ -105,12 +97,6 @@ int io_uring_submit(struct ring *ring) {
     if (!lacks(entry->opcode)) continue;
     told[SUBMITTED_ALL_THE_SAME]++;
     entry->opcode = NO_OPERATION;
-  }
-  // The first submission is the no-op of a new ring, the second one that of the first operation.
-  if (deaf >= 0 && told[SUBMISSIONS] > 2) {
-    REAL(io_uring_register_eventfd)(ring, deaf);
-    deaf = -1;
-    told[REFUSED]++;
   }
   int result = REAL(io_uring_submit)(ring);
   if (setting("OLD_KERNEL_STALE", 0)) {

@@ -78,14 +78,14 @@ async function withoutEpoll(folder: string, how: string) {
   class DeafPipe extends Pipe {
     override open(fd: number): number {
       if (how === "handles throw") throw new Error(how);
-      return how === "handles take no eventfd" ? -1 : super.open(fd);
+      return how === "handles refuse" ? -1 : super.open(fd);
     }
     override readStart(): number {
       return how === "no signal comes" ? 0 : super.readStart();
     }
   }
   internals.binding = () => {
-    if (how === "node:process refuses") throw new Error("No internal bindings here");
+    if (how === "Node refuses") throw new Error("No internal bindings here");
     return { Pipe: DeafPipe };
   };
   return await allWork(folder);
@@ -116,19 +116,16 @@ async function fullRing(path: string) {
 
 const RLIMIT_NOFILE = 7;
 
-/** Limits a resource of this process. Another process could not: to wait for it, Deno may need a thread. */
-function limit(resource: number, most: number): void {
-  const { symbols } = Deno.dlopen("libc.so.6", {
-    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
-  });
-  assertEquals(symbols.setrlimit(resource, BigUint64Array.of(BigInt(most), BigInt(most))), 0);
-}
-
 /** Opens files until there are no free descriptors, twice. `spare` descriptors may be opened in addition. */
 async function descriptors(folder: string, spare: string) {
   // Deno needs some descriptors for signals, and panics without them.
   Deno.addSignalListener("SIGUSR2", () => {});
-  limit(RLIMIT_NOFILE, openTargets().length + 1 + Number(spare));
+  // Another process could not limit this one: to wait for it, Deno may need a thread.
+  const { symbols } = Deno.dlopen("libc.so.6", {
+    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  });
+  const most = BigInt(openTargets().length + 1 + Number(spare));
+  assertEquals(symbols.setrlimit(RLIMIT_NOFILE, BigUint64Array.of(most, most)), 0);
   const openAll = async () => {
     await using files = new AsyncDisposableStack();
     for (let opened = 0;; opened++) {
