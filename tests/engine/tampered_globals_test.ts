@@ -48,8 +48,7 @@ for (const [name, tamper] of Object.entries(tampering)) {
       const locked = other.lock(true);
       await file.unlock();
       await locked;
-      const left = await dma.DmaFile.create(directory + "/left");
-      await left.writable.write(new Uint8Array(9));
+      await (await dma.DmaFile.create(directory + "/left")).writable.write(new Uint8Array(9));
       console.log(wrong.join(), used, info.engine);
       Deno.exit();`;
     const { code, output } = await runChild(program, {

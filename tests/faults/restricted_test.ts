@@ -124,8 +124,7 @@ async function workAsNobody(directory: string, engine: string): Promise<void> {
   assertEquals((await Deno.stat(`${folder}/file`)).uid, NOBODY);
 }
 
-const needs = ["root", "setpriv"];
-engineTest("an account without any privilege can do everything", workAsNobody, needs);
+engineTest("an account without privileges can do everything", workAsNobody, ["root", "setpriv"]);
 
 for (const engine of ["", ...engines]) {
   const name = `with few descriptors opening fails, and all is given back [${engine || "auto"}]`;

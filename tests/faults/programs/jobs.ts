@@ -114,18 +114,16 @@ async function fullRing(path: string) {
   return { engine: engineInfo().engine, wrong, inFlight, queueFull };
 }
 
-const RLIMIT_NOFILE = 7;
-
 /** Opens files until there are no free descriptors, twice. `spare` descriptors may be opened in addition. */
 async function descriptors(folder: string, spare: string) {
   // Deno needs some descriptors for signals, and panics without them.
   Deno.addSignalListener("SIGUSR2", () => {});
-  // Another process could not limit this one: to wait for it, Deno may need a thread.
+  // RLIMIT_NOFILE is 7. Another process could not set it: to wait for that, Deno may need a thread.
   const { symbols } = Deno.dlopen("libc.so.6", {
     setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   });
   const most = BigInt(openTargets().length + 1 + Number(spare));
-  assertEquals(symbols.setrlimit(RLIMIT_NOFILE, BigUint64Array.of(most, most)), 0);
+  assertEquals(symbols.setrlimit(7, BigUint64Array.of(most, most)), 0);
   const openAll = async () => {
     await using files = new AsyncDisposableStack();
     for (let opened = 0;; opened++) {
