@@ -73,7 +73,9 @@ folderTest("where the program's own calls use all threads the ring works", async
   const code = `const file = await dma.DmaFile.open("data");
     await file.readAt(0, 1);
     for (let call = 0; call < 40; call++) Deno.open("fifo");
-    console.log((await file.readAt(0, 1)).length);
+    const { length } = await file.readAt(0, 1);
+    await file.close();
+    console.log(length);
     Deno.exit();`;
   const shell = 'mkfifo fifo; echo > data; set -- timeout 20 "$@"';
   const { output } = await runChild(code, { cwd: folder, env: free, shell });
