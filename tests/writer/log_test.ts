@@ -6,7 +6,7 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
+import "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { closeWith } from "./create.ts";
 
@@ -115,15 +115,18 @@ testInEachDirectory("Writes at a position of a file open to append are refused",
 for (const [way, start] of Object.entries(ways)) {
   // Else a follower would see zeros where an earlier write is still in flight.
   testInEachDirectory(`One write at a time, continued if cut short: ${way}`, async (dir) => {
-    const { inFlight } = engine.counters;
     const flags: number[] = [];
-    let most = 0;
-    using _ = interpose("write", ({ operation, index, pass, end }) => {
+    let [inFlight, most] = [0, 0];
+    using _ = interpose("write", ({ operation, completion, index, pass, end }) => {
       flags.push(operation.flags);
-      most = Math.max(most, engine.counters.inFlight - inFlight);
       // The kernel has no uncached writes.
-      if (operation.flags) end(-95);
-      else pass(index % 2 === 0 ? { length: Math.ceil(operation.length / 3) } : {});
+      if (operation.flags) return end(-95);
+      most = Math.max(most, ++inFlight);
+      const complete = (result: number) => {
+        inFlight--;
+        completion.complete(result);
+      };
+      pass(index % 2 === 0 ? { length: Math.ceil(operation.length / 3) } : {}, { complete });
     });
     const writer = await start(dir.file("log"), { bufferSize: 4096, writeBehind: 8 });
     for (let at = 0; at < 60_000; at += 1000) await writer.write(pattern(1000, at));
