@@ -78,7 +78,8 @@ export class Ring {
     const result = this.kernel.prepare(request.sqe, slot);
     if (result === -Errno.EBUSY) return false;
     if (result < 0) {
-      queueMicrotask(() => this.#end(request, result));
+      // A thread refuses the numbers too. Its result comes later, even if the program blocks.
+      this.#end(request, -Errno.ECANCELED);
       return true;
     }
     this.#freeSlots.pop();

@@ -7,7 +7,7 @@ import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { alter, interpose } from "../support/interpose.ts";
 import { closeWith } from "./create.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -117,16 +117,13 @@ for (const [way, start] of Object.entries(ways)) {
   testInEachDirectory(`One write at a time, continued if cut short: ${way}`, async (dir) => {
     const flags: number[] = [];
     let [inFlight, most] = [0, 0];
-    using _ = interpose("write", ({ operation, completion, index, pass, end }) => {
+    using _ends = alter("write", () => void inFlight--);
+    using _ = interpose("write", ({ operation, index, pass, end }) => {
       flags.push(operation.flags);
       // The kernel has no uncached writes.
       if (operation.flags) return end(-95);
       most = Math.max(most, ++inFlight);
-      const complete = (result: number) => {
-        inFlight--;
-        completion.complete(result);
-      };
-      pass(index % 2 === 0 ? { length: Math.ceil(operation.length / 3) } : {}, { complete });
+      pass(index % 2 === 0 ? { length: Math.ceil(operation.length / 3) } : {});
     });
     const writer = await start(dir.file("log"), { bufferSize: 4096, writeBehind: 8 });
     for (let at = 0; at < 60_000; at += 1000) await writer.write(pattern(1000, at));

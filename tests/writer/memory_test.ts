@@ -77,17 +77,10 @@ testInOneDirectory("A writer that is dropped leaves its holder the file", async 
     await stream.write(pattern(10_001));
     await stream.flushAligned();
   })();
-  let second: DmaStreamWriter | undefined;
-  await untilCollected(() => {
-    try {
-      second = new DmaStreamWriter(file, { append: true });
-      return true;
-    } catch {
-      return false;
-    }
-  });
-  await second!.write(filled(5, 1));
-  await second!.close();
+  await untilCollected(() => engine.pool.blocks === 0);
+  const second = new DmaStreamWriter(file, { append: true });
+  await second.write(filled(5, 1));
+  await second.close();
   await assertFile(file.path, joined(pattern(8192), filled(5, 1)));
 });
 

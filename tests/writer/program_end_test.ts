@@ -4,7 +4,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { O_DIRECTORY, O_TMPFILE } from "../../src/engine/linux.ts";
 import { engines } from "../faults/machine.ts";
 import { urlOf } from "../setup/root.ts";
-import { assertFile, filled, namesIn } from "../support/bytes.ts";
+import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
@@ -105,6 +105,13 @@ for (const [name, code, exit] of ends) {
     ...exit === 1 ? [{ ...inFlight, output: "in flight: 0" }] : [],
   );
 }
+
+testPrograms("A program that ends while no file can have the reserved length cuts its file", {
+  code: `const options = { position: 1000, sizeHint: Number.MAX_SAFE_INTEGER };
+  write(new dma.DmaStreamWriter(await dma.DmaFile.create(path), options), false);
+  Deno.exit();`,
+  after: joined(filled(1000, 0), filled(LENGTH, 7)),
+});
 
 testPrograms("A worker of Node that comes to its end loses nothing", {
   code: `const program = \`import { DmaFile } from "${urlOf("mod.ts")}";
