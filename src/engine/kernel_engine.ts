@@ -24,8 +24,6 @@ export class KernelEngine implements Engine {
   readonly ring: Ring | undefined;
   readonly pool: Pool;
   readonly #shim: Shim;
-  /** Whether this may be the isolate of a test. */
-  readonly #mayBeTested: boolean;
   readonly #calls: ThreadCalls;
   readonly #devices: Devices;
   /** The running pauses, and the time of their ends. */
@@ -40,7 +38,6 @@ export class KernelEngine implements Engine {
     const { counters } = this;
     this.#shim = shim;
     this.endsWithProcess = endsWithProcess(shim);
-    this.#mayBeTested = !this.endsWithProcess;
     const ended = (request: Request, result: number) => this.#settle(request, result);
     // This module cancels nothing. The ring or the kernel cancels operations that it cannot perform.
     const endedInRing = (request: Request, result: number) =>
@@ -85,14 +82,14 @@ export class KernelEngine implements Engine {
 
   /**
    * Closes a descriptor, never on the ring: if a kernel thread closes it, it stays open for a moment after the
-   * completion. The JavaScript thread closes a small file that has a name. In a test the close follows the return of a
-   * thread that has waited for completions: otherwise Deno would report that call as a leak.
+   * completion. The JavaScript thread closes a small file that has a name. If the process outlives the isolate, as in a
+   * test, the close follows the return of a thread that has waited for completions: Deno would report it as a leak.
    */
   #close(request: Request, quick = false): void {
     this.#devices.forget(request.sqe.fd);
     if (!quick) return this.#calls.start(request);
     if (this.#closing.push(request) > 1) return;
-    const returning = this.#mayBeTested ? this.ring?.notifier.returning : undefined;
+    const returning = this.endsWithProcess ? undefined : this.ring?.notifier.returning;
     Promise.resolve(returning).then(() => this.#closeNow());
   }
 

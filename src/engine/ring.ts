@@ -17,7 +17,7 @@ const MAX_REFUSALS = 1000;
 export class Ring {
   readonly notifier: Notifier;
 
-  // One slot per request in flight. Its index is the request's user_data.
+  // One slot per request in flight, as many as completion entries, so that none overflows. Its index is the user_data.
   readonly #slots: (Request | null)[];
   readonly #freeSlots: number[];
 

@@ -145,7 +145,10 @@ export class FileLength {
     this.#holds[0]!.begin();
   }
 
-  /** As {@linkcode waitUntil}. Other calls' ends are not noted meanwhile, so a hold may begin if nothing is in flight. */
+  /**
+   * As {@linkcode waitUntil}. If nothing is in flight, a hold that may overtake begins: a program that blocks is not
+   * notified of the end of other calls' writes.
+   */
   waitNow(engine: Engine, deadline: number): boolean {
     if (waitUntil(engine, deadline)) return true;
     const at = this.#holds.findIndex(({ mayOvertake }) => mayOvertake);

@@ -16,6 +16,7 @@ import { explain, mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { type StatFacts, submitStat } from "./stat.ts";
 
+/** The attempts without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
 
 /** Temporary errors, which are not about the file. */

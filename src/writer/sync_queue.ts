@@ -29,7 +29,10 @@ export class SyncQueue {
     return end;
   }
 
-  /** The end from which on a write is durable itself (RWF_DSYNC): a caller waits for just these bytes; or Infinity. */
+  /**
+   * A write that ends at or past this position is durable itself (RWF_DSYNC): one operation instead of two. Infinity,
+   * unless a caller waits for exactly these bytes and nothing else needs a sync.
+   */
   get durableFrom(): number {
     const { blockSize, isDurable, writeFlags } = this.file;
     // Otherwise padding is cut before each sync.
