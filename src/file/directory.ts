@@ -24,7 +24,7 @@ function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
 }
 
 /** Not in the cache, no openat2(2) (before 5.6) or RESOLVE_CACHED (before 5.12), or a seccomp filter: open normally. */
-const NOT_KNOWN = errnos("EAGAIN", "ENOSYS", "EINVAL", "EPERM");
+export const NOT_KNOWN: ReadonlySet<number> = errnos("EAGAIN", "ENOSYS", "EINVAL", "EPERM");
 
 type Opening = Extract<Operation, { op: "open" }>;
 

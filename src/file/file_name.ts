@@ -2,10 +2,10 @@
 // call. All later operations use the directory that was found.
 
 import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
-import { Errno, O_CREAT, O_TMPFILE } from "../engine/linux.ts";
-import { type Lookup, NO_LIMITS } from "../engine/operation.ts";
+import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE } from "../engine/linux.ts";
+import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, unwrap } from "../errors.ts";
-import { assertOpened, Directory, openAt } from "./directory.ts";
+import { assertOpened, Directory, NOT_KNOWN, openAt } from "./directory.ts";
 import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
 
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
@@ -41,11 +41,11 @@ export class FileName {
   constructor(readonly directory: Directory, readonly component: string, readonly path: string) {}
 
   /** Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it. */
-  static async lookUp(
+  static async find(
     engine: Engine,
     path: string,
     whole = false,
-    how: Lookup = NO_LIMITS,
+    how = NO_LIMITS,
   ): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
@@ -83,7 +83,7 @@ export class FileName {
     const { engine } = this;
     const real = attempt(() => engine.realPath(fd));
     const found = typeof real === "string" &&
-      await FileName.lookUp(engine, real).catch(() => undefined);
+      await FileName.find(engine, real).catch(() => undefined);
     if (!found) return this;
     const name = new FileName(found.directory, found.component, this.path);
     name.#failuresBefore = this.#failuresBefore;
@@ -99,10 +99,17 @@ export class FileName {
     this.directory.release();
   }
 
-  /** By {@linkcode openAt}. Resolves to the descriptor or `-errno`. */
-  open(flags: number, mode = 0, how = NO_LIMITS): Promise<number> {
+  /** openat(2). Resolves to the descriptor or `-errno`. */
+  open(flags: number, mode = 0): Promise<number> {
     if (flags & O_CREAT) this.#expectFile();
-    return openAt(this.engine, { op: "open", ...this.#at, flags, mode, ...how });
+    return run(this.engine, { op: "open", ...this.#at, flags, mode, ...NO_LIMITS });
+  }
+
+  /** Opens the name with O_PATH, which has no side effects. The result is the descriptor or `-errno`. */
+  locate(avoidsProc: boolean): number | Promise<number> {
+    const opening = { op: "open", ...this.#at, flags: O_PATH | O_CLOEXEC, mode: 0 } as const;
+    const fd = this.engine.runNow({ ...opening, cached: true, avoidsProc });
+    return NOT_KNOWN.has(-fd) ? openAt(this.engine, { ...opening, cached: false, avoidsProc }) : fd;
   }
 
   /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */

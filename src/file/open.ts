@@ -11,7 +11,6 @@ import {
   O_EXCL,
   O_NOFOLLOW,
   O_NONBLOCK,
-  O_PATH,
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
@@ -253,14 +252,13 @@ async function openExisting(
     if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return fd;
   }
   const { engine } = name;
-  const how = { ...NO_LIMITS, avoidsProc: limited.length > 0 };
-  const found = await name.open(O_PATH | O_CLOEXEC, 0, how);
+  const found = await name.locate(limited.length > 0);
   if (found < 0) return found;
   try {
     const real = engine.realPath(found);
     if (limited.length > 0) await demand(limited, knownPath(real, name.path));
     await assertRegularFile(name.handle(found), await cachedStat(name.handle(found)));
-    checkSpecial(real);
+    for (const path of [real, name.realPath]) checkSpecial(path);
     const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, ...NO_LIMITS };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });

@@ -28,18 +28,9 @@ function isUnlimited(name: Deno.PermissionName): boolean {
   return state === "granted" && !partial;
 }
 
-function isGranted(name: Access, path: string): boolean {
-  return Deno.permissions.querySync({ name, path }).state === "granted";
-}
-
-/** Requests permissions, for which Deno may prompt. Errors name `shown`. */
-export async function demand(
-  access: readonly Access[],
-  path: string,
-  shown: string = path,
-): Promise<void> {
+/** Requests permissions, for which Deno may prompt if they are not granted. Errors name `shown`. */
+export async function demand(access: readonly Access[], path: string, shown = path): Promise<void> {
   for (const name of access) {
-    if (isGranted(name, path)) continue;
     const { state } = await Deno.permissions.request({ name, path });
     if (state === "granted") continue;
     // A path that `--ignore-read` covers is missing for Deno's own calls. A query reports it as denied.
@@ -62,8 +53,9 @@ export async function findPermitted(
   limited: readonly Access[],
   whole = false,
 ): Promise<FileName> {
-  if (limited.length === 0) return await FileName.lookUp(engine, path, whole);
-  const finding = FileName.lookUp(engine, path, whole, { ...NO_LIMITS, avoidsProc: true });
+  checkText(engine, path);
+  if (limited.length === 0) return await FileName.find(engine, path, whole);
+  const finding = FileName.find(engine, path, whole, { ...NO_LIMITS, avoidsProc: true });
   finding.catch(() => {});
   try {
     await demand(limited, absolutePath(engine, path), path);
@@ -72,6 +64,18 @@ export async function findPermitted(
     throw error;
   }
   return await finding;
+}
+
+/** Throws if Deno would not open a path because of its text, in which it resolves `..` itself. */
+function checkText(engine: Engine, path: string): void {
+  // If only the working directory has such a name, the real path shows it.
+  if (!/dev|proc|sys/.test(path)) return;
+  const parts: string[] = [];
+  for (const part of absolutePath(engine, path).split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  checkSpecial(`/${parts.join("/")}`);
 }
 
 /** The path from the root: a relative one would change with the working directory. */
@@ -97,7 +101,8 @@ export function isRefused(name: FileName): boolean {
 export function assertStillWritable(name: FileName): void {
   if (isUnlimited("write")) return;
   const real = knownPath(name.realPath, name.path);
-  if (!isGranted("write", real)) throw notCapable("write", real);
+  const { state } = Deno.permissions.querySync({ name: "write", path: real });
+  if (state !== "granted") throw notCapable("write", real);
 }
 
 /** The real path of the user's `path`. Throws if it is not known. */

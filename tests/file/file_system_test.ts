@@ -12,29 +12,23 @@ import { engine, replaceMethod } from "../support/engine.ts";
 import { alter, fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
-testInOneDirectory("An unknown file system is trusted with nothing", async (dir) => {
+testInOneDirectory("An unknown file system is trusted with nothing; 9p is known", async (dir) => {
   await using file = await openPattern(dir.file("file"), 10);
   const handle = { engine, fd: descriptorNumber(file), path: file.path };
   // Neither the device nor the type is known.
-  const facts = { ...knownFacts(handle)!, deviceMajor: 0, mountIdIsUnique: false };
-  using _ = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
-  const found = await fileSystemOf(handle, facts);
+  const facts = { ...knownFacts(handle)!, deviceMajor: 0, deviceMinor: 77, mountIdIsUnique: false };
+  using _type = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
+  const found = await fileSystemOf(handle, { ...facts, hasBirthTime: true });
   const { keepsUnnamed, cutsDirty, reserves, syncsWrites, statsFromMemory, onThreads } = found;
   const trusts = { keepsUnnamed, cutsDirty, reserves, syncsWrites, statsFromMemory };
   assertEquals(Object.entries(trusts).filter(([, isTrusted]) => isTrusted !== false), []);
   assertEquals(onThreads, true);
-});
-
-testInOneDirectory("9p is known by the list of mounts, whatever its disk is", async (dir) => {
-  await using file = await openPattern(dir.file("file"), 10);
-  const handle = { engine, fd: descriptorNumber(file), path: file.path };
-  const device = { deviceMajor: 0, deviceMinor: 77, mountIdIsUnique: false };
-  const facts = { ...knownFacts(handle)!, ...device, hasBirthTime: false };
-  using _ = interpose("read", ({ operation: { memory, position }, end }) => {
+  // 9p is known by the list of mounts, whatever its disk is.
+  using _mounts = interpose("read", ({ operation: { memory, position }, end }) => {
     const mounts = position === 0 ? "31 1 0:77 / /mnt rw - 9p tag rw,trans=virtio\n" : "";
     end(new TextEncoder().encodeInto(mounts, memory.bytes).written);
   });
-  assertEquals((await fileSystemOf(handle, facts)).name, "9p");
+  assertEquals((await fileSystemOf(handle, { ...facts, hasBirthTime: false })).name, "9p");
 });
 
 testInOneDirectory("No server is asked for a length on the JavaScript thread", async (dir) => {

@@ -9,7 +9,7 @@ import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { alter, interpose } from "../support/interpose.ts";
 import { promises } from "../mounts/promises.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -82,10 +82,7 @@ testFile("deallocate punches a hole and keeps the length", MIB, async (file, pat
 testFile("Syncs at once take turns, and share the next one and its failure", 5000, async (file) => {
   const kinds: boolean[] = [];
   {
-    using _ = interpose("sync", ({ operation: { dataOnly }, pass }) => {
-      kinds.push(dataOnly);
-      pass();
-    });
+    using _ = alter("sync", ({ dataOnly }) => void kinds.push(dataOnly));
     await Promise.all([file.syncData(), file.syncData(), file.sync()]);
     assertEquals(kinds, [true, false], "whether each is of data only");
   }

@@ -15,7 +15,7 @@ import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/di
 import { engine, replaceMethod } from "../support/engine.ts";
 import { alter, fail } from "../support/interpose.ts";
 
-const { NotFound } = Deno.errors;
+const { Busy, NotFound, PermissionDenied } = Deno.errors;
 const EMFILE = 24;
 
 /** Begins operations in `one`, and changes to `two` at once. Both have files of the same names. */
@@ -135,7 +135,6 @@ for (const [begin, end, message] of states) {
     try {
       const creating = () => DmaFile.create(path, { atomic: true });
       const error = await assertRejects(creating, Error, message) as DmaError;
-      const { Busy, PermissionDenied } = Deno.errors;
       assert(error instanceof (begin.startsWith("mount") ? Busy : PermissionDenied));
       assertEquals(error.path, path);
     } finally {
