@@ -246,6 +246,7 @@ async function openExisting(
   name: FileName,
   flags: number,
   limited: readonly Access[],
+  attempts = MAX_ATTEMPTS,
 ): Promise<number> {
   if (limited.length === 0 && !isRefused(name) && mayOpen(name)) {
     const fd = await name.open(flags | O_NOFOLLOW);
@@ -256,6 +257,9 @@ async function openExisting(
   if (found < 0) return found;
   try {
     const real = engine.realPath(found);
+    // The kernel marks the path of a removed file. Another file may have the name.
+    const isGone = limited.length > 0 && real?.endsWith(" (deleted)") && attempts > 1;
+    if (isGone) return await openExisting(name, flags, limited, attempts - 1);
     if (limited.length > 0) await demand(limited, knownPath(real, name.path));
     await assertRegularFile(name.handle(found), await cachedStat(name.handle(found)));
     for (const path of [real, name.realPath]) checkSpecial(path);

@@ -103,6 +103,18 @@ testFolders("Writing needs only --allow-write, and reading only --allow-read", a
   assertLines(read, ["ok 10", "BadResource:", NO_WRITE, NO_WRITE, NO_WRITE]);
 });
 
+testFolders("An allowed file opens while it is replaced, whenever", async ({ run, inside }) => {
+  const paths = `${inside}/file,${inside}/new`;
+  const code = `for (let microtasks = 0; microtasks < 100; microtasks++) {
+      for (const name of ["file", "new"]) Deno.writeTextFileSync(inside + "/" + name, "text");
+      const opening = DmaFile.open(inside + "/file");
+      for (let count = 0; count < microtasks; count++) await undefined;
+      Deno.renameSync(inside + "/new", inside + "/file");
+      await (await opening).close();
+    }`;
+  assertEquals(await run(code, only(paths)), [""]);
+});
+
 testFolders("A folder that is allowed, or none, lets nothing else through", async (folders) => {
   const { run, dir, inside, outside, secret } = folders;
   // For another process the folder outside has the path of the one inside.
