@@ -81,9 +81,8 @@ testDma("dma copy reports holes, and appends them as zeros", async (dir) => {
   await assertFile(target, joined(bytes, bytes));
 });
 
-testDma("dma copy takes nothing for a hole if the search for data fails", async (dir) => {
+testDma("dma copy takes nothing for a hole if the search for data gives EIO", async (dir) => {
   const source = await makeSparse(`${dir}/source`, 2 * MIB, [[MIB, 4096]]);
-  const EIO = "5";
-  await runOrThrow(await tool("secc"), ["data", EIO, ...DMA, "copy", source, `${dir}/copy`]);
+  await runOrThrow(await tool("secc"), ["data", "5", ...DMA, "copy", source, `${dir}/copy`]);
   await assertFile(`${dir}/copy`, await Deno.readFile(source));
 }, { ignore: !hasProgram("gcc") });

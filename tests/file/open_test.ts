@@ -246,6 +246,7 @@ testInOneDirectory("Files and prototypes are shown", async (dir) => {
     assertEquals(Deno.inspect(shown.prototype), `${shown.name} {}`);
   }
   const file = await DmaFile.create(dir.file("shown"));
+  assert(Deno.inspect(new DmaStreamReader(file, { start: 7 })).includes("currentPos: 7"));
   for (const closed of [false, true]) {
     for (const part of [file.path, `closed: ${closed}`]) assert(Deno.inspect(file).includes(part));
     await file.close();
