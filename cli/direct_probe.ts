@@ -54,7 +54,6 @@ export async function probe(path: string): Promise<DirectProbe> {
     const info = await Deno.stat(path);
     result.kind = info.isDirectory ? "directory" : info.isFile ? "file" : "other";
     result.mount = await mountOf(path);
-    if (result.mount?.type === "btrfs") result.noCow = isNoCow(path);
     if (result.kind === "directory") await tryDirectory(path, result);
     else if (result.kind === "file") await tryFile(path, result);
     else result.error = "It is neither a directory nor a regular file";
@@ -94,6 +93,8 @@ async function tryFile(path: string, result: DirectProbe): Promise<void> {
 }
 
 async function learn(file: DmaFile, path: string, result: DirectProbe): Promise<void> {
+  // It opens the path, and a FIFO would block it.
+  if (result.mount?.type === "btrfs") result.noCow = isNoCow(path);
   result.engine = file.engine;
   result.direct = file.direct;
   result.alignment = { memory: file.alignment.memory, offset: file.alignment.offset };

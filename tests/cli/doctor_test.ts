@@ -6,6 +6,7 @@ import { type Facts, findings, verdict } from "../../cli/findings.ts";
 import { findMount } from "../../cli/system_facts.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
 import { testOnce } from "../support/once.ts";
 import { dma, succeeds, testDma } from "./process.ts";
 
@@ -61,6 +62,12 @@ testDma("dma doctor ends with 1 and names what is missing or unknown", async (di
     assertMatch(await runOrThrow("sh", args, { cwd: dir }), WORKS);
   }
 });
+
+testInEachDirectory("dma doctor does not open a FIFO", async (dir) => {
+  await runOrThrow("mkfifo", [dir.file("fifo")]);
+  const { stdout } = await dma(["doctor", dir.file("fifo")]);
+  assertMatch(stdout, /^Does not work: .*fifo: It is neither a directory nor a regular file\n/);
+}, { bothEngines: false });
 
 testOnce("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
   const mountinfo = String.raw`21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
