@@ -145,7 +145,8 @@ export function toNodeReadable(reader: DmaStreamReader): Readable {
   return new Readable({
     read() {
       lock.read().then(
-        ({ done, value }) => this.push(done ? null : value),
+        // The read that destroy() ends has not met the end of the file.
+        ({ done, value }) => this.destroyed || this.push(done ? null : value),
         (reason) => this.destroy(asError(reason)),
       );
     },

@@ -13,7 +13,7 @@ import { pause } from "../setup/command.ts";
 import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { assertClosed, create, small, testWriter } from "./create.ts";
 
@@ -134,10 +134,18 @@ testDirectAndCached("A reader that is left, destroyed or fails closes its file",
   for await (const _ of await open()) break;
   // Leaving a loop does not wait for the end.
   await eventually(() => descriptorsOf(path) === 0);
-  const destroyed = await open();
-  destroyed.destroy();
-  await once(destroyed, "close");
-  assertEquals(descriptorsOf(path), 0);
+  {
+    const destroyed = await open();
+    using reads = hold("read");
+    const ended = assertRejects(() => finished(destroyed)) as Promise<DmaError>;
+    destroyed.resume();
+    await reads.reach();
+    destroyed.destroy();
+    reads.letGo();
+    // With an end, pipeline() would take the bytes so far for the whole file.
+    assertEquals((await ended).code, "ERR_STREAM_PREMATURE_CLOSE");
+    assertEquals(descriptorsOf(path), 0);
+  }
   const failed = await open();
   using _ = fail("read", Errno.EIO);
   await assertRejects(() => Array.fromAsync(failed), Error, "Input/output error");
