@@ -86,6 +86,11 @@ class WriterWritable extends Writable implements Upstream {
     }
   }
 
+  /** Node's finished() takes a stream that is ended after its destruction for a complete one. */
+  override end(...given: unknown[]): this {
+    return this.destroyed && !this.#closing ? this : super.end(...given as [unknown]);
+  }
+
   override _write(chunk: Uint8Array, _encoding: string, callback: Callback): void {
     this.#give(this.#lock.write(chunk), callback);
   }

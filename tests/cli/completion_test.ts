@@ -32,9 +32,7 @@ const offers: [words: string[], offered: string[]][] = [
   // Readline completes names of files, and unknown values get no offer.
   [["write", ""], []],
   [["copy", "--direct", "off", "a", ""], []],
-  [["write", "--buffer-size", ""], []],
   [["write", "--", "--at"], []],
-  [["completion", "bash", ""], []],
 ];
 
 testOnce("bash completes commands, the options that the help lists, and their values", async () => {

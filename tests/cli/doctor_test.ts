@@ -162,7 +162,6 @@ const READ_ONLY = { ...ext4, options: ["ro"] };
 /** The differences from a healthy machine, and parts of "verdict | level | what | remedy | level ...". */
 const machines: [change: Partial<Facts>, ...parts: string[]][] = [
   [{}, NOTHING],
-  [{ lockedMemory: 1024 * MIB }, NOTHING],
   [{ lockedMemory: 8 * MIB, mayLock: true }, NOTHING],
   [
     { ...threads({ allowed: null }), liburing: noLiburing },
@@ -187,7 +186,6 @@ const machines: [change: Partial<Facts>, ...parts: string[]][] = [
   ],
   [found({ direct: false, mount: { ...ext4, type: "9p" } }), " | No Direct I/O on 9p"],
   [found({ mount: btrfs }), READS_ONLY, "chattr +C /mnt"],
-  [found({ mount: btrfs }, "6.14.0-rc1"), READS_ONLY],
   [found({ mount: btrfs }, "6.9.3"), "Works: Direct I/O over io_uring on btrfs | "],
   [found({ mount: btrfs, noCow: true }), "Works: "],
   [found({ mount: { ...btrfs, superOptions: ["rw", "nodatasum"] } }), "Works: "],

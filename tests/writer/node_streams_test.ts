@@ -34,6 +34,8 @@ testDirectAndCached("destroy() publishes nothing, with an error or without one",
         stream.write(pattern(50_000));
       }
       stream.destroy(error);
+      // As a pipe whose source ends now.
+      stream.end();
       const told = await ended;
       assertEquals(error ? told : told.code, error ?? "ERR_STREAM_PREMATURE_CLOSE");
       assertEquals([descriptorsIn(dir.path), await namesIn(dir.path)], [0, []]);
@@ -134,18 +136,16 @@ testDirectAndCached("A reader that is left, destroyed or fails closes its file",
   for await (const _ of await open()) break;
   // Leaving a loop does not wait for the end.
   await eventually(() => descriptorsOf(path) === 0);
-  {
-    const destroyed = await open();
-    using reads = hold("read");
-    const ended = assertRejects(() => finished(destroyed)) as Promise<DmaError>;
-    destroyed.resume();
-    await reads.reach();
-    destroyed.destroy();
-    reads.letGo();
-    // With an end, pipeline() would take the bytes so far for the whole file.
-    assertEquals((await ended).code, "ERR_STREAM_PREMATURE_CLOSE");
-    assertEquals(descriptorsOf(path), 0);
-  }
+  const destroyed = await open();
+  using reads = hold("read");
+  const ended = assertRejects(() => finished(destroyed)) as Promise<DmaError>;
+  destroyed.resume();
+  await reads.reach();
+  destroyed.destroy();
+  reads.letGo();
+  // With an end, pipeline() would take the bytes so far for the whole file.
+  assertEquals((await ended).code, "ERR_STREAM_PREMATURE_CLOSE");
+  assertEquals(descriptorsOf(path), 0);
   const failed = await open();
   using _ = fail("read", Errno.EIO);
   await assertRejects(() => Array.fromAsync(failed), Error, "Input/output error");
