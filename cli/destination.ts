@@ -24,12 +24,9 @@ export async function resolveDestination(dest: string, source: string): Promise<
 }
 
 /** Throws if the path is a FIFO, a socket or a device. An attempt to open it would disturb the program at its other end. */
-async function refuseSpecialFile(path: string, atomic: boolean): Promise<void> {
+async function refuseSpecialFile(path: string): Promise<void> {
   const info = await Deno.stat(path).catch(() => undefined);
-  const link = await Deno.readLink(path).catch(() => "");
-  // An atomic file would replace the link, for example /dev/stdout.
-  const isDescriptor = atomic && link.startsWith("/proc/");
-  if (!isDescriptor && (info === undefined || info.isFile || info.isDirectory)) return;
+  if (info === undefined || info.isFile || info.isDirectory) return;
   throw ioError(Errno.EOPNOTSUPP, "open", path, "it is not a regular file");
 }
 
@@ -65,8 +62,8 @@ export class Destination {
 
   /** Opens the file, or creates it. */
   static async open(path: string, options: DestinationOptions): Promise<Destination> {
+    await refuseSpecialFile(path);
     const { append, atomic = false, attributes, clobber = true, direct } = options;
-    await refuseSpecialFile(path, atomic);
     const mode = attributes.creationMode;
     const file = append
       ? await DmaFile.open(path, { append: true, create: true, mode })

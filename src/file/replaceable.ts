@@ -15,7 +15,16 @@ import { cachedStat, type Handle } from "./stat.ts";
 /** The smallest swap file: ten pages. */
 const SMALLEST_SWAP = 40 * 1024;
 
-/** A symbolic link itself is replaced, unless it leads to a device or another special file. Errors name `op`. */
+async function leadsThroughProc(link: FileName): Promise<boolean> {
+  const fd = await link.locate(true);
+  if (fd >= 0) link.engine.runNow({ op: "close", fd });
+  return fd === -Errno.ELOOP;
+}
+
+/**
+ * A symbolic link itself is replaced, unless it leads to a device or another special file, or through /proc as
+ * /dev/stdout does. Errors name `op`.
+ */
 export async function assertReplaceable(name: FileName, file: Handle, op: string): Promise<void> {
   const refuse = (errno: number, why = "") => {
     throw ioError(errno, op, file.path, why, name.path);
@@ -27,6 +36,9 @@ export async function assertReplaceable(name: FileName, file: Handle, op: string
   const led = found.kind === "symbolic link" ? await name.look(op).catch(() => undefined) : found;
   if (led && led.kind !== "file" && led.kind !== "directory") {
     refuse(Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
+  }
+  if (led && led !== found && await leadsThroughProc(name)) {
+    refuse(Errno.EOPNOTSUPP, "a link into /proc is not a regular file");
   }
   if (found.attributes & STATX_ATTR_MOUNT_ROOT) refuse(Errno.EBUSY, "it is a mount point");
   if (found.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {

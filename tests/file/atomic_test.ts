@@ -111,12 +111,15 @@ testBothWays("An atomic file replaces only a regular file", async (dir) => {
   await Deno.mkdir(dir.file("directory"));
   await runOrThrow("mkfifo", [dir.file("fifo")]);
   await Deno.symlink("fifo", dir.file("link"));
+  // Like /dev/stdout.
+  await Deno.symlink("/proc/self/exe", dir.file("proc"));
   const cases: [name: string, type: typeof NotFound, message: string][] = [
     ["directory", IsADirectory, ""],
     ["x/", IsADirectory, ""],
     ["no/x", NotFound, ""],
     ["fifo", NotSupported, "a FIFO is not a regular file"],
     ["link", NotSupported, "a FIFO is not a regular file"],
+    ["proc", NotSupported, "a link into /proc is not a regular file"],
   ];
   for (const [name, type, message] of cases) {
     await assertRejects(() => create(dir.file(name)), type, message);
@@ -128,7 +131,7 @@ testBothWays("An atomic file replaces only a regular file", async (dir) => {
   }
   await assertRejects(() => create(""), NotFound);
   assert((await Deno.lstat(dir.file("fifo"))).isFifo);
-  await assertOnly(dir, "directory", "fifo", "kept", "link");
+  await assertOnly(dir, "directory", "fifo", "kept", "link", "proc");
 });
 
 testBetweenDirectories("An atomic file is not renamed", async (from, to) => {
