@@ -90,9 +90,10 @@ export class Notifier {
   };
 
   /**
-   * Also polls for completions. No thread waits for them while the program's own calls use all of Deno's threads. And seen
-   * once in some thousand rings: the first operation ended, or never began, without a signal. Deno's timers take 10 ms to
-   * load. Atomics.waitAsync does not keep the program alive.
+   * Also polls for completions. No thread waits for them while the program's own calls use all of Deno's threads. Seen
+   * once in some thousand rings: the first operation ended, or never began, without a signal. And on kernel 7.2: work that
+   * is done while an entry is being added to its queue leaves that entry, without a signal (io_uring/mpscq.h). Deno's
+   * timers take 10 ms to load. Atomics.waitAsync does not keep the program alive.
    */
   async #poll(): Promise<void> {
     this.#isPolling = true;
