@@ -8,10 +8,8 @@ import { root } from "./setup/root.ts";
 /** The public modules, as in deno.json's exports. */
 const modules = ["mod.ts", "node.ts", "cli.ts"];
 
-/** The other modules with types. */
 const folders = ["tests", "examples", "bench", "demo", "ffi"];
 
-/** Runs one check, and shows its output. */
 async function check(args: readonly string[]): Promise<boolean> {
   say(`deno ${args.filter((arg) => !arg.startsWith("--import-map=")).join(" ")}`);
   const { success } = await new Deno.Command(Deno.execPath(), {

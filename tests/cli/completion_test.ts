@@ -16,7 +16,6 @@ async function inBash(completion: string, words: string[]): Promise<string[]> {
   return (await runOrThrow("bash", args)).split("\n").filter((word) => word !== "");
 }
 
-/** The words that bash offers. */
 const offers: [words: string[], offered: string[]][] = [
   [[""], [...COMMANDS, "help"]],
   [["co"], ["copy", "completion"]],

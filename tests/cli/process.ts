@@ -10,7 +10,6 @@ export const CLI: string = `${root}/cli.ts`;
 
 export const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
 
-/** The command that starts it. */
 export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check", CLI];
 
 export interface Surroundings {

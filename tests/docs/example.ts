@@ -43,7 +43,6 @@ export class Example {
     return await ended(this.spawn(args, flags));
   }
 
-  /** Runs it. Throws unless it ends with 0. */
   async succeeds(args?: readonly string[]): Promise<Ended> {
     const ran = await this.run(args);
     assertEquals(ran.code, 0, ran.stderr);
@@ -149,7 +148,6 @@ export class Connection implements Disposable {
 
 type Init = RequestInit & { client?: Deno.HttpClient };
 
-/** The status of a response. */
 export async function statusOf(url: string, init: Init = {}): Promise<number> {
   const response = await within(60, url, fetch(url, init));
   await response.body?.cancel();

@@ -19,7 +19,6 @@ async function noted(example: Example, name: string): Promise<number> {
 class Source implements AsyncDisposable {
   /** The end of the bytes that it sends to the next client. */
   until = SIZE;
-  /** Whether it waits then. */
   waits = true;
   version = '"one"';
   readonly starts: number[] = [];

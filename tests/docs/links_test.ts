@@ -40,7 +40,6 @@ testOnce("Every link leads to a file, and to a heading of it", () => {
   }
 });
 
-/** The output of a command of Deno. */
 function output(...args: string[]): Promise<string> {
   return runOrThrow(Deno.execPath(), args, { cwd: root });
 }

@@ -45,7 +45,6 @@ async function assertWritten(user: FreshUser, name: string): Promise<void> {
   await assertFile(`${user.data}/${name}`, filled(BYTES, 7));
 }
 
-/** Throws unless a run of the {@linkcode writer} has written the file. */
 async function assertWrote(user: FreshUser, { code, stdout, stderr }: Ended): Promise<void> {
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^(io_uring|threads)\n$/);

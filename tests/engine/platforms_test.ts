@@ -40,7 +40,6 @@ async function disguise(dir: TestDirectory, platform: string): Promise<string> {
   return `--preload=${dir.file("disguise.js")}`;
 }
 
-/** A first use of every kind. */
 const firstUses = `
   dma.configure({ threads: 4 });
   console.log(dma.engineInfo().reason, Object.values(dma.ioStats()).some(Boolean));

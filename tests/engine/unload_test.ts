@@ -84,7 +84,6 @@ unloadTest(
   "held 0\nEBADFD 0",
 );
 
-/** Runs a file of tests. */
 async function runTests(dir: TestDirectory, tests: string): Promise<string> {
   const path = dir.file("program_test.ts");
   await Deno.writeTextFile(path, `${imports} ${prelude(dir.path)} ${tests}`);

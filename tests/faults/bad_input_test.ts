@@ -15,7 +15,6 @@ import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { filled, namesIn } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
-/** Bytes whose memory was transferred. */
 function detached(): Uint8Array {
   const bytes = new Uint8Array(100);
   bytes.buffer.transfer();
@@ -48,10 +47,8 @@ const wrong = {
   range: ["", "text", 0, 5, true, null, undefined, symbol],
 } as const;
 
-/** The kind of an argument. */
 type Kind = keyof typeof wrong;
 
-/** The objects on which the functions are called. */
 interface Subjects {
   path: string;
   file: DmaFile;
@@ -60,7 +57,6 @@ interface Subjects {
   reader: DmaStreamReader;
 }
 
-/** One argument of one function. */
 interface Case {
   name: string;
   /** The wrong argument, as named in messages. */
@@ -217,7 +213,6 @@ function isRight({ kind, allowed }: Case, value: unknown): boolean {
   return kind === "options" && (typeof value === "object" && value !== null || value === undefined);
 }
 
-/** Registers a test with new subjects. */
 function subjectsTest(name: string, fn: (subjects: Subjects) => Promise<void>): void {
   testInOneDirectory(name, async (directory) => {
     const path = directory.file("file");

@@ -16,7 +16,6 @@ export class Disk implements AsyncDisposable {
   private constructor(
     readonly type: FileSystem,
     readonly backing: string,
-    /** Where it is mounted. */
     readonly path: string,
   ) {}
 
@@ -39,12 +38,10 @@ export class Disk implements AsyncDisposable {
     if (!await unmount(this.path)) throw new Error(`${this.path} is in use`);
   }
 
-  /** The path of a file on it. */
   file(name: string): string {
     return `${this.path}/${name}`;
   }
 
-  /** The free bytes. */
   get free(): number {
     const { bavail, bsize } = statfsSync(this.path);
     return bavail * bsize;

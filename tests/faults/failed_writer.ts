@@ -23,13 +23,11 @@ export async function writeContent(writer: DmaStreamWriter, end: number): Promis
   }
 }
 
-/** Writes content up to `end`, and closes. */
 export async function finish(writer: DmaStreamWriter, end: number): Promise<void> {
   await writeContent(writer, end);
   await within(30, "close", writer.close());
 }
 
-/** Throws unless the file has exactly this length and content. */
 export async function assertContent(path: string, length: number): Promise<void> {
   const bytes = await Deno.readFile(path);
   assertEquals(bytes.length, length, `The length of ${path}`);

@@ -7,7 +7,6 @@ import { spawn } from "./programs.ts";
 import { generationLength, isLog, type Kind, pathOf } from "./programs/write_on.ts";
 import { lines } from "./tools.ts";
 
-/** The promises about one file. */
 interface Promised {
   length: number;
   /** The last known `currentFlushedPos`. */
@@ -17,7 +16,6 @@ interface Promised {
   closed: boolean;
 }
 
-/** What a process is to write. */
 export interface Life {
   readonly kind: Kind;
   readonly folder: string;
@@ -44,7 +42,6 @@ export class Writing {
   readonly #errors: Promise<string>;
   readonly #reading: Promise<void>;
   readonly #promised = new Map<number, Promised>();
-  /** The word to stop at. */
   #stop: { word: string; reached: () => void } | undefined;
 
   constructor({ kind, folder, seed, engine, position = 0 }: Life) {
@@ -81,7 +78,6 @@ export class Writing {
     this.#stop = undefined;
   }
 
-  /** Continues after a promise. */
   goOn(): void {
     this.#input.write(new Uint8Array(1)).catch(() => {});
   }
@@ -91,7 +87,6 @@ export class Writing {
     this.#input.close().catch(() => {});
   }
 
-  /** The promises so far. */
   promised(): Map<number, Promised> {
     return structuredClone(this.#promised);
   }

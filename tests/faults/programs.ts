@@ -6,7 +6,6 @@ import { standInArguments } from "../setup/import_map.ts";
 import { root } from "../setup/root.ts";
 import type { jobs } from "./programs/jobs.ts";
 
-/** The options of a program. */
 export interface ProgramOptions {
   args?: string[];
   env?: Record<string, string>;
@@ -32,7 +31,6 @@ export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildPro
   return start(program, args, { env: options.env, stdin: "piped" });
 }
 
-/** Runs a program to its end. */
 export async function runProgram(name: string, options: ProgramOptions = {}): Promise<Ended> {
   const child = spawn(name, options);
   child.stdin.close().catch(() => {});

@@ -37,7 +37,6 @@ async function compile(name: string, target: string, more: readonly string[]): P
   return path;
 }
 
-/** The lines of an output. */
 export function lines(output: ReadableStream<Uint8Array>): AsyncIterableIterator<string> {
   const text = output.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>);
   return text.pipeThrough(new TextLineStream()).values();

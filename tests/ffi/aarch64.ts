@@ -33,7 +33,6 @@ const drivers = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 /** The output of the machine before each step, and at its end. */
 const MARK = "guest:";
 
-/** The script that is the machine's first process. */
 const script = (modules: readonly string[]) =>
   `#!/bin/busybox sh
 /bin/busybox --install -s /bin

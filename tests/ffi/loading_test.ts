@@ -53,7 +53,6 @@ const EACCES = 13;
 /** Runs the program with these variables, with other flags than `-A` or for another file if given. */
 type Run = (env: Record<string, string>, flags?: string[], name?: string) => Promise<Ended>;
 
-/** Registers a test without files in memory. */
 function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<void>): void {
   testInOneDirectory(name, async (dir) => {
     const user = await FreshUser.in(dir.path);

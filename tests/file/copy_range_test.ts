@@ -18,7 +18,6 @@ import { openPattern } from "../support/patterned.ts";
 const { BadResource } = Deno.errors;
 const SIZE = 50_001;
 
-/** A position, a length and the position in the target. */
 type Place = readonly [position: number, length: number, at: number];
 
 /** A file with `content`, open for reading and writing. */
@@ -27,7 +26,6 @@ async function openWith(path: string, content: Uint8Array): Promise<DmaFile> {
   return await DmaFile.open(path, { write: true });
 }
 
-/** Registers a test of copies from a file with the pattern in it. */
 function testCopy(name: string, fn: (from: DmaFile, dir: TestDirectory) => Promise<void>): void {
   testInEachDirectory(`copyRangeTo() ${name}`, async (dir) => {
     await using from = await openPattern(dir.file("from"), SIZE);

@@ -13,7 +13,6 @@ import { alter, interpose } from "../support/interpose.ts";
 import { promises } from "../mounts/promises.ts";
 import { openPattern } from "../support/patterned.ts";
 
-/** Registers a test of a file with the pattern in it, open for reading and writing. */
 function testFile(
   name: string,
   length: number,

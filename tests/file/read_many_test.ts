@@ -21,7 +21,6 @@ const range = (position: number, length: number): ByteRange => ({ position, leng
 /** Twenty ranges, none of which is near another. */
 const apart = Array.from({ length: 20 }, (_, index) => range(index * 8192, 10));
 
-/** Registers a test of a file with the pattern in it. */
 function testReadMany(name: string, fn: (file: DmaFile) => Promise<void>): void {
   testDirectAndCached(`readMany() ${name}`, async (dir) => {
     await using file = await openPattern(dir.file("file"), SIZE);

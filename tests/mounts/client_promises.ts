@@ -6,7 +6,6 @@ import { pause } from "../setup/command.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { MEMORY_MS, writeAndClose } from "./promises.ts";
 
-/** A check on two mounts of one directory. */
 export type ClientCheck = (one: string, other: string) => Promise<void>;
 
 const RECORDS = 100;

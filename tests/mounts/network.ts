@@ -22,7 +22,6 @@ const DISK = "4G";
 /** Printed at the end, with the status. */
 const END = "machine: end";
 
-/** Drivers of this machine's files. */
 const drivers = ["virtio_pci", "virtio_blk", "9pnet_virtio", "9p", "overlay", "ext4"];
 
 /** Unpacks the packages that the machine needs and this one lacks: its kernel and servers. Resolves to their folder. */

@@ -15,7 +15,6 @@ export const shared = { large: "large", small: "small", slow: "slow" } as const;
 /** Servers on the host: the name of the file system, and the address. */
 export const onHost = { name: "CephFS", address: "10.97.0.1" } as const;
 
-/** The packages of the machine. */
 export const packages = [
   ...["busybox-static", "cifs-utils", "e2fsprogs", "iproute2", "kmod", "mount"],
   ...["nfs-kernel-server", "rpcbind", "samba"],

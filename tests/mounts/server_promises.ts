@@ -10,7 +10,6 @@ import { clientPromises } from "./client_promises.ts";
 import { promises, writeAndClose } from "./promises.ts";
 import { DELAY_MS, ROOM } from "./servers.ts";
 
-/** What to check. */
 export interface Request {
   readonly path: string;
   /** The processes of the server, which are stopped for a moment. */

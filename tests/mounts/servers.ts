@@ -19,7 +19,6 @@ export interface Server {
   readonly name: string;
   /** The programs without which the suite skips it, with their Debian packages. */
   readonly programs?: Packages;
-  /** Packages that are installed. */
   readonly debian?: readonly string[];
   readonly python?: readonly string[];
   /** Each list is a mount with these options. */
@@ -33,7 +32,6 @@ export interface Server {
   readonly script: string;
   /** Cleans up after the unmount. */
   readonly down?: string;
-  /** Prints the version. */
   readonly version?: string;
   /** Delays every request by `$1` milliseconds, and prints the directory in which that is so. */
   readonly slow?: string;
@@ -58,7 +56,6 @@ const PRELUDE = `
   mounted() { until mountpoint -q $1; do sleep 0.2; done; }
 `;
 
-/** A script that runs until it is disposed. */
 export class Script implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   ended = false;
@@ -99,7 +96,6 @@ export class Script implements AsyncDisposable {
   }
 }
 
-/** A mounted file system. */
 export class Mounted implements AsyncDisposable {
   private constructor(
     readonly server: Server,
@@ -134,7 +130,6 @@ export class Mounted implements AsyncDisposable {
     return `${this.directory}/mount`;
   }
 
-  /** Runs a script of the server. Resolves to its output. */
   async run(script: string, ...args: string[]): Promise<string> {
     const { env } = this;
     const { stdout, output } = await run("bash", ["-c", script, "bash", ...args], { env });

@@ -1,6 +1,5 @@
 // Runs programs for the setup of the tests, and checks whether they are installed.
 
-/** How a process ended, and its output. */
 export interface Ended {
   readonly success: boolean;
   /** The exit code; -1 if the program could not be started. */
@@ -143,7 +142,6 @@ export function exists(path: string): boolean {
   }
 }
 
-/** Whether a program of this name can be run. */
 export function hasProgram(name: string): boolean {
   return (name.startsWith("/") ? [""] : searchPath.split(":")).some((directory) => {
     try {

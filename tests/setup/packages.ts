@@ -7,7 +7,6 @@ import { exists, hasProgram, lastLine, run, say } from "./command.ts";
 /** Programs, or headers of C, each with its Debian packages. */
 export type Packages = Readonly<Record<string, string>>;
 
-/** For the images of file systems. */
 const imagePrograms: Packages = {
   "losetup": "mount",
   "mount": "mount",
@@ -31,7 +30,6 @@ const architecturePrograms: Packages = {
   "musl-gcc": "musl-tools",
 };
 
-/** The packages that are not installed. */
 export function missing(packages: Packages): string[] {
   const names = Object.keys(packages).filter((name) => !hasProgram(name));
   return [...new Set(names.flatMap((name) => packages[name]!.split(" ")))];

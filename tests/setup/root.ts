@@ -2,7 +2,6 @@
 
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-/** The folder of the project. */
 export const root: string = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 /** The URL of one of its files, for a program that imports it. */

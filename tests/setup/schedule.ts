@@ -14,7 +14,6 @@ export interface Tally {
 /** The settings that all passes share. */
 export interface Surroundings {
   readonly env: Readonly<Record<string, string>>;
-  /** Arguments that make imports resolve. */
   readonly importArguments: readonly string[];
   readonly signal: AbortSignal;
 }

@@ -3,9 +3,7 @@
 import type { Change } from "./run/module.ts";
 
 export interface Control {
-  /** The mistake, in words. */
   readonly name: string;
-  /** The replacements in files of src. */
   readonly changes: readonly Change[];
 }
 
@@ -124,7 +122,6 @@ closes the file under its reads
   reader/read_ahead.ts: this.file.descriptor.release(); →
 `;
 
-/** Every mistake that the simulator must find. */
 export const controls: readonly Control[] = text.split(/\n(?=\w)/).slice(1).map((entry) => {
   const [name, ...lines] = entry.split("\n").filter((line) => line && !line.startsWith("#"));
   return { name: name!, changes: lines.map(changeOf) };

@@ -23,7 +23,6 @@ export class RandomArguments extends Random {
     return Math.min(most, Math.max(0, length));
   }
 
-  /** Options, each present or absent. */
   options<T extends object>(values: T): Partial<T> {
     const chosen = Object.entries(values).filter(() => this.chance(0.5));
     return Object.fromEntries(chosen) as Partial<T>;

@@ -4,7 +4,6 @@ import { DmaFile } from "../../mod.ts";
 import { content } from "../faults/content.ts";
 import { type Action, ENOUGH, type Round } from "./round.ts";
 
-/** The maximum length of files. */
 export const MOST = 400_000;
 
 /** An action on the file of a round, if there is one. */
@@ -99,7 +98,6 @@ async function copyAway(file: DmaFile, round: Round): Promise<void> {
   round.check(await target.readAt(position, copied), position, copied);
 }
 
-/** Opens the file again, mostly for reading. */
 async function openAgain(round: Round): Promise<void> {
   const { random } = round;
   const path = random.chance(0.8) ? round.path : round.otherPath;

@@ -11,7 +11,6 @@ import { RandomArguments } from "./arguments.ts";
 /** The maximum time of a round, even on a busy machine. */
 const MOST_SECONDS = 120;
 
-/** The totals of rounds. */
 export interface Tally {
   calls: number;
   failed: number;
@@ -35,7 +34,6 @@ export class Round {
   isDestructive: boolean;
   file: DmaFile | undefined;
   writer: DmaStreamWriter | undefined;
-  /** The start of the writer. */
   start = 0;
   reader: DmaStreamReader | undefined;
   /** Everything else that is open. */
@@ -73,7 +71,6 @@ export class Round {
     return over;
   }
 
-  /** Records a failure unless a condition holds. */
   must(condition: boolean, what: string): void {
     if (!condition) this.#fail("What must hold", new Error(what));
   }

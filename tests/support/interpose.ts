@@ -12,7 +12,6 @@ export interface Interposed extends Disposable {
   readonly count: number;
 }
 
-/** An operation on its way to the engine. */
 export interface Submitted<Name extends OperationName> {
   readonly operation: Named<Name>;
   readonly completion: Completion;

@@ -18,7 +18,6 @@ export async function openPattern(
   return await DmaFile.open(path, options);
 }
 
-/** As {@linkcode openPattern}, for a reader that closes the file. */
 export async function readPattern(
   path: string,
   length: number,

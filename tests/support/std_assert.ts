@@ -33,7 +33,6 @@ export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   else expect(isDeepStrictEqual(actual, expected), actual, "to equal", expected, msg);
 }
 
-/** Throws unless both are the same value or object. */
 export function assertStrictEquals<T>(
   actual: unknown,
   expected: T,

@@ -12,7 +12,6 @@ export const small: DmaStreamWriterOptions = { bufferSize: 4096, writeBehind: 2 
 /** One small buffer in flight: most of what is written has to wait. */
 export const narrow: DmaStreamWriterOptions = { bufferSize: 4096, writeBehind: 1 };
 
-/** A writer on a new file. */
 export async function create(
   dir: TestDirectory,
   options?: DmaStreamWriterOptions,

@@ -31,7 +31,6 @@ function testEarly(
   }, { where: isOnDisk });
 }
 
-/** Resolves when no operation is in flight. */
 const idle = () => eventually(() => engine.counters.inFlight === 0);
 
 testEarly("No write is in flight during the sync of a server", 4096, async (writer) => {

@@ -14,7 +14,6 @@ import { create } from "./create.ts";
 const { BadResource } = Deno.errors;
 const SIZE = 300_001;
 
-/** Registers a test of a sealed file. */
 function testSealed(name: string, fn: (file: DmaFile) => Promise<void>): void {
   testDirectAndCached(name, async (dir) => {
     const writer = await create(dir);

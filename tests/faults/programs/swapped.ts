@@ -19,7 +19,6 @@ async function write(file: DmaFile): Promise<void> {
   await file.writeAt(buffer, 0);
 }
 
-/** Creates a file, runs an operation on it, and closes it. */
 async function make(
   path: string,
   work: (file: DmaFile) => Promise<void>,

@@ -14,7 +14,6 @@ export type Architecture = typeof architectures[number];
 /** The parts of the self-test, as tests/tools/shim/self_test.c names them. */
 export const parts = ["memory", "calls", "prepare", "reap", "ring", "ring-end", "thread-end"];
 
-/** What the self-test is built with and run under. */
 export interface Target {
   /** As in names of tests. */
   readonly name: string;
@@ -84,7 +83,6 @@ export async function embeddedShim(architecture: Architecture): Promise<Uint8Arr
   return Uint8Array.fromBase64(base64);
 }
 
-/** Runs the compiled self-test with these arguments. */
 export function runSelfTest(
   { emulator }: Target,
   program: string,

@@ -26,7 +26,6 @@ export class Clock {
     return ++this.#ticks;
   }
 
-  /** Calls `run` after so many microseconds. */
   after(microseconds: number, run: () => void, heard = true): void {
     const [time, order] = [this.now + microseconds, this.random.next()];
     const next = this.events.findLastIndex((each) =>

@@ -9,7 +9,6 @@ export type Place = string;
 /** The existing names of files, and their inodes. */
 export type Listing = ReadonlyMap<Place, number>;
 
-/** A node of the tree: a file or a directory. */
 export type Node = SimulatedFile | SimulatedDirectory;
 
 export class SimulatedDirectory {
@@ -161,7 +160,6 @@ function listingOf(entries: Iterable<readonly [SimulatedDirectory, Map<string, N
   return listing;
 }
 
-/** Repeats the changes of a system call. */
 function commit(
   { edits }: JournalEntry,
   entriesOf: (directory: SimulatedDirectory) => Map<string, Node>,

@@ -25,7 +25,6 @@ export interface Fate {
 
 const ENFILE = 23;
 
-/** Temporary errors. */
 const passing = [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED];
 const full = [Errno.ENOSPC, Errno.EDQUOT, Errno.EFBIG];
 
@@ -68,7 +67,6 @@ export class Faults {
   #stalls = 0;
   /** The failures, with those that no rule has caused. */
   readonly happened: { readonly target: FaultTarget; readonly errno: number }[] = [];
-  /** The number of short results. */
   shortened = 0;
 
   /** No faults; or if `faulty` perhaps short results, and up to three kinds of failure. */
@@ -79,13 +77,11 @@ export class Faults {
     for (let count = 0; count < rules; count++) this.#rules.push(drawRule(random));
   }
 
-  /** Ends all faults, so that all further operations succeed. */
   cease(): void {
     this.#rules.length = 0;
     this.#short = 0;
   }
 
-  /** Whether any of these targets failed. */
   hit(...targets: FaultTarget[]): boolean {
     return this.happened.some(({ target }) => targets.includes(target));
   }
@@ -138,7 +134,6 @@ export class Faults {
 /** The index of the first failure: a program has many writes and few syncs. */
 const FIRST = [1, 1, 2, 2, 3, 4, 6, 12];
 
-/** What fails, how, and when. */
 function drawRule(random: Random) {
   const [targets, errnos] = random.weighted(
     candidates.map(([weight, ...rest]) => [weight, rest] as const),

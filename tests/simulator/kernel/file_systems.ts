@@ -9,7 +9,6 @@ import {
 import type { Random } from "../random.ts";
 import type { Node } from "./directory_tree.ts";
 
-/** The file system of a common disk. */
 const disk = {
   name: "ext4 512",
   /** 0 without a block device, so that the module reads the type. */
@@ -21,7 +20,6 @@ const disk = {
   /** Whether the server answers early: a failed sync loses bytes of completed writes. */
   answersEarly: false,
   hasDirectIo: true,
-  /** STATX_DIOALIGN is answered. */
   saysAlignment: true,
   memoryAlignment: 512,
   alignment: 512,

@@ -7,7 +7,6 @@ import type { DirectoryTree } from "./directory_tree.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
 import type { Range } from "./sparse_bytes.ts";
 
-/** The fields of operations that are descriptors. */
 export const DESCRIPTOR_FIELDS = ["fd", "directory", "targetFd", "targetDirectory"] as const;
 
 export interface Flight {

@@ -23,7 +23,6 @@ export class SimulatedMemory {
     return this.#out.size;
   }
 
-  /** The bytes of allocated blocks for data. */
   get bytesForData(): number {
     let sum = 0;
     for (const requested of this.#out.values()) if (requested >= LEAST_DATA) sum += requested;

@@ -33,7 +33,6 @@ export class Mirror {
     this.#directory = Deno.realPathSync(directory);
   }
 
-  /** Begins a program with the files of a tree. */
   begin(tree: DirectoryTree): void {
     this.#tree = tree;
     this.#root = Deno.makeTempDirSync({ dir: this.#directory, prefix: "simulate-" });
@@ -53,7 +52,6 @@ export class Mirror {
     return difference;
   }
 
-  /** The path here of one in the tree. */
   #pathOf(path: string): string {
     return `${this.#root}${path.slice(ROOT.length)}`;
   }

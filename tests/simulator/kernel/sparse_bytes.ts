@@ -74,7 +74,6 @@ export class SparseBytes {
     return this.#pages.get(index)?.bytes[position - index * PAGE] ?? 0;
   }
 
-  /** Copies a range of another instance. */
   copy(other: SparseBytes, from: number, to: number): void {
     this.zero(from, to);
     for (const [index, start, end] of partsOf(from, to, other.#pages.keys())) {
@@ -106,7 +105,6 @@ function inOrder(pages: Iterable<number>): number[] {
   return [...pages].sort((one, other) => one - other);
 }
 
-/** The pages of a range. */
 function* pagesOf(from: number, to: number): Generator<number> {
   for (let index = Math.floor(from / PAGE); index * PAGE < to; index++) yield index;
 }

@@ -6,10 +6,8 @@ import type { Range, SparseBytes } from "../kernel/sparse_bytes.ts";
 import type { ExpectedFile } from "./expected_file.ts";
 import { Ranges } from "./ranges.ts";
 
-/** The bytes of a file that must survive a power cut. */
 export class DurableFile {
   readonly #bytes: SparseBytes;
-  /** The durable ranges. */
   readonly #promised: Ranges;
   /** The exact length, if it was promised. */
   #size: number | undefined;

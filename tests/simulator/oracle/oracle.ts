@@ -36,9 +36,7 @@ export class Oracle implements FlightObserver {
   readonly hidden: Set<object> = new Set();
   /** Whether a writer or a file was dropped. Its resources must be released nevertheless. */
   hasDropped = false;
-  /** The number of checked power cuts. */
   cuts = 0;
-  /** The first broken promise. */
   violation: Error | undefined;
 
   constructor(readonly world: SimulatedKernel, readonly random: Random) {
@@ -152,7 +150,6 @@ export class Oracle implements FlightObserver {
     for (const kept of ["nothing", "everything", "some"] as const) this.cut(kept);
   }
 
-  /** Checks the end: all resources are released, and all files are correct. */
   finish(): void {
     const { memory: { blocks }, counters: { inFlight }, budget } = this.world;
     const descriptors = this.world.descriptors.size;

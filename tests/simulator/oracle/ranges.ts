@@ -57,7 +57,6 @@ export class Ranges {
     });
   }
 
-  /** The parts of a range that are in the set. */
   within(from: number, to: number): Range[] {
     return this.#ranges.flatMap(([start, end]) => {
       const part = [Math.max(start, from), Math.min(end, to)] as const;

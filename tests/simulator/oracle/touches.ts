@@ -24,12 +24,10 @@ export class Touches {
     this.all.push({ time: this.clock.tick(), from, to, byWriter, pastWriters });
   }
 
-  /** Records a possible change of the size. */
   resize(): void {
     this.#resized = this.clock.tick();
   }
 
-  /** Records a change by a call that is not a writer's. */
   addPastWriters(from: number, to: number): void {
     this.add(from, to, false, true);
     this.resize();
@@ -47,7 +45,6 @@ export class Touches {
     return !this.all.some(({ time, pastWriters }) => pastWriters && time >= since);
   }
 
-  /** Whether a range was changed since a moment. */
   overlap(from: number, to: number, since: number): boolean {
     return this.all.some((touch) => touch.time >= since && touch.from < to && from < touch.to);
   }

@@ -5,7 +5,6 @@ import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { Violation } from "./promises.ts";
 import type { TrackedFile } from "./tracked_file.ts";
 
-/** The options of a writer. */
 export interface WriterFacts {
   readonly append: boolean;
   /** Every write goes to the current end of the file. */
@@ -39,7 +38,6 @@ export class WriterOracle {
   /** Whether an abort came after the close had begun with every chunk accepted. */
   closeStands = false;
   end: "closed" | "failed" | undefined;
-  /** The reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
   failure: { readonly reason: unknown } | undefined;
   readonly #sizesSeen: Set<number>;
@@ -63,7 +61,6 @@ export class WriterOracle {
     return this.#start ?? Math.max(...this.#sizesSeen);
   }
 
-  /** Whether the start is known. */
   opened(): void {
     if (this.isOpened || this.end || this.failure) return;
     const { nextPos, currentFlushedPos } = this.stream;
@@ -119,7 +116,6 @@ export class WriterOracle {
     return this.#given.slice(from - this.start, Math.min(to, this.givenEnd) - this.start);
   }
 
-  /** Whether a range belongs to this writer. */
   covers(from: number, to: number): boolean {
     return this.isOpened && from >= this.start - this.block && to <= this.givenEnd + this.block;
   }

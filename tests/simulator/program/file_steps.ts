@@ -26,7 +26,6 @@ function drawOpening(random: Random) {
   } as const;
 }
 
-/** How a file is opened by a path. */
 type Opening = ReturnType<typeof drawOpening>;
 
 /** Errors of an open that requires a feature that some file systems lack. */
@@ -176,7 +175,6 @@ export function closeFile(handle: Handle, { twice }: { twice: boolean }, slot: S
   });
 }
 
-/** Drops a file, with its streams. */
 function dropFile(handle: Handle, _: unknown, slot: Slot): void {
   const { writer, reader } = slot;
   if (handle.closing || reader || writer?.oracle.isLocked || writer?.oracle.ending) return;

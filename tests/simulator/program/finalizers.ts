@@ -33,7 +33,6 @@ export function collect(target: WeakKey): void {
   for (const { finalize } of remove((each) => each.target === target)) finalize();
 }
 
-/** Forgets the objects of the last program. */
 export function forgetAll(): void {
   registrations = [];
 }

@@ -28,7 +28,6 @@ const late: readonly ((random: Random) => Action)[] = [
   () => ({ do: "crash" }),
 ];
 
-/** A writer with small buffers. */
 function writing(random: Random, slots: number): Action[] {
   const writer = draw("writer", random, slots);
   const options = { ...writer.options, closeFile: false };

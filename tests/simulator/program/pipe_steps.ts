@@ -108,7 +108,6 @@ async function fail(
   });
 }
 
-/** A stream of the program. */
 function ownSource({ oracle, handle: { session } }: OpenWriter, choice: Pipe): Source {
   const { size, seed, failAfter } = choice;
   const bytes = bytesOf(seed, Math.min(size, oracle.room));

@@ -105,7 +105,6 @@ export function checkRead(
   throw new Violation("reads", `byte ${wrong} is read as ${is}, right is ${right}`);
 }
 
-/** Reads into a buffer of the program. */
 async function readInto(file: DmaFile, position: number, length: number): Promise<Uint8Array> {
   const buffer = file.allocBuffer(length);
   const read = await file.readInto(buffer, position);
@@ -296,7 +295,6 @@ export const rangeSteps = {
     },
     (file) => file.deallocate(0, 1),
   ),
-  /** Copies a range of one file into another, or within one. */
   copy: onFile(
     2,
     (random, slots) => ({

@@ -22,7 +22,6 @@ export type ModuleUnderTest =
   & typeof import("../../../src/file/program_end.ts")
   & typeof import("../../../src/engine/event_loop.ts");
 
-/** An open file of a program. */
 export class Handle {
   /** Whether its open created or truncated the file, so that bytes of others are not kept. */
   owns = false;
@@ -30,7 +29,6 @@ export class Handle {
   target: Place | undefined;
   /** Whether a write at a position has failed, so that an atomic file is not published. */
   lacksBytes = false;
-  /** Whether its name is being changed. */
   renaming = false;
   /** Whether it is being sealed, so that writes are rejected at any moment. */
   sealing = false;
@@ -189,7 +187,6 @@ export class Slot {
   constructor(readonly session: Session) {}
 }
 
-/** The end of a step: at once, or when the promise resolves. */
 export type Over = Promise<void> | void;
 
 /** The reasons for which a call may be rejected. */
@@ -202,7 +199,6 @@ export interface Excuse {
   readonly misuse?: boolean;
 }
 
-/** One call, and the checks of its end. */
 export interface Call<T> extends Excuse {
   readonly name: string;
   readonly promise: Promise<T>;
@@ -219,7 +215,6 @@ type Pending = Pick<Call<unknown>, "name" | "promise" | "writer">;
 /** The errors of missing features. */
 const MISSING: readonly number[] = [Errno.EISDIR, Errno.EOPNOTSUPP, Errno.EINVAL];
 
-/** The shared state of a program's tasks. */
 export class Session {
   readonly slots: readonly Slot[];
   readonly pending: Set<Pending> = new Set();
@@ -251,7 +246,6 @@ export class Session {
     return this.slots.flatMap(({ handle }) => handle ?? []);
   }
 
-  /** A path in the form that the program uses. */
   path({ directory, name, relative }: Path): string {
     const { tree } = this.world;
     const folder = `${ROOT}/${DIRECTORIES[directory]}`;

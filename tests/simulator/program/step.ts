@@ -12,7 +12,6 @@ type Draw<Args> = (random: Random, slots: number) => Args;
 /** Begins a step. Resolves when it has ended, and does not reject if a call of the module fails. */
 export type Perform<Args> = (slot: Slot, args: Args) => Over;
 
-/** Performs a step on the file of a slot. */
 type OnFile<Args> = (handle: Handle, args: Args, slot: Slot) => Over;
 
 /** A kind of step with its arguments, which can be printed, dropped and repeated. */
@@ -65,7 +64,6 @@ function needing(right: "readable" | "writable", allowed: "readable" | "isChange
 export const reading = needing("readable", "readable");
 export const changing = needing("writable", "isChangeable");
 
-/** The arguments of a step without any. */
 export const nothing = () => ({});
 
 export const NAMES: readonly string[] = ["one", "two", "three"];

@@ -33,7 +33,6 @@ function endAgain(writer: OpenWriter, how: Ending): Promise<void> {
   return writer.call({ name: "an end at the wrong time", promise, misuse: true });
 }
 
-/** The ways to close a writer. */
 const closing = {
   close: ({ stream }: OpenWriter) => stream.close(),
   lock: async ({ stream }: OpenWriter) => {
@@ -81,7 +80,6 @@ async function close(writer: OpenWriter, how: keyof typeof closing): Promise<voi
   });
 }
 
-/** The state at the beginning of a close. */
 export type Closing = ReturnType<typeof beginClose>;
 
 /** Begins a close. With `closes` it closes the file too, with `publishes` it publishes an atomic file. */
@@ -94,7 +92,6 @@ export function beginClose(handle: Handle, closes: boolean, publishes = closes) 
   };
 }
 
-/** Checks a resolved close. */
 export function finishClose(writer: OpenWriter, closing: Closing): void {
   const { oracle, handle } = writer;
   const { named, since, closes, publication } = closing;
@@ -122,7 +119,6 @@ export function giveUp(writer: OpenWriter, closing?: Closing, isCut = false): vo
   leave(writer, oracle.facts.closeFile);
 }
 
-/** Records the end of a writer. */
 function leave(writer: OpenWriter, closes: boolean): void {
   const { slot, handle, memory } = writer;
   handle.session.oracle.memoryUsers.delete(memory);

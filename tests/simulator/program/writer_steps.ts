@@ -126,7 +126,6 @@ async function write(slot: Slot, action: ReturnType<typeof drawChunk>): Promise<
   lock?.releaseLock();
 }
 
-/** Bytes as a chunk of some type, and its memory. */
 function chunkOf(bytes: Uint8Array, seed: number) {
   const kind = seed % 5;
   const offset = kind === 0 ? 3 : 0;
@@ -197,7 +196,6 @@ function beginSync({ oracle, handle, handle: { session } }: OpenWriter): (end: n
   };
 }
 
-/** Blocks until the written bytes are in the file. */
 function flushNow(slot: Slot, { durable }: { durable: boolean }): void {
   const writer = slot.writer ?? slot.ended;
   if (!writer) return;

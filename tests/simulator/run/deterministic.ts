@@ -6,7 +6,6 @@ import { Registry } from "../program/finalizers.ts";
 /** The simulated start of JavaScript's own memory, aligned as by malloc(3). */
 const FIRST_ADDRESS = 2 ** 40 + 16;
 
-/** Replaces everything that is not deterministic. */
 export function makeDeterministic(): void {
   globalThis.FinalizationRegistry = Registry;
   replaceAddresses();
@@ -16,7 +15,6 @@ export function makeDeterministic(): void {
   crypto.randomUUID = () => `${String(++names).padStart(8, "0")}-0000-4000-8000-000000000000`;
 }
 
-/** Makes the addresses of JavaScript memory the same in each run. */
 function replaceAddresses(): void {
   const addresses = new WeakMap<object, number>();
   let next = FIRST_ADDRESS;

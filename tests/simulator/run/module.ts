@@ -13,7 +13,6 @@ const FILES = [
 
 const root = new URL("../../../", import.meta.url);
 
-/** One change of a file's text. */
 export interface Change {
   /** The path, relative to the root of the module. */
   readonly file: string;

@@ -7,7 +7,6 @@ import type { ModuleUnderTest } from "../program/session.ts";
 import { type Change, loadModule } from "./module.ts";
 import { simulate, type SimulationResult } from "./simulate_program.ts";
 
-/** A program that broke a promise. */
 export interface Failure {
   readonly seed: number;
   readonly message: string;

@@ -17,7 +17,6 @@ import { Random } from "../random.ts";
 /** More events than any program has. A program that needs more loops. */
 const MOST_EVENTS = 300_000;
 
-/** The totals of programs. */
 export interface Tally {
   programs: number;
   operations: number;
@@ -25,14 +24,12 @@ export interface Tally {
   cuts: number;
 }
 
-/** Adds the totals of other programs. */
 export function addTally(sum: Tally, more: Tally): Tally {
   for (const name of ["programs", "operations", "faults", "cuts"] as const) sum[name] += more[name];
   return sum;
 }
 
 export interface SimulationResult extends Tally {
-  /** The steps of the program. */
   readonly steps: readonly number[];
   readonly failure: Error | undefined;
 }
@@ -141,7 +138,6 @@ async function drive(running: Promise<void>, session: Session, random: Random): 
   }
 }
 
-/** Runs the steps of one task, one after the other. */
 async function runTask(session: Session, steps: readonly Step[], seed: number): Promise<void> {
   const under: Promise<void>[] = [];
   for (const step of steps) {
@@ -159,7 +155,6 @@ async function runTask(session: Session, steps: readonly Step[], seed: number): 
   await Promise.all(under);
 }
 
-/** Ends every stream and closes every file. */
 async function endAll(session: Session, random: Random): Promise<void> {
   for (const slot of session.slots) {
     if (slot.reader) await endReader(slot, { how: "close" });

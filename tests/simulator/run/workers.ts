@@ -8,12 +8,10 @@ import { addTally, type Tally } from "./simulate_program.ts";
 /** A Worker without a report for so long after its time hangs: no program takes long, nor does its reduction. */
 const STUCK_MS = 30_000;
 
-/** The programs to run, and how. */
 export interface Runs {
   /** The first seed, or all of them. */
   readonly seeds: number | readonly number[];
   readonly milliseconds: number;
-  /** The mistakes in the module. */
   readonly changes?: readonly Change[];
   /** The directory in which each operation is performed on the real kernel too. */
   readonly real?: string | undefined;
