@@ -148,10 +148,7 @@ export function shell(dir: string, command: string, flags = "-A"): Promise<Ended
   return run("bash", ["-c", script], { env: { dir, deno: Deno.execPath(), cli: CLI, flags } });
 }
 
-/**
- * Registers a test with a directory of its own. By default it runs on one engine, because the command line behaves alike
- * on both.
- */
+/** Registers a test with a directory of its own, by default on one engine: the command line is alike on both. */
 export function testDma(
   name: string,
   fn: (dir: string) => Promise<void>,

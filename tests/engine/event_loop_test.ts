@@ -21,10 +21,7 @@ const content = pattern(PIECE * PIECES);
 /** A clock that never goes back. */
 let time = performance.now();
 
-/**
- * Throws if `position` grows by more than `allowed` between two turns of the event loop. Each look at the clock finds that
- * time is up.
- */
+/** Throws if `position` grows by more than `allowed` between two turns, if each look at the clock finds that time is up. */
 async function assertYields(
   position: () => number,
   move: () => Promise<unknown>,

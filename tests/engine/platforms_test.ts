@@ -17,10 +17,7 @@ const others = ["darwin aarch64", "windows x86_64", "android aarch64", "linux ri
 const refusal = (platform: string) =>
   `Cannot run on ${platform}: Direct I/O and io_uring need Linux on x86_64 or aarch64`;
 
-/**
- * A flag that disguises a process as one on another platform, before it imports the module. Libraries cannot be opened there,
- * and Windows has fewer signals.
- */
+/** A flag that disguises a process, before the import. No library opens there, and Windows has fewer signals. */
 async function disguise(dir: TestDirectory, platform: string): Promise<string> {
   const [os, arch] = platform.split(" ");
   const program = `

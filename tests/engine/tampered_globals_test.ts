@@ -7,10 +7,7 @@ import { standInArguments } from "../setup/import_map.ts";
 import { urlOf } from "../setup/root.ts";
 import { runChild } from "../support/child.ts";
 
-/**
- * Fields of operations, of submission queue entries and of a writer's state, except `name`, which Deno's own FFI would
- * read.
- */
+/** Fields of operations, of submission queue entries and of writers, except `name`, which Deno's own FFI would read. */
 const fields =
   `op fd memory offset length position buffered directory flags mode dataOnly byProc targetDirectory
   targetName targetFd targetPosition operation milliseconds opcode address bufferIndex forceAsync

@@ -2,7 +2,7 @@
 // the object does not change.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   configure,
   DmaBuffer,
@@ -15,11 +15,8 @@ import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { filled, namesIn } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
-function detached(): Uint8Array {
-  const bytes = new Uint8Array(100);
-  bytes.buffer.transfer();
-  return bytes;
-}
+const detached = new Uint8Array(100);
+detached.buffer.transfer();
 
 const urls = ["http://localhost/file", "file://host/file", "file:///tmp/a%00b", "file:///tmp/%FF"];
 const objects = [{}, { length: 1 }, { path: "file", fd: 3 }, new Date(0), new Blob(["text"])];
@@ -39,7 +36,7 @@ const wrong = {
     ...urls.map((url) => new URL(url)),
     ...objects,
   ],
-  bytes: ["", "text", 0, 5, 1n, true, null, undefined, [], [1], symbol, detached(), ...objects],
+  bytes: ["", "text", 0, 5, 1n, true, null, undefined, [], [1], symbol, detached, ...objects],
   file: ["", 3, true, null, undefined, DmaFile, ...objects],
   buffer: ["", 3, null, undefined, new Uint8Array(4096), new ArrayBuffer(4096), ...objects],
   choice: ["", "Require", "on", 0, 5, true, [], symbol, ...objects],
@@ -242,7 +239,7 @@ for (const each of cases) {
       const before = stateOf(subjects);
       const error = await failureOf(each, subjects, value);
       const outOfRange = each.kind === "integer" && typeof value === "number";
-      assertInstanceOf(error, outOfRange ? RangeError : TypeError);
+      assert(error instanceof (outOfRange ? RangeError : TypeError), `${error}`);
       assert(error.message.includes(each.argument), error.message);
       assert(!/^[a-z]|\.$/.test(error.message), error.message);
       assertEquals(stateOf(subjects), before);
@@ -268,7 +265,7 @@ for (const each of cases.filter(({ kind }) => kind === "options")) {
       assertEquals({ name, message }, { name: "TypeError", message: expected });
     }
     const error = await failureOf(each, subjects, { highWaterMark: 1 });
-    assertInstanceOf(error, TypeError);
+    assert(error instanceof TypeError, `${error}`);
     assert(error.message.includes('Unknown option "highWaterMark": '), error.message);
   });
 }

@@ -18,9 +18,7 @@ export function firstWrong(bytes: Uint8Array, length: number, seed = 0, position
   return -1;
 }
 
-/**
- * The position of the first byte from `from` on that is neither what belongs there nor zero; -1 where there is none.
- */
+/** The position of the first byte from `from` on that is neither what belongs there nor zero; -1 without one. */
 export function firstForeign(bytes: Uint8Array, from: number, seed = 0): number {
   const expected = content(from, Math.max(0, bytes.length - from), seed);
   for (let at = from; at < bytes.length; at++) {

@@ -1,12 +1,6 @@
 // The promises of every failed writer, whatever has failed.
 
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStrictEquals,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, type DmaStreamWriter, ioStats } from "../../mod.ts";
 import { within } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
@@ -44,7 +38,8 @@ export async function assertFails(
   for (const [is, expected] of told) {
     assert([expected].flat().includes(is!), `${is} is none of ${expected}: ${error.stack}`);
   }
-  assertStringIncludes(error.message, `(os error ${error.errno}): ${error.op} '${error.path}'`);
+  const end = `(os error ${error.errno}): ${error.op} '${error.path}'`;
+  assert(error.message.includes(end), error.message);
   return error;
 }
 

@@ -73,10 +73,7 @@ export function engineTest(
   }
 }
 
-/**
- * The engines for child processes: the one that the environment names, otherwise both. None in the second run of the
- * suite, because the first run had both.
- */
+/** The engines for child processes: both unless the environment names one, and none in the second run of the suite. */
 export const engines: readonly ("io_uring" | "threads")[] = (() => {
   if (!engineIsOfNoConcern) return [];
   const asked = Deno.env.get("DMA_ENGINE");

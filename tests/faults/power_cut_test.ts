@@ -13,10 +13,7 @@ import { type Kind, kinds } from "./programs/write_on.ts";
 const cuts = Number(Deno.env.get("DMA_CUTS") ?? 5);
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
 
-/**
- * Lets a process write, and cuts the power meanwhile. The disk is unmounted afterwards. The folder of each account is the image
- * of the disk after the cut.
- */
+/** Cuts the power while a process writes, and unmounts the disk. The folder of each account is an image after a cut. */
 async function cutPower(
   disk: Disk,
   memory: FaultFileSystem,

@@ -82,10 +82,7 @@ folderTest("where the program's own calls use all threads the ring works", async
   assertEquals(output, "1");
 }, ["io_uring"]);
 
-/**
- * Commands that limit locked memory: room for rings, of which other processes of the same account use a part. Buffers
- * take 8 MiB at once.
- */
+/** Commands that limit locked memory to some rings, which the account shares. Buffers take 8 MiB at once. */
 const limited = [
   ...["prlimit", `--memlock=${4 << 20}:${4 << 20}`],
   ...["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"],

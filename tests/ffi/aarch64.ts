@@ -50,10 +50,7 @@ cd /mnt/project; export DMA_TEST_DIRS=/mnt/t DMA_ENGINE=io_uring
 echo "${MARK} end $?"; sync; poweroff -f
 `;
 
-/**
- * Unpacks Debian's packages into a folder below `directory`, without adding an architecture to this machine's package system.
- * Resolves to its path.
- */
+/** Unpacks Debian's packages below `directory`; this machine's package system gets no architecture. Resolves to the path. */
 async function fetchPackages(directory: string, signal: AbortSignal): Promise<string> {
   const apt = `${directory}/apt`;
   for (const folder of ["state/lists/partial", "cache/archives/partial", "packages", "root"]) {

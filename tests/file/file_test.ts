@@ -125,8 +125,7 @@ testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (
 testInEachDirectory("A thread closes what may wait for the disk, and nothing else", async (dir) => {
   const path = dir.file("file");
   const written = async (options: DmaOpenOptions) => {
-    await Deno.writeFile(path, pattern(5000));
-    const file = await DmaFile.open(path, { write: true, ...options });
+    const file = await openPattern(path, 5000, { write: true, ...options });
     await file.writeAt(pattern(4096), 0);
     return file;
   };

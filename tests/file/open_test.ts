@@ -10,13 +10,13 @@ import { descriptorsIn } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { replaceMethod } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
+import { openPattern } from "../support/patterned.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
 
 testInOneDirectory("A file is read and written only as it was opened", async (dir) => {
   const path = dir.file("file");
-  await Deno.writeFile(path, pattern(5000));
-  await using reads = await DmaFile.open(path);
+  await using reads = await openPattern(path, 5000);
   await assertRejects(() => reads.truncate(0), BadResource, "opened without write");
   assertThrows(() => reads.writable, TypeError, "opened without write");
   await using writes = await DmaFile.open(path, { read: false, write: true });
@@ -99,9 +99,8 @@ testInEachDirectory("A file that is created at the last moment is emptied", asyn
 
 testInEachDirectory("In a sticky directory a file is opened twice to create it", async (dir) => {
   const path = dir.file("file");
-  await Deno.writeFile(path, pattern(100));
   // An open file holds the directory with the mode of that time.
-  await using _held = await DmaFile.open(path);
+  await using _held = await openPattern(path, 100);
   await Deno.chmod(dir.path, 0o1777);
   /** Calls `before` before the second open. */
   const again = (before: () => void) =>
@@ -241,7 +240,7 @@ testInEachDirectory("DmaFile.open fails with the error that Deno.open gives", as
   assertEquals(await namesIn(dir.path), ["directory", "file", "loop"]);
 });
 
-testInOneDirectory("Files and prototypes are shown", async (dir) => {
+testInOneDirectory("Files, readers and prototypes are shown", async (dir) => {
   for (const shown of [DmaFile, DmaBuffer, DmaStreamReader, DmaStreamWriter]) {
     assertEquals(Deno.inspect(shown.prototype), `${shown.name} {}`);
   }

@@ -13,7 +13,7 @@ import {
   pattern,
 } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { allOf } from "../support/patterned.ts";
+import { allOf, openPattern } from "../support/patterned.ts";
 
 /** An odd length of several buffers. */
 const LENGTH = 2_490_081;
@@ -40,8 +40,7 @@ async function assertEmptySoon(directory: string): Promise<void> {
 }
 
 async function removeOpen(path: string): Promise<DmaFile> {
-  await Deno.writeFile(path, pattern(50_001));
-  const file = await DmaFile.open(path, { write: true });
+  const file = await openPattern(path, 50_001, { write: true });
   await file.remove();
   return file;
 }
@@ -81,8 +80,7 @@ export const promises: Readonly<Record<string, Check>> = {
   },
 
   "a reader gets no byte past the end": async (path) => {
-    await Deno.writeFile(path, pattern(5000));
-    await using file = await DmaFile.open(path);
+    await using file = await openPattern(path, 5000);
     assertEquals(await file.readAt(4000, 1 << 20), pattern(1000, 4000));
     assertEquals(await file.readAt(4999, 10), pattern(1, 4999));
     assertEquals(await file.readAt(5000, 4096), new Uint8Array());
@@ -105,8 +103,7 @@ export const promises: Readonly<Record<string, Check>> = {
   },
 
   "a writer inside a file leaves what is around it": async (path) => {
-    await Deno.writeFile(path, pattern(300_001));
-    const file = await DmaFile.open(path, { write: true });
+    const file = await openPattern(path, 300_001, { write: true });
     await writeAndClose(new DmaStreamWriter(file, { position: 1001 }), pattern(100_000, 5));
     await assertFile(path, overlaid(pattern(300_001), pattern(100_000, 5), 1001));
   },
@@ -144,8 +141,7 @@ export const promises: Readonly<Record<string, Check>> = {
   },
 
   "copyRangeTo() copies odd ranges": async (path) => {
-    await Deno.writeFile(path, pattern(400_001));
-    await using from = await DmaFile.open(path);
+    await using from = await openPattern(path, 400_001);
     await using to = await DmaFile.create(`${path}-copy`);
     assertEquals(await from.copyRangeTo(to, 1, 399_999, 0), 399_999);
     assertEquals(await from.copyRangeTo(to, 399_000, 5000, 399_999), 1001);

@@ -41,10 +41,7 @@ export interface Server {
   readonly breaks?: readonly string[];
 }
 
-/**
- * Every program of a script ends with it, at last by force. `port` waits until a port answers, and `mounted` until a
- * directory is mounted.
- */
+/** Ends every program with the script, at last by force. `port` waits for a port, and `mounted` for a mount. */
 const PRELUDE = `
   stop() {
     kill $(jobs -p)
@@ -156,76 +153,66 @@ const IMAGE = `truncate -s ${ROOM} $disk/image`;
 const LAYERS = "lowerdir=$disk/lower,upperdir=$disk/upper,workdir=$disk/work";
 const MAKE_LAYERS = "mkdir $disk/lower $disk/upper $disk/work";
 
+/** A FUSE server whose program and package have its name. */
+function fuse(name: string, script: string, more: Partial<Server> = {}): Server {
+  return { name, programs: { [name]: name }, script, ...more };
+}
+
 /** Without a cache it writes files from start to end only. */
-export const rclone: Server = {
-  name: "rclone",
-  programs: { "rclone": "rclone" },
-  options: [["--vfs-cache-mode", "writes"]],
-  script: 'exec rclone mount --config /dev/null --cache-dir $work/cache "$@" $disk $mount',
-  fullCodes: [],
-  breaks: ["removed while it is open is read", "renamed while it is open"],
-};
+export const rclone: Server = fuse(
+  "rclone",
+  'exec rclone mount --config /dev/null --cache-dir $work/cache "$@" $disk $mount',
+  {
+    options: [["--vfs-cache-mode", "writes"]],
+    fullCodes: [],
+    breaks: ["removed while it is open is read", "renamed while it is open"],
+  },
+);
 
 export const servers: readonly Server[] = [
   rclone,
-  {
-    name: "bindfs",
-    programs: { "bindfs": "bindfs" },
-    options: DIRECT,
-    script: 'exec bindfs -f "$@" $disk $mount',
-  },
-  {
-    name: "encfs",
-    programs: { "encfs": "encfs" },
+  fuse("bindfs", 'exec bindfs -f "$@" $disk $mount', { options: DIRECT }),
+  fuse("encfs", 'exec encfs -f --standard "--extpass=echo pw" $disk $mount "$@"', {
     options: [[], ["--", "-o", "direct_io"]],
-    script: 'exec encfs -f --standard "--extpass=echo pw" $disk $mount "$@"',
-  },
-  {
-    name: "fuse2fs",
+  }),
+  fuse("fuse2fs", `${IMAGE}; mkfs.ext4 -qF $disk/image; exec fuse2fs -f "$@" $disk/image $mount`, {
     programs: { "fuse2fs": "fuse2fs", "mkfs.ext4": "e2fsprogs" },
     options: DIRECT,
-    script: `${IMAGE}; mkfs.ext4 -qF $disk/image; exec fuse2fs -f "$@" $disk/image $mount`,
-  },
-  {
-    name: "mergerfs",
-    programs: { "mergerfs": "mergerfs" },
-    options: [[], ["-o", "cache.files=off"]],
-    script: 'mkdir $disk/a $disk/b; exec mergerfs -f "$@" -o minfreespace=0 $disk/a:$disk/b $mount',
-  },
-  {
-    name: "unionfs-fuse",
-    programs: { "unionfs": "unionfs-fuse" },
-    options: DIRECT,
-    script: 'mkdir $disk/a $disk/b; exec unionfs -f -o cow "$@" $disk/a=RW:$disk/b=RO $mount',
-  },
-  {
-    name: "gocryptfs",
-    programs: { "gocryptfs": "gocryptfs" },
-    options: [[], ["-sharedstorage"]],
-    script: `printf pw >$work/password
+  }),
+  fuse(
+    "mergerfs",
+    'mkdir $disk/a $disk/b; exec mergerfs -f "$@" -o minfreespace=0 $disk/a:$disk/b $mount',
+    { options: [[], ["-o", "cache.files=off"]] },
+  ),
+  fuse(
+    "unionfs-fuse",
+    'mkdir $disk/a $disk/b; exec unionfs -f -o cow "$@" $disk/a=RW:$disk/b=RO $mount',
+    { programs: { "unionfs": "unionfs-fuse" }, options: DIRECT },
+  ),
+  fuse(
+    "gocryptfs",
+    `printf pw >$work/password
       gocryptfs -q -init -scryptn 10 -passfile $work/password $disk
       exec gocryptfs -fg -nosyslog -passfile $work/password "$@" $disk $mount`,
-  },
-  {
-    name: "sshfs",
-    programs: { "sshfs": "sshfs", [SFTP]: "openssh-sftp-server" },
-    options: [[], ["-o", "sshfs_sync"], ["-o", "direct_io,sshfs_sync"]],
+    { options: [[], ["-sharedstorage"]] },
+  ),
+  fuse(
+    "sshfs",
     // Without a network: the program that ssh would start on the server is started here.
-    script: `printf '#!/bin/sh\\nexec ${SFTP}\\n' >$work/sftp; chmod 755 $work/sftp
+    `printf '#!/bin/sh\\nexec ${SFTP}\\n' >$work/sftp; chmod 755 $work/sftp
       exec sshfs -f -o ssh_command=$work/sftp "$@" nobody:$disk $mount`,
-    // SFTP has no error for it.
-    fullCodes: ["EIO"],
-  },
-  {
-    name: "fuse-overlayfs",
-    programs: { "fuse-overlayfs": "fuse-overlayfs" },
-    script: `${MAKE_LAYERS}; exec fuse-overlayfs -f -o ${LAYERS} $mount`,
-  },
-  {
-    name: "ntfs-3g",
-    programs: { "ntfs-3g": "ntfs-3g" },
-    script: `${IMAGE}; mkntfs -q -F -f $disk/image; exec ntfs-3g -o no_detach $disk/image $mount`,
-  },
+    {
+      programs: { "sshfs": "sshfs", [SFTP]: "openssh-sftp-server" },
+      options: [[], ["-o", "sshfs_sync"], ["-o", "direct_io,sshfs_sync"]],
+      // SFTP has no error for it.
+      fullCodes: ["EIO"],
+    },
+  ),
+  fuse("fuse-overlayfs", `${MAKE_LAYERS}; exec fuse-overlayfs -f -o ${LAYERS} $mount`),
+  fuse(
+    "ntfs-3g",
+    `${IMAGE}; mkntfs -q -F -f $disk/image; exec ntfs-3g -o no_detach $disk/image $mount`,
+  ),
   // The kernel's.
   { name: "overlay", script: `${MAKE_LAYERS}; mount -t overlay overlay -o ${LAYERS} $mount` },
   { name: "ramfs", script: "mount -t ramfs ramfs $mount", fullCodes: [] },

@@ -18,9 +18,7 @@ function decoded({ stdout: bytes, stderr: errors, ...rest }: Deno.CommandOutput)
   return { ...rest, stdout: stdout!, stderr: stderr!, output: stdout! + stderr!, bytes };
 }
 
-/**
- * The PATH of many accounts, such as root's under `su`, lacks the folders of administration programs.
- */
+/** The PATH of many accounts, such as root's under `su`, lacks the folders of administration programs. */
 export const searchPath = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
 
 /** Saved, because programs under test replace the global function. */

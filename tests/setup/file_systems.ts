@@ -23,10 +23,7 @@ export type FileSystem = keyof typeof kinds;
 /** A disk with 4096-byte sectors refuses what one with 512-byte sectors takes. */
 const sectorSizes = [512, 4096];
 
-/**
- * Mounts the file system in a file, or a new one, on a directory, through a loop device with these options of losetup(8).
- * The device is detached at the unmount.
- */
+/** Mounts a file system in a file on a directory, by losetup(8) with these options. The unmount detaches the device. */
 export async function mountImage(
   type: FileSystem,
   image: string,
@@ -91,11 +88,7 @@ export async function runMain(
   return isGood && !stop.signal.aborted ? 0 : exitCode;
 }
 
-/**
- * Mounts all file systems that this machine supports below `directory`.
- *
- * @returns The mounted directories, and the number of file systems that could not be mounted.
- */
+/** Mounts all possible file systems below `directory`. Resolves to their paths, and to the number of the others. */
 export async function mountFileSystems(
   directory: string,
   signal: AbortSignal,
@@ -146,10 +139,7 @@ export async function mountFileSystems(
   return { mounted, skipped: total - mounted.length };
 }
 
-/**
- * Unmounts all mounts below `directory`, and removes it. It gets the list from the kernel, so it also works after an
- * incomplete setup, and for mounts that tests have added.
- */
+/** Unmounts what the kernel lists below `directory`, also after an incomplete setup or by tests, and removes it. */
 export async function takeDown(directory: string): Promise<void> {
   for (const path of mountsBelow(directory)) {
     if (await unmount(path)) continue;

@@ -45,11 +45,7 @@ function hasLiburing(): boolean {
   }
 }
 
-/**
- * Installs the missing packages, as far as this machine and account allow.
- *
- * @returns The number of parts that cannot be tested because a package is missing.
- */
+/** Installs what this machine and account allow. Resolves to the number of parts that cannot be tested without the rest. */
 export async function installPackages(
   { images, architectures }: { images: boolean; architectures: boolean },
   signal: AbortSignal,

@@ -4,7 +4,8 @@ import { pause } from "../setup/command.ts";
 
 /** The number of descriptors that lead to `path`, which may have been removed. */
 export function descriptorsOf(path: string): number {
-  const real = realPath(path);
+  const slash = path.lastIndexOf("/");
+  const real = Deno.realPathSync(path.slice(0, slash)) + path.slice(slash);
   return openTargets().filter((target) => target === real).length;
 }
 
@@ -30,11 +31,6 @@ export function openTargets(): string[] {
       return [];
     }
   });
-}
-
-function realPath(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return Deno.realPathSync(path.slice(0, slash)) + path.slice(slash);
 }
 
 /** Waits until `condition` holds, at most a minute. */

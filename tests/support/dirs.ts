@@ -15,9 +15,7 @@ export interface TestDirectory {
   file(name: string): string;
 }
 
-/**
- * Settings of {@linkcode testInEachDirectory}: those of `Deno.test`, and a choice of directories.
- */
+/** Settings of {@linkcode testInEachDirectory}: those of `Deno.test`, and a choice of directories. */
 export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** If it returns false, no test is registered for the directory, and none is counted as skipped. */
   where?: (directory: TestDirectory) => boolean;
@@ -79,10 +77,7 @@ export function testInEachDirectory(
 
 type Registration = Parameters<typeof testInEachDirectory>;
 
-/**
- * Like {@linkcode testInEachDirectory}, but in one directory with Direct I/O and in one without it, for behaviour that
- * depends on blocks and not on the file system.
- */
+/** Like {@linkcode testInEachDirectory}, in one directory with Direct I/O and one without: for what depends on blocks only. */
 export function testDirectAndCached(...[name, fn, options = {}]: Registration): void {
   const where = (directory: TestDirectory) =>
     (directory === onePast || directory === oneThrough) && options.where?.(directory) !== false;

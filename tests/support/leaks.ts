@@ -54,10 +54,7 @@ export function assertNoLeak(
   throw new Error(`Leaked:\n${leaks.join("\n")}\nopen: ${after.targets.join(", ")}`);
 }
 
-/**
- * Makes V8 collect all unreachable objects, and lets finalizers run. Their operations may take longer: wait for the
- * effect.
- */
+/** Collects all unreachable objects, and runs finalizers, whose operations may take longer: wait for the effect. */
 export async function collectGarbage(): Promise<void> {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");

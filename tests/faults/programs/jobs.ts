@@ -1,14 +1,7 @@
 // Short jobs for processes that a test restricts. Prints the result of one as JSON. NAME ARGUMENT...
 
 import { assertEquals } from "@std/assert";
-import {
-  configure,
-  type DmaError,
-  DmaFile,
-  DmaStreamWriter,
-  engineInfo,
-  ioStats,
-} from "../../../mod.ts";
+import { configure, type DmaError, DmaFile, engineInfo, ioStats } from "../../../mod.ts";
 import { within } from "../../setup/command.ts";
 import { eventually, openTargets } from "../../support/descriptors.ts";
 import { allOf } from "../../support/patterned.ts";
@@ -169,10 +162,7 @@ async function busyThreads(path: string, folder: string, server: string) {
   return { inFlight, wrong };
 }
 
-/**
- * Replaces a file by an atomic one without /proc. Resolves to the names that existed meanwhile. Unless `refused` is empty,
- * the kernel does not link by a descriptor either.
- */
+/** The names while a file is replaced without /proc. If `refused`, the kernel does not link by a descriptor either. */
 async function atomicWithoutProc(path: string, refused: string) {
   const { interpose } = await import("../../support/interpose.ts");
   const folder = path.slice(0, path.lastIndexOf("/"));
@@ -182,7 +172,7 @@ async function atomicWithoutProc(path: string, refused: string) {
     pass();
   });
   await using _ofLink = await DmaFile.open(`${folder}/../link`);
-  const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
+  const { writable: writer } = await DmaFile.create(path, { atomic: true });
   await writer.write(content(0, 100_000));
   const names = namesNow();
   await writer.close();

@@ -89,8 +89,6 @@ export class SimulatedKernel implements Engine {
     return description!;
   }
 
-  // ---- operations -------------------------------------------------------------------------------------------------
-
   submit(operation: Operation, completion: Completion): void {
     const random = this.#random;
     const flight = this.#launch(operation);
@@ -185,8 +183,6 @@ export class SimulatedKernel implements Engine {
     const event = result ? `  ${describe(operation)} ${result}` : describe(operation);
     trace(`${this.clock.now.toFixed(0)} µs  ${event}`);
   }
-
-  // ---- the rest of an engine --------------------------------------------------------------------------------------
 
   setThreaded(fd: number): void {
     this.description(fd);

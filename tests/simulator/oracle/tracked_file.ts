@@ -28,10 +28,7 @@ export class TrackedFile {
   namer: object | undefined;
   /** Whether a sync has failed. Later ones do not write the bytes that it has dropped: only new writers can sync. */
   hasFailedSync = false;
-  /**
-   * The length of the file before other processes cut it. The module may mistake bytes up to there for space that it has
-   * reserved (docs/limits.md).
-   */
+  /** The length before others cut the file. The module may take bytes up to there for its reserve (docs/limits.md). */
   #sizeBeforeCut = 0;
   /** The changes in flight, and the end of the content at their submission. */
   readonly #flights = new Map<Flight, number>();
@@ -134,8 +131,6 @@ export class TrackedFile {
     this.durable.promise(this.expected, ranges, size);
     for (const [flight, end] of this.#flights) this.durable.mayPerform(flight, end);
   }
-
-  // ---- operations -------------------------------------------------------------------------------------------------
 
   submitted(flight: Flight): void {
     const { operation } = flight;
@@ -314,8 +309,6 @@ export class TrackedFile {
     const claim = [...this.claims].find(({ from, to }) => from <= position && position <= to);
     if (!claim) throw new Violation("file", `bytes for ${position}, which nobody asked for`);
   }
-
-  // ---- the content ------------------------------------------------------------------------------------------
 
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected: { content, end }, view, view: { size } } = this;

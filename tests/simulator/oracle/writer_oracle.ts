@@ -54,9 +54,7 @@ export class WriterOracle {
     this.#sizesSeen = new Set([file.view.size]);
   }
 
-  /**
-   * The position of its first byte. For an appending writer it is the largest possible one until the start is known.
-   */
+  /** The position of its first byte. If it appends, this is the largest possible one until the start is known. */
   get start(): number {
     return this.#start ?? Math.max(...this.#sizesSeen);
   }

@@ -50,9 +50,7 @@ function act(session: Session, action: Other): void {
   oracle.names.changed(place);
 }
 
-/**
- * Another process and the module must not change the same bytes at the same time, because their order would be unknown.
- */
+/** Another process must not change bytes while the module does: their order would be unknown. */
 function isQuiet({ isBusy, isLengthLeftAlone, writers }: TrackedFile): boolean {
   return !isBusy && isLengthLeftAlone && [...writers].every(({ facts }) => !facts.appendsAlways);
 }

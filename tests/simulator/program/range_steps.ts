@@ -55,10 +55,7 @@ function claim(tracked: TrackedFile, range: Claim): () => void {
   return () => tracked.claims.delete(range);
 }
 
-/**
- * The expectations during and after a call that writes bytes, in a range up to `to`. After a failure a part of them may be in
- * the file, which may end at `furthest`.
- */
+/** The expectations of a call that writes up to `to`. If it fails, the file may have a part, and end at `furthest`. */
 function putting(
   { session: { world }, tracked }: Handle,
   position: number,

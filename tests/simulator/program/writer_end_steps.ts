@@ -106,10 +106,7 @@ export function finishClose(writer: OpenWriter, closing: Closing): void {
   handle.session.oracle.cutThrice();
 }
 
-/**
- * A writer has failed or was aborted, perhaps during its close. An atomic file is not published. With `isCut` the file
- * was cut for sure.
- */
+/** A writer has failed or was aborted, so that no atomic file is published. With `isCut` the file was cut for sure. */
 export function giveUp(writer: OpenWriter, closing?: Closing, isCut = false): void {
   const { oracle, handle } = writer;
   closing?.publication?.(false);

@@ -24,10 +24,7 @@ export class Runner {
     readonly mirror: Mirror | undefined,
   ) {}
 
-  /**
-   * Makes this isolate deterministic, and loads the module with these changes. Each operation is performed in the
-   * directory `real` too, if there is one.
-   */
+  /** Makes this isolate deterministic, and loads the module. Operations are performed in `real` too, if it is given. */
   static async load(changes: readonly Change[] = [], real?: string): Promise<Runner> {
     const mirror = real === undefined ? undefined : new Mirror(real);
     makeDeterministic();
