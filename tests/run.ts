@@ -1,5 +1,4 @@
-// The program of `deno task test`: it prepares the machine, runs the suite on every possible file system, and cleans
-// up. CONTRIBUTING.md lists its arguments.
+// `deno task test`: prepares the machine, runs the suite on all possible file systems, and cleans up. See CONTRIBUTING.md.
 
 import { OLDEST_DENO } from "../src/runtime.ts";
 import { mountFileSystems, runMain } from "./setup/file_systems.ts";

@@ -87,10 +87,7 @@ testOnce("The help fits 80 columns, agrees with the code, and needs no permissio
   assertMatch(await printed("--version"), /^\d+\.\d+\.\d+/);
 });
 
-/**
- * Runs a shell command on a terminal, in which `dma` is the command line. Resolves to the output with escape sequences,
- * except those by which Deno clears its own line about loading.
- */
+/** Runs a shell command that has `dma` on a terminal. Its output lacks the sequences that clear Deno's line about loading. */
 async function onTerminal(dir: string, command: string, columns = 80): Promise<string> {
   const line = `stty cols ${columns} rows 24; unset NO_COLOR; dma() { ${DMA.join(" ")} "$@"; }; `;
   const options = { cwd: dir, env: { SHELL: "/bin/sh" } };

@@ -1,5 +1,4 @@
-// Where the module does not run: a program that imports it starts, and gets one clear error. Other systems and processors,
-// older versions of Deno, and other runtimes.
+// Other systems, processors and runtimes, and older Denos: a program that imports the module gets one clear error.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { OLDEST_DENO } from "../../src/runtime.ts";

@@ -1,5 +1,4 @@
-// ioStats, engineInfo and configure: the counters, the facts of the engine, and its options. Process-wide behaviour is
-// tested in a separate process.
+// ioStats, engineInfo and configure: counters, facts and options of the engine. What is process-wide is tested in another.
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import {

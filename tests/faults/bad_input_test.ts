@@ -1,5 +1,4 @@
-// Every public function with every wrong kind of argument: the error has the right class and names the argument, and
-// the object does not change.
+// Every function with every wrong kind of argument: the error has its class and names the argument, and nothing changes.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";

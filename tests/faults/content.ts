@@ -1,5 +1,4 @@
-// Bytes that can be told from each other by position, and from zeros, so that whatever is missing, misplaced or
-// stale in a file is seen.
+// Bytes that differ by position, and from zeros, so that what is missing, misplaced or stale in a file is seen.
 
 /** The bytes that belong to positions from `position` on: others for each seed, and next to no aligned word zero. */
 export function content(position: number, length: number, seed = 0): Uint8Array<ArrayBuffer> {

@@ -67,10 +67,7 @@ export class Disk implements AsyncDisposable {
 /** The bytes of a disk in memory, of which only written ones take space. */
 const DISK_BYTES = 320 << 20;
 
-/**
- * Registers a test once for each type, on a fresh file system. Its disk fails and loses its cache by commands to `memory`.
- * Afterwards nothing of this module may be in use.
- */
+/** Registers a test for each type, on a new disk that obeys commands to `memory`. In the end nothing may be in use. */
 export function diskTest(
   name: string,
   fn: (disk: Disk, memory: FaultFileSystem, directory: string) => Promise<void>,

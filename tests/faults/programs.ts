@@ -1,5 +1,4 @@
-// Runs programs of tests/faults/programs as separate processes, which a test restricts or kills, or whose machine
-// fails.
+// Runs programs of tests/faults/programs as processes that a test restricts or kills, or whose machine fails.
 
 import { type Ended, endOf, start } from "../setup/command.ts";
 import { standInArguments } from "../setup/import_map.ts";

@@ -1,5 +1,4 @@
-// Every architecture that ships: that the embedded shim is what its source compiles to, that it works, and that the
-// numbers that differ between processors are right.
+// Every architecture that ships: its embedded shim is what the source compiles to, and works, and its numbers are right.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";

@@ -1,5 +1,4 @@
-// Positions and lengths beyond 2^32 in every call that takes one, in sparse files: none is truncated to 32 bits, and no
-// byte at the truncated position changes.
+// Positions and lengths beyond 2^32 in every call, in sparse files: none is cut to 32 bits, and no byte there changes.
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";

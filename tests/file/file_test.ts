@@ -1,5 +1,4 @@
-// DmaFile without reading and writing: length, space, name and durability. And the promises that network file
-// systems keep too.
+// DmaFile without reading and writing: length, space, name and durability; and what network file systems promise too.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.ts";

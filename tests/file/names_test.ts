@@ -1,5 +1,4 @@
-// A path is resolved at the call. Later changes of the working directory or of the path do not change the file and the
-// directory.
+// A path is resolved at the call: later changes of it or of the working directory change neither file nor directory.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";

@@ -1,5 +1,4 @@
-// FUSE servers with each pair of flags that changes how the kernel reads and writes, and with short, late or wrong
-// answers.
+// FUSE servers with each pair of flags that changes reads and writes, and with short, late or wrong answers.
 
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";

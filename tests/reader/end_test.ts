@@ -1,5 +1,4 @@
-// The ends of a DmaStreamReader: reads in flight are awaited, buffers are freed, the file is closed, and memory is
-// bounded until then.
+// The ends of a DmaStreamReader: reads in flight are awaited, buffers freed, files closed, and memory bounded until then.
 
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, ioStats } from "../../mod.ts";

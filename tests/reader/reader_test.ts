@@ -1,5 +1,4 @@
-// DmaStreamReader as a ReadableStream: every way to consume it yields the bytes of the file, with few reads, also into
-// views, and skip().
+// DmaStreamReader as a ReadableStream: each way to consume it gives the bytes of the file, with few reads; views; skip().
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";

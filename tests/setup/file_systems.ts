@@ -41,10 +41,7 @@ export async function mountImage(
   await runOrThrow("sh", ["-ec", script, image, path], signal ? { signal } : {});
 }
 
-/**
- * Makes a fresh directory for all files of a run, if possible on a disk, because most tests have no effect on tmpfs. The
- * directory stays locked while this process lives.
- */
+/** Makes a directory for a run, if possible on a disk, as most tests need one. It is locked while this process lives. */
 export async function makeWorkDirectory(): Promise<string> {
   const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
   const onDisk = [temporary, "/var/tmp"].filter(exists).map((path) => Deno.realPathSync(path))

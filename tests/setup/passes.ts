@@ -38,10 +38,7 @@ const TESTS_OF_OLDEST = [
 const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "reader", "file"]
   .map((name) => `tests/${name}`);
 
-/**
- * The passes of a whole run: each folder of tests with io_uring and without it, the oldest Deno, and the documentation.
- * `oldest` is the path of the oldest Deno that the module accepts.
- */
+/** All passes: each folder with io_uring and without it, the oldest Deno that is accepted (its path), and the documentation. */
 export async function allPasses(directory: string, oldest: string | undefined): Promise<Pass[]> {
   // io_uring is refused as by container runtimes, so that the module's own choice of the engine is tested too. Without a
   // compiler the engine is chosen instead. An empty DMA_ENGINE counts as unset.

@@ -21,10 +21,7 @@ export interface Surroundings {
 /** After this time a pass is stopped, and counts as failed. */
 const LONGEST_MINUTES = 20;
 
-/**
- * Runs all passes, in their order. With two at once the output of each is shown as a whole when it ends, so that lines are
- * not mixed. The name of a failed test is printed at once.
- */
+/** Runs all passes in order. With two at once each output is shown whole at its end, and the name of a failed test at once. */
 export async function runPasses(
   passes: readonly Pass[],
   surroundings: Surroundings,

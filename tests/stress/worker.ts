@@ -1,5 +1,4 @@
-// A Worker that runs rounds until it is terminated. It gets { directory, number }, the number of the first round, and
-// sends "busy" when a round begins, or a failure.
+// A Worker that runs rounds from { directory, number } on until it is terminated. Sends "busy" at each, or a failure.
 
 import { runRound } from "./rounds.ts";
 

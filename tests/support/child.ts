@@ -14,10 +14,7 @@ export interface ChildOptions {
   values?: Record<string, unknown>;
 }
 
-/**
- * Runs `code`. In it `dma` is this module, and `report` is a function that prints the result of its work: `ok <value>` or
- * `<class>: <message>`.
- */
+/** Runs `code`, which has this module as `dma`, and a `report(work)` that prints `ok <value>` or `<class>: <message>`. */
 export async function runChild(code: string, options: ChildOptions = {}): Promise<Ended> {
   const { flags = ["-A"], shell = ":", values = {}, ...more } = options;
   const constants = Object.entries(values)

@@ -30,10 +30,7 @@ const LEFT_OUT: ReadonlySet<string> = new Set(
     : ["ext4 4096", "xfs 512", "btrfs 4096"],
 );
 
-/**
- * The directories to test in: those in `DMA_TEST_DIRS`, separated by commas, else the one for temporary files. Each test
- * makes its own directory in them.
- */
+/** The directories to test in: those of `DMA_TEST_DIRS`, else the one for temporary files. Each test makes its own in them. */
 export const testDirectories: readonly TestDirectory[] = labelled(
   (Deno.env.get("DMA_TEST_DIRS") || Deno.env.get("TMPDIR") || "/tmp").split(",").filter(Boolean),
 ).filter(({ label }) => !LEFT_OUT.has(label));
@@ -54,10 +51,7 @@ export const oneDirectory: TestDirectory = [...testDirectories, ...labelled(["/t
 const onePast = testDirectories.find(hasDirectIo);
 const oneThrough = testDirectories.find((directory) => !hasDirectIo(directory));
 
-/**
- * Registers one test for each directory, for behaviour that depends on the file system. The test runs in a fresh directory
- * below it, which is removed afterwards.
- */
+/** Registers a test for each directory, for what depends on the file system. It has a fresh directory, removed afterwards. */
 export function testInEachDirectory(
   name: string,
   fn: (directory: TestDirectory) => void | Promise<void>,

@@ -87,10 +87,7 @@ export interface Held extends Disposable {
   letGo(): void;
 }
 
-/**
- * Holds operations of that name, or those that `only` chooses, until the test releases them. With `results` the kernel
- * performs the operations, and their results are held.
- */
+/** Holds operations of that name, or those that `only` chooses, until they are released; with `results` their results. */
 export function hold<Name extends OperationName>(
   name: Name,
   { only = () => true, results = false }: {

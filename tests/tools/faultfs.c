@@ -427,8 +427,7 @@ static void serve(const struct request *request, uint32_t opcode) {
   case FUSE_FLUSH:
   case FUSE_RELEASE:
   case FUSE_RELEASEDIR: return reply_error(request, 0);
-  case FUSE_RENAME:
-  case FUSE_RENAME2: return serve_rename(request);
+  case FUSE_RENAME: return serve_rename(request);
   case FUSE_UNLINK: return serve_unlink(request);
   case FUSE_STATFS: return serve_statfs(request);
   case FUSE_FALLOCATE: return serve_fallocate(request);
@@ -443,7 +442,6 @@ static size_t fixed_length(uint32_t opcode) {
   case FUSE_WRITE: return sizeof(struct fuse_write_in);
   case FUSE_CREATE: return sizeof(struct fuse_create_in);
   case FUSE_RENAME: return sizeof(struct fuse_rename_in);
-  case FUSE_RENAME2: return sizeof(struct fuse_rename2_in);
   default: return 0;
   }
 }

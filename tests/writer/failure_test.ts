@@ -15,20 +15,19 @@ import { assertClosed, create, narrow, testWriter } from "./create.ts";
 
 const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };
 
-testWriter("close() rejects if the end of the file fails", hinted, async (stream) => {
-  await stream.write(pattern(10_000));
-  using _ = fail("close", Errno.EIO);
-  await assertRejects(() => stream.close(), Error, "(os error 5): close");
-  assertEquals(descriptorsOf(stream.file.path), 0);
-});
-
-testDirectAndCached("abort() and file.close() reject if the file is not cut", async (dir) => {
-  const [aborted, closed] = [await create(dir, hinted, "one"), await create(dir, hinted, "two")];
-  for (const each of [aborted, closed]) await each.write(pattern(9000));
-  using _ = fail("truncate", Errno.EIO);
-  await assertRejects(() => aborted.abort(), Error, "(os error 5): truncate");
-  await assertRejects(() => closed.file.close(), Error, "(os error 5): truncate");
-  for (const { file: { path } } of [aborted, closed]) assertEquals(descriptorsOf(path), 0);
+testDirectAndCached("An end rejects if the file is not cut or closed", async (dir) => {
+  const ends: ["close" | "truncate", (stream: DmaStreamWriter) => Promise<void>][] = [
+    ["close", (stream) => stream.close()],
+    ["truncate", (stream) => stream.abort()],
+    ["truncate", ({ file }) => file.close()],
+  ];
+  for (const [operation, end] of ends) {
+    const stream = await create(dir, hinted);
+    await stream.write(pattern(10_000));
+    using _ = fail(operation, Errno.EIO);
+    await assertRejects(() => end(stream), Error, `(os error 5): ${operation}`);
+    assertEquals(descriptorsOf(stream.file.path), 0);
+  }
 });
 
 const unreserved = { bufferSize: 4096, preallocate: false };

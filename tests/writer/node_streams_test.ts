@@ -1,5 +1,4 @@
-// toNodeWritable and toNodeReadable: what Node.js libraries expect of a stream, and nothing half-done published. An
-// example has pipelines.
+// toNodeWritable and toNodeReadable: as Node.js libraries expect, and nothing half-done published. An example has pipelines.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";

@@ -1,5 +1,4 @@
-// Space that a writer reserves ahead of its writes: in few steps, early, without a wait, and given back whichever way the
-// writer ends.
+// Space that a writer reserves ahead: in few steps, early, without a wait, and given back whichever way it ends.
 
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";

@@ -1,5 +1,4 @@
-// DmaStreamWriter.seal: all that close promises, and then a file that can only be read, whose concurrent reads are
-// shared.
+// DmaStreamWriter.seal: all that close promises, then a file that can only be read, whose concurrent reads are shared.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";

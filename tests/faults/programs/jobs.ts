@@ -133,10 +133,7 @@ async function descriptors(folder: string, spare: string) {
   return { ...first, again: (await openAll()).opened };
 }
 
-/**
- * Reads each block of a file at once while its server stands still, and runs Deno's own operations in `folder`. Resolves to
- * the reads that were in flight afterwards, and to those with wrong bytes.
- */
+/** Reads all blocks while the server stands still, and works in `folder`. Resolves to the reads in flight, and wrong ones. */
 async function busyThreads(path: string, folder: string, server: string) {
   await using file = await DmaFile.open(path);
   const places = Array.from({ length: await file.size() / 4096 }, (_, index) => index * 4096);

@@ -1,5 +1,4 @@
-// A job of jobs.ts: opens, creates, renames and removes files while their names are swapped, before each call to the
-// kernel in turn.
+// A job of jobs.ts: uses, renames and removes files while names are swapped, before each call to the kernel in turn.
 
 import { DmaFile } from "../../../mod.ts";
 import { engineAtWork, useEngine } from "../../../src/configure.ts";

@@ -1,5 +1,4 @@
-// The ways in which the shim's self-test can be built and run here: on this processor, under another C library, and
-// on the other processor by user-mode emulation.
+// The ways to build and run the shim's self-test: on this processor, with another C library, and by user-mode emulation.
 
 import { type Ended, exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
 import { root } from "../../setup/root.ts";

@@ -85,10 +85,7 @@ export class WriterOracle {
     return this.start + this.givenLength;
   }
 
-  /**
-   * The end of its bytes that do not change. The block in which a truncate ended is written again with all bytes that the
-   * writer has for it.
-   */
+  /** The end of its bytes that stay: the block in which a truncate ended is written again, with all bytes for it. */
   get flushedForSure(): number {
     return Math.max(this.start, Math.min(this.flushed, this.leastTruncated));
   }

@@ -1,5 +1,4 @@
-// Makes this isolate deterministic: the simulator controls time, chance, addresses and the garbage collector.
-// To be called before the module under test is loaded.
+// Makes this isolate deterministic, before the module is loaded: time, chance, addresses and the garbage collector.
 
 import { Registry } from "../program/finalizers.ts";
 
