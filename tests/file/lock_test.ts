@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, ioStats } from "../../mod.ts";
-import { Errno } from "../../src/engine/linux.ts";
+import { Errno, LOCK_UN } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
@@ -45,7 +45,9 @@ testLock("Only shared locks stand together; a lock is shared by default", async 
   // A descriptor never stands in its own way.
   for (const exclusive of [true, true, false]) await one.lock(exclusive, { signal: null! });
   // Calls take effect in their order, even if the first one is slow.
-  using _ = interpose("lock", ({ index, pass }) => void setTimeout(pass, index === 0 ? 50 : 0));
+  using _ = interpose("lock", ({ operation: { operation }, pass }) => {
+    setTimeout(pass, operation & LOCK_UN ? 50 : 0);
+  });
   await Promise.all([one.unlock(), one.lock()]);
   const taken = [await other.tryLock(true), await other.tryLock(), await one.tryLock(true)];
   assertEquals(taken, [false, true, false]);

@@ -70,7 +70,7 @@ testSealed("Concurrent reads of a sealed file share what covers them", async (fi
     ["a part", 1, [0, 65_536], [100, 10], [60_000, 5536]],
     ["half of it", 2, [8192, 8192], [12_288, 8192]],
     ["on both sides", 2, [8192, 8192], [0, 32_768]],
-    ["the same block", 1, [0, 10], [100, 10]],
+    ["the same block", 1, [100, 10], [0, 10], [200, 10]],
     ["nothing", 2, [0, 4096], [8192, 4096]],
     ["the end", 1, [299_000, 9999], [SIZE - 1, 5]],
   ];
