@@ -86,9 +86,11 @@ class WriterWritable extends Writable implements Upstream {
     }
   }
 
-  /** Node's finished() takes a stream that is ended after its destruction for a complete one. */
   override end(...given: unknown[]): this {
-    return this.destroyed && !this.#closing ? this : super.end(...given as [unknown]);
+    if (!this.destroyed || this.writableEnded) return super.end(...given as [unknown]);
+    // Node's finished() would take the stream for a complete one. A write only gives the callback its error.
+    this.write("", given.findLast((value) => typeof value === "function") as Callback);
+    return this;
   }
 
   override _write(chunk: Uint8Array, _encoding: string, callback: Callback): void {
