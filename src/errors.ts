@@ -64,15 +64,15 @@ const CLASSES: Readonly<Record<string, new (message: string) => Error>> = {
 };
 
 /**
- * The error for `errno` of `op` on `path`, or from `path` to `to`. A `detail` is appended if the number alone does not
- * explain the failure.
+ * The error for `errno` of `op` on `path`, or from `path` to `to`. `why` is appended if the number alone does not explain
+ * the failure.
  */
-export function ioError(errno: number, op: string, path: string, detail = "", to = path): DmaError {
+export function ioError(errno: number, op: string, path: string, why = "", to?: string): DmaError {
   const code = CODES[errno - 1] ?? `E${errno}`;
   const type = CLASSES[code] ?? Error;
-  const names = to === path ? `'${path}'` : `'${path}' -> '${to}'`;
+  const names = to === undefined ? `'${path}'` : `'${path}' -> '${to}'`;
   const what = `${errorText(errno)} (os error ${errno}): ${op} ${names}`;
-  const error = new type(detail ? `${what}: ${detail}` : what);
+  const error = new type(why ? `${what}: ${why}` : what);
   return Object.assign(error, { code, errno, op, path });
 }
 

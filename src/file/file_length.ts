@@ -117,8 +117,8 @@ export class FileLength {
 
   /**
    * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier holds have
-   * ended, perhaps within this call, but not after `release`. No step waits for a microtask: a caller that blocks the
-   * thread until a write ends would wait for ever.
+   * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
+   * microtask: a caller that blocks the thread until a write ends would wait for ever.
    */
   holdWrites(alone: (release: () => void) => void, mayOvertake = false): () => void {
     const release = () => {

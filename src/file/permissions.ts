@@ -69,7 +69,7 @@ export async function findPermitted(
 /** Throws if Deno would not open a path because of its text, in which it resolves `..` itself. */
 function checkText(engine: Engine, path: string): void {
   // If only the working directory has such a name, the real path shows it.
-  if (!/dev|proc|sys/.test(path)) return;
+  if (!/(^|\/)(dev|proc|sys)(\/|$)/.test(path)) return;
   const parts: string[] = [];
   for (const part of absolutePath(engine, path).split("/")) {
     if (part === "..") parts.pop();

@@ -27,7 +27,7 @@ async function leadsThroughProc(link: FileName): Promise<boolean> {
  */
 export async function assertReplaceable(name: FileName, file: Handle, op: string): Promise<void> {
   const refuse = (errno: number, why = "") => {
-    throw ioError(errno, op, file.path, why, name.path);
+    throw ioError(errno, op, file.path, why, op === "open" ? undefined : name.path);
   };
   const found = await name.look(op, false);
   if (!found) return;

@@ -30,6 +30,7 @@ const offers: [words: string[], offered: string[]][] = [
   [["help", "d"], ["doctor"]],
   // Readline completes names of files, and unknown values get no offer.
   [["write", ""], []],
+  [["write", "--buffer-size", ""], []],
   [["copy", "--direct", "off", "a", ""], []],
   [["write", "--", "--at"], []],
 ];

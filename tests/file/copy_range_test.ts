@@ -183,10 +183,15 @@ testCopy("refuses what cannot be, without an effect", async (from, dir) => {
 testCopy("rejects with the kernel's error, and discards an atomic target", async (from, dir) => {
   const to = await DmaFile.create(dir.file("to"), { atomic: true });
   using _ = byHand(Errno.ENOSPC);
-  const error = await assertRejects(() => from.copyRangeTo(to, 0, SIZE, 0)) as DmaError;
-  assertEquals([error.code, error.op, error.path], ["ENOSPC", "copy", from.path]);
-  const says = `No space left on device (os error 28): copy '${from.path}' -> '${to.path}'`;
-  assertEquals(error.message, says);
+  // The error of a copy within one file names it twice, as that of Deno.rename does.
+  await using same = await openWith(dir.file("same"), pattern(SIZE));
+  for (const [source, target] of [[from, to], [same, same]] as const) {
+    const copying = source.copyRangeTo(target, 0, 4096, 65_536);
+    const { code, message, op, path } = await assertRejects(() => copying) as DmaError;
+    assertEquals([code, op, path], ["ENOSPC", "copy", source.path]);
+    const says = `No space left on device (os error 28): copy '${path}' -> '${target.path}'`;
+    assertEquals(message, says);
+  }
   await assertRejects(() => to.writable.close(), Error, "No space left");
   await assertNoFile(dir.file("to"));
 });
