@@ -29,7 +29,9 @@ export async function assertReplaceable(name: FileName, file: Handle, op: string
   const refuse = (errno: number, why = "") => {
     throw ioError(errno, op, file.path, why, op === "open" ? undefined : name.path);
   };
-  const found = await name.look(op, false);
+  const found = await name.look(op, false).catch((error) => {
+    throw "errno" in error ? refuse(error.errno) : error;
+  });
   if (!found) return;
   if (found.kind === "directory") refuse(Errno.EISDIR);
   // A dangling or circular link is replaced.

@@ -162,6 +162,7 @@ const READ_ONLY = { ...ext4, options: ["ro"] };
 /** The differences from a healthy machine, and parts of "verdict | level | what | remedy | level ...". */
 const machines: [change: Partial<Facts>, ...parts: string[]][] = [
   [{}, NOTHING],
+  [{ lockedMemory: 1024 * MIB }, NOTHING],
   [{ lockedMemory: 8 * MIB, mayLock: true }, NOTHING],
   [
     { ...threads({ allowed: null }), liburing: noLiburing },

@@ -17,6 +17,7 @@ const wrong: [args: string, says: string | RegExp][] = [
   ["write --buffer-size many out", BUFFER_SIZE],
   ["write --buffer-size 2G out", BUFFER_SIZE],
   ["write --write-behind 0 out", "a whole number from 1 to 1024"],
+  ["write --write-behind 1.5 out", PREFIX],
   ["write --direct maybe out", "Allowed choices are require, prefer, off"],
   ["write --flush-every often out", "a time such as 500ms, 1s or 5m"],
   ["write --flush-every 5 out", PREFIX],

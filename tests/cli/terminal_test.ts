@@ -23,10 +23,13 @@ const texts: [name: keyof typeof units, given: unknown[], text: unknown][] = [
     .map((wrong): [keyof typeof units, unknown[], unknown] => ["parseSize", [wrong], undefined]),
   ["formatSize", [1], "1 byte"],
   ["formatSize", [TIB - 4096], "1.0 TiB"],
+  ["formatDuration", [59], "59 s"],
+  ["formatDuration", [65.4], "1:05"],
   ["formatDuration", [3723], "1:02:03"],
   ["formatCount", [1023], "1023 bytes"],
   ["formatCount", [200_001], "200001 bytes (195.3 KiB)"],
   ["formatRate", [0, 0], "0 bytes/s"],
+  ["formatRate", [10, 3], "3 bytes/s"],
   ["formatRate", [3 * 1024 * MIB, 2], "1.5 GiB/s"],
   // The rate of what is little and quick would measure the latency.
   ["formatPace", [5, 0.0003], "1 ms"],
