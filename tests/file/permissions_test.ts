@@ -124,6 +124,7 @@ testFolders("A folder that is allowed, or none, lets nothing else through", asyn
   for await (const _ of process.stdout) break;
   const links = {
     other: `/proc/${process.pid}/root${inside}`,
+    otherFile: `/proc/${process.pid}/root${inside}/secret`,
     link: secret,
     relative: "../outside/secret",
     dangling: `${outside}/fresh`,
@@ -137,7 +138,7 @@ testFolders("A folder that is allowed, or none, lets nothing else through", asyn
   const below = ["../outside", "folder/../outside", "folder", "twice", "other"];
   const paths = [
     ...below.flatMap((folder) => [`${inside}/${folder}/secret`, `${inside}/${folder}/fresh`]),
-    ...["link", "relative", "dangling", "../fresh"].map((name) => `${inside}/${name}`),
+    ...["link", "relative", "dangling", "../fresh", "otherFile"].map((name) => `${inside}/${name}`),
     secret,
     `/proc/self/cwd/secret`,
   ];
@@ -169,7 +170,7 @@ testFolders("A folder that is allowed, or none, lets nothing else through", asyn
     const lines = await run(code, flags, { cwd: outside, values: { paths } });
     const [read, denosRead, write, denosWrite] = lines.splice(-4);
     assertEquals([read, write], [denosRead, denosWrite]);
-    assertEquals(lines.length, paths.length * 8 - 6, lines.join("\n"));
+    assertEquals(lines.length, paths.length * 8 - 7, lines.join("\n"));
     for (const line of lines) {
       // createNew fails before the real path is checked. Links to nothing and to other processes are not followed.
       const mayDiffer = flags.length > 1 && /dangling|fresh|other| createNew /.test(line);

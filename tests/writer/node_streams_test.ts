@@ -34,7 +34,7 @@ testDirectAndCached("destroy() publishes nothing, with an error or without one",
       }
       stream.destroy(error);
       // As a pipe whose source ends now.
-      const late = new Promise((resolve) => stream.end("late", resolve)) as Promise<DmaError>;
+      const late = new Promise((resolve) => stream.end(resolve)) as Promise<DmaError>;
       const told = await ended;
       assertEquals((await late).code, "ERR_STREAM_DESTROYED");
       assertEquals(error ? told : told.code, error ?? "ERR_STREAM_PREMATURE_CLOSE");
