@@ -589,7 +589,7 @@ export class DmaFile implements AsyncDisposable {
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
    * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close
    * the file. A shared lock that cannot be made exclusive at once is lost: flock(2) releases it first. Calls on one
-   * file take effect in their order.
+   * file take effect in their order, but a call that waits does so when it gets the lock.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @param options `signal` ends the wait
