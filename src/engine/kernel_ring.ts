@@ -181,6 +181,7 @@ export class KernelRing {
     throw refusal("io_uring_register_eventfd", -result);
   }
 
+  /** Frees the ring. No operation may be in flight. */
   close(): void {
     this.shim.resources.ring = 0;
     // Views of it are empty from here on.

@@ -30,7 +30,10 @@ export const DISK = {
   cutsDirty: true,
   /** A write with RWF_DSYNC is durable when it ends. */
   syncsWrites: true,
-  /** A write may end before a server has its bytes. After so many bytes a sync confirms them; 0 if that is not needed. */
+  /**
+   * A write may end before the server has the bytes, and fail later; only a sync shows that. The number of bytes after
+   * which a sync confirms the writes; 0 if a completed write is in the file.
+   */
   confirmAfter: 0,
   /** An existing file may open for writing, and refuse every write. */
   mayWriteOnce: false,

@@ -91,6 +91,7 @@ export class WriteQueue {
     for (const write of this.#waiting.splice(0)) this.#release(write);
   }
 
+  /** Releases the memory of a write, which the kernel no longer uses, or never will. */
   #release({ memory, isPooled }: Write): void {
     this.options.budget.held -= memory.bytes.length;
     if (isPooled) this.file.engine.release(memory);
