@@ -82,14 +82,16 @@ export class KernelEngine implements Engine {
 
   /**
    * Closes a descriptor, never on the ring: if a kernel thread closes it, it stays open for a moment after the
-   * completion. The JavaScript thread closes a small file that has a name. If the process outlives the isolate, as in a
-   * test, the close follows the return of a thread that has waited for completions: Deno would report it as a leak.
+   * completion. The JavaScript thread closes a small file that has a name. In a test the close follows the return of a
+   * thread that has waited for completions: Deno would report it as a leak. Elsewhere it does not wait: all threads may
+   * be in use.
    */
   #close(request: Request, quick = false): void {
     this.#devices.forget(request.sqe.fd);
     if (!quick) return this.#calls.start(request);
     if (this.#closing.push(request) > 1) return;
-    const returning = this.endsWithProcess ? undefined : this.ring?.notifier.returning;
+    const isTest = !this.endsWithProcess && !("DedicatedWorkerGlobalScope" in globalThis);
+    const returning = isTest ? this.ring?.notifier.returning : undefined;
     Promise.resolve(returning).then(() => this.#closeNow());
   }
 

@@ -63,10 +63,9 @@ export class Notifier {
     if (this.#call) this.#signal();
   }
 
-  /** The return of the thread, because no operation is in flight. Not awaited for long: all threads may be in use. */
+  /** The call of a thread that returns now, because no operation is in flight. */
   get returning(): Promise<unknown> | undefined {
-    if (this.#referenced || !this.#call) return undefined;
-    return Promise.race([this.#call, Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value]);
+    return this.#referenced ? undefined : this.#call;
   }
 
   /** Waits for the thread: it could read from the next file with the eventfd's number. Returns false at `deadline`. */
