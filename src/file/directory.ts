@@ -54,12 +54,13 @@ export class Directory {
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<number> | undefined;
 
-  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those when it was opened. */
+  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` and the path are those when it was opened. */
   private constructor(
     readonly engine: Engine,
     readonly fd: number,
     readonly facts: StatFacts,
     readonly key: string | symbol,
+    readonly realPath: string | undefined,
   ) {}
 
   /** The directory at `path`, as resolved at the time of the call, if it is open, on a disk, and found without waiting. */
@@ -96,7 +97,7 @@ export class Directory {
       engine.runNow({ op: "close", fd });
       return known.retain();
     }
-    const directory = new Directory(engine, fd, facts, key);
+    const directory = new Directory(engine, fd, facts, key, engine.realPath(fd));
     directories.set(key, directory);
     return directory;
   }

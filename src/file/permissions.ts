@@ -92,9 +92,9 @@ export async function demandName(name: FileName, limited: readonly Access[]): Pr
   if (isRefused(name)) checkSpecial(name.realPath);
 }
 
-export function isRefused(name: FileName): boolean {
-  // A file on a disk, whose device has a major number, is never special.
-  return name.directory.facts.deviceMajor === 0 && lacksAll(name.realPath);
+export function isRefused({ directory }: FileName): boolean {
+  // A rename does not move a directory into a mount or out of it.
+  return lacksAll(directory.realPath);
 }
 
 /** Throws if the permission to write was revoked after the name was found. Deno does not prompt. */

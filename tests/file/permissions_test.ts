@@ -244,6 +244,8 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
     const path = `${shared}/file`;
     await Deno.writeFile(path, pattern(100));
     await Deno.symlink(path, `${inside}/link`);
+    await Deno.mkdir(`${shared}/disk`);
+    await Deno.symlink(`${shared}/disk`, `${inside}/disk`);
     await Deno.symlink(`${shared}/new`, `${inside}/dangling`);
     await Deno.symlink(`${shared}/fifo`, `${inside}/fifo`);
     const code = `const file = await DmaFile.create(inside + "/file");
@@ -253,6 +255,7 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
         () => DmaFile.open("../".repeat(99) + "/proc/self/root" + inside + "/file"),
         () => DmaFile.create(inside + "/dangling"),
         () => DmaFile.create(shared + "/new"),
+        () => DmaFile.create(inside + "/disk/new"),
         () => DmaFile.create(path, { atomic: true }),
         () => DmaFile.temp({ dir: shared }),
       ]) await report(async () => { await (await open()).close(); });
@@ -260,18 +263,19 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
       await file.close();`;
     const values = { path, shared };
     const unlimited = [FFI, "--allow-read", "--allow-write"];
-    // A container may have a file of a disk there.
-    const mounted = `set -- unshare -m sh -c 'mount --bind ${secret} ${path} && exec "$@"' sh "$@"`;
+    // A container may have files of a disk there.
+    const binds = `mount --bind ${inside} ${shared}/disk && mount --bind ${secret} ${path}`;
+    const mounted = `set -- unshare -m sh -c '${binds} && exec "$@"' sh "$@"`;
     const ways: [string[], string][] = [[unlimited, ":"], [only("/"), ":"], [unlimited, mounted]];
     for (const [allowed, shell] of ways.slice(0, Deno.uid() === 0 ? 3 : 2)) {
       const lines = await run(code, [...allowed, "--allow-env", "--allow-sys"], { values, shell });
       assertEquals(lines[0], lines[1]);
-      const starts = Array(9).fill("NotCapable: Requires all access");
+      const starts = Array(10).fill("NotCapable: Requires all access");
       // With permissions that are limited to paths a link to nothing is not followed.
       if (allowed !== unlimited) starts[4] = "NotFound: ";
       assertLines(lines, starts);
       await assertFile(path, pattern(100));
-      assertEquals(await namesIn(shared), ["file"]);
+      assertEquals(await namesIn(shared), ["disk", "file"]);
     }
     // A FIFO is not even opened: its writer would continue, and its bytes would be lost.
     await runOrThrow("mkfifo", [`${shared}/fifo`]);
@@ -283,7 +287,7 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
     await writing;
     // The control. The rename is from a disk to memory.
     const lines = await run(code, ["-A"], { values });
-    assertLines(lines, [...Array(8).fill("ok"), "Error: Invalid cross-device link"]);
+    assertLines(lines, [...Array(9).fill("ok"), "Error: Invalid cross-device link"]);
   } finally {
     await Deno.remove(shared, { recursive: true });
   }
