@@ -93,12 +93,11 @@ class WriterWritable extends Writable implements Upstream {
     return this;
   }
 
-  override _write(chunk: Uint8Array, _encoding: string, callback: Callback): void {
-    this.#give(this.#lock.write(chunk), callback);
-  }
-
+  /** Node's `_write` calls this too. A chunk that fits does not pass the queue of the lock, which costs more than it. */
   override _writev(chunks: { chunk: Uint8Array }[], callback: Callback): void {
-    this.#give(Promise.all(chunks.map(({ chunk }) => this.#lock.write(chunk))), callback);
+    const sink = sinkOf(this.#writer)!;
+    const taken = chunks.map(({ chunk }) => sink.takeAtOnce(chunk) ?? this.#lock.write(chunk));
+    this.#give(Promise.all(taken), callback);
   }
 
   override _final(callback: Callback): void {
