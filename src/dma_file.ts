@@ -545,8 +545,9 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Copies a range into `target`, which may be on another file system. If both positions are multiples of the target's
-   * offset alignment, the kernel copies whole blocks, or shares them (xfs, btrfs). Do not copy into the first or last
-   * block of an open writer of the target: both write the whole block. A long copy rejects when either file is closed.
+   * offset alignment, the kernel copies whole blocks, or shares them (xfs, btrfs). Holes of blocks that are not shared
+   * become zeros, which take space: `dma copy` keeps holes. Do not copy into the first or last block of an open writer
+   * of the target: both write the whole block. A long copy rejects when either file is closed.
    *
    * @param target the file to copy to, opened for writing
    * @param position the first byte to copy
@@ -589,7 +590,9 @@ export class DmaFile implements AsyncDisposable {
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
    * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close
    * the file. A shared lock that cannot be made exclusive at once is lost: flock(2) releases it first. Calls on one
-   * file take effect in their order, but a call that waits does so when it gets the lock.
+   * file take effect in their order, but a call that waits does so when it gets the lock. If the process is killed, the
+   * kernel keeps the lock until the writes of this `DmaFile` have completed. It does not wait for those of other files:
+   * a separate lock file is no protection then.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @param options `signal` ends the wait
