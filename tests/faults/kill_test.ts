@@ -1,13 +1,17 @@
 // Signals at random moments: the promised bytes are there afterwards, and no bytes that were never written.
 // DMA_KILL_ROUNDS sets the number of rounds; DMA_KILL_SEED repeats a run.
 
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
 import { namesIn } from "../support/bytes.ts";
+import { diskTest } from "./disks.ts";
 import { type Account, assertKept, type Life, Writing } from "./killed.ts";
 import { engines, engineTest, serverTest } from "./machine.ts";
+import { spawn } from "./programs.ts";
 import { isLog, kinds, pathOf } from "./programs/write_on.ts";
+import { lines } from "./tools.ts";
 
 const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 56);
 const firstSeed = Number(Deno.env.get("DMA_KILL_SEED") ?? Math.floor(Math.random() * 1e6));
@@ -71,4 +75,32 @@ for (const engine of engines) {
       assert(round > 0 || hidden.length === 1, "In the midst of a file its name is a hidden one");
     }
   });
+}
+
+for (const engine of engines) {
+  const name = `a killed process keeps the lock of a file until its writes have ended [${engine}]`;
+  diskTest(name, async (disk, memory) => {
+    const path = disk.file("file");
+    const length = 1 << 18;
+    await Deno.writeFile(path, new Uint8Array(length));
+    await using file = await DmaFile.open(path, { write: true });
+    await file.sync();
+    await memory.command("fault write delay 1000");
+    const child = spawn("lock_and_write", { args: [path], env: { DMA_ENGINE: engine } });
+    const output = lines(child.stdout);
+    try {
+      assertEquals((await output.next()).value, "in flight");
+      assert(!await file.tryLock(true));
+      assert((await file.readAt(0, length)).includes(0), "The writes have ended too soon");
+    } finally {
+      child.kill("SIGKILL");
+    }
+    await file.lock(true);
+    const bytes = await file.readAt(0, length);
+    await pause(1500);
+    assertEquals(await file.readAt(0, length), bytes, "A write has ended under the lock");
+    await output.return?.();
+    await Promise.all([child.stdin.close().catch(() => {}), child.stderr.cancel(), child.status]);
+    // On ext4 the first read after a change may wait for the journal, and so for the writes.
+  }, { types: ["xfs"] });
 }
