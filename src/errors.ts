@@ -81,6 +81,12 @@ export function unwrap(result: number, op: string, path: string): number {
   return result;
 }
 
+/** Throws an error that says nothing about a file, because memory or descriptors are lacking. Ignores other errors. */
+export function throwIfLacking(error: Partial<DmaError>): undefined {
+  // Without memory for a buffer the error has no code.
+  if ([undefined, "ENOMEM", "ENFILE", "EMFILE"].includes(error.code)) throw error;
+}
+
 /** The error of a call to a closed stream of a file. `action` as in "Cannot write to". */
 export function closedStreamError(action: string, { path }: { readonly path: string }): TypeError {
   return new TypeError(`Cannot ${action} '${path}': its stream is closed`);

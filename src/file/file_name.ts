@@ -1,10 +1,10 @@
 // A name of a file: the descriptor of a directory, and the last component. A path is looked up once, at the user's
 // call. All later operations use the directory that was found.
 
-import { attempt, type Engine, run, waitUntil } from "../engine/engine.ts";
+import { type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { NO_LIMITS } from "../engine/operation.ts";
-import { ioError, unwrap } from "../errors.ts";
+import { ioError, throwIfLacking, unwrap } from "../errors.ts";
 import { assertOpened, Directory, NOT_KNOWN, openAt } from "./directory.ts";
 import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
 
@@ -78,12 +78,11 @@ export class FileName {
     return { ...this.handle(this.directory.fd), name: this.component, follow };
   }
 
-  /** The real name of an open file; this name if it cannot be determined. Messages keep this path. */
+  /** The real name of an open file; this name if there is none. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const { engine } = this;
-    const real = attempt(() => engine.realPath(fd));
-    const found = typeof real === "string" &&
-      await FileName.find(engine, real).catch(() => undefined);
+    const real = engine.realPath(fd);
+    const found = real && await FileName.find(engine, real).catch(throwIfLacking);
     if (!found) return this;
     const name = new FileName(found.directory, found.component, this.path);
     name.#failuresBefore = this.#failuresBefore;

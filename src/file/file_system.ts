@@ -175,7 +175,7 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const shown = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
   // 9p shows the type of its server's file system (v9fs_statfs), but never a time of birth.
   const mayBeV9fs = facts.deviceMajor === 0 && !facts.hasBirthTime;
-  const server = shown === FUSE || mayBeV9fs ? await findServer(handle.engine, facts) : undefined;
+  const server = shown === FUSE || mayBeV9fs ? await findServer(handle, facts) : undefined;
   const row = server === V9FS.name ? V9FS : shown;
   const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
   const ofServer = row === FUSE ? SERVERS.get(server ?? "") : undefined;

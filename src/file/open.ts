@@ -198,7 +198,9 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
   // The name is a symbolic link to a file that does not exist, so its real path cannot be checked.
   if (isLimited) return { name, fd: -Errno.ENOENT, created: false };
   const fd = await name.open(flags | O_CREAT, mode);
-  return { name: fd < 0 ? name : await name.whereIs(fd), fd, created: fd >= 0 };
+  // If the real name cannot be found now, the sync of the name looks for it again.
+  const real = fd < 0 ? name : await name.whereIs(fd).catch(() => name);
+  return { name: real, fd, created: fd >= 0 };
 }
 
 /** Opens a file again with O_CREAT: the kernel may refuse another user's trap (fs.protected_regular in proc_sys_fs(5)). */

@@ -7,19 +7,13 @@ import {
   STATX_ATTR_IMMUTABLE,
   STATX_ATTR_MOUNT_ROOT,
 } from "../engine/linux.ts";
-import { ioError } from "../errors.ts";
+import { ioError, throwIfLacking } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import { actsAsOwner, isSwapFile } from "./proc.ts";
 import { cachedStat, type Handle } from "./stat.ts";
 
 /** The smallest swap file: ten pages. */
 const SMALLEST_SWAP = 40 * 1024;
-
-async function leadsThroughProc(link: FileName): Promise<boolean> {
-  const fd = await link.locate(true);
-  if (fd >= 0) link.engine.runNow({ op: "close", fd });
-  return fd === -Errno.ELOOP;
-}
 
 /**
  * A symbolic link itself is replaced, unless it leads to a device or another special file, or through /proc as
@@ -35,12 +29,15 @@ export async function assertReplaceable(name: FileName, file: Handle, op: string
   if (!found) return;
   if (found.kind === "directory") refuse(Errno.EISDIR);
   // A dangling or circular link is replaced.
-  const led = found.kind === "symbolic link" ? await name.look(op).catch(() => undefined) : found;
+  const led = found.kind === "symbolic link" ? await name.look(op).catch(throwIfLacking) : found;
   if (led && led.kind !== "file" && led.kind !== "directory") {
     refuse(Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
   }
-  if (led && led !== found && await leadsThroughProc(name)) {
-    refuse(Errno.EOPNOTSUPP, "a link into /proc is not a regular file");
+  if (led && led !== found) {
+    const fd = await name.locate(true);
+    if (fd === -Errno.ELOOP) refuse(Errno.EOPNOTSUPP, "a link into /proc is not a regular file");
+    if (fd < 0) refuse(-fd);
+    name.engine.runNow({ op: "close", fd });
   }
   if (found.attributes & STATX_ATTR_MOUNT_ROOT) refuse(Errno.EBUSY, "it is a mount point");
   if (found.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
@@ -52,10 +49,10 @@ export async function assertReplaceable(name: FileName, file: Handle, op: string
     // A server may map root to another user.
     const { uid } = await cachedStat(file);
     const may = uid === found.uid || uid === directory.uid ||
-      (uid === 0 && await actsAsOwner(name.engine));
+      (uid === 0 && await actsAsOwner(file));
     if (!may) refuse(Errno.EPERM, "it belongs to another user, and its directory is sticky");
   }
-  if (found.size >= SMALLEST_SWAP && await isSwapFile(name.engine, name.realPath)) {
+  if (found.size >= SMALLEST_SWAP && await isSwapFile(file, name.realPath)) {
     refuse(Errno.EPERM, "the system swaps to it");
   }
 }

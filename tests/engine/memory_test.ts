@@ -1,11 +1,12 @@
-// The memory of I/O buffers is bounded and shared, is given back, and may be lacking.
+// The memory of I/O buffers is bounded and shared, and given back. It may be lacking, as may descriptors.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
+import { interpose } from "../support/interpose.ts";
 import { assertNoLeak, collectGarbage, takeStock, untilCollected } from "../support/leaks.ts";
 import { allOf } from "../support/patterned.ts";
 import { create } from "../writer/create.ts";
@@ -67,6 +68,20 @@ function withoutMemory(only?: number): Disposable & { wasReached: () => boolean 
     throw new RangeError("Cannot map memory");
   });
   return { ...replaced, wasReached: () => index > only! };
+}
+
+/** Refuses the descriptor with this index. */
+function withoutDescriptor(only: number): Disposable & { wasReached: () => boolean } {
+  const EMFILE = 24;
+  let index = 0;
+  const isRefused = () => index++ === only;
+  const { runNow } = engine;
+  const replaced = new DisposableStack();
+  replaced.use(interpose("open", ({ pass, end }) => isRefused() ? end(-EMFILE) : pass()));
+  replaced.use(replaceMethod("runNow", (operation) => {
+    return operation.op === "open" && isRefused() ? -EMFILE : runNow.call(engine, operation);
+  }));
+  return { [Symbol.dispose]: () => replaced.dispose(), wasReached: () => index > only };
 }
 
 async function assertFails(call: () => Promise<unknown>): Promise<void> {
@@ -141,6 +156,14 @@ const uses: Record<string, (old: string, path: string, link: string) => Promise<
     await using file = await DmaFile.open(link, { write: true, create: true });
     await file.truncate(5000);
   },
+  "An atomic file at a link into /proc": async (_old, _path, link) => {
+    await Deno.symlink("/proc/self/exe", link);
+    await DmaFile.create(link, { atomic: true }).then((file) => file.close(), (error) => {
+      // That is the control.
+      if (error.code !== "EOPNOTSUPP") throw error;
+    });
+    assert(!(await Deno.lstat(link)).isFile);
+  },
   "An atomic file": async (old, path) => {
     await using file = await DmaFile.create(old, { atomic: true });
     await file.writeAt(file.allocBuffer(1), 0);
@@ -171,20 +194,37 @@ const uses: Record<string, (old: string, path: string, link: string) => Promise<
   },
 };
 
+testDirectAndCached("A moved file whose directory cannot be opened is not durable", async (dir) => {
+  const writer = await create(dir);
+  await Deno.mkdir(dir.file("other"));
+  await Deno.rename(dir.file("file"), dir.file("other/file"));
+  using _ = withoutDescriptor(0);
+  await assertRejects(() => writer.close(), Error, "Too many open files");
+});
+
+/** What may be lacking, and the errors. */
+const lacks = { memory: withoutMemory, "a descriptor": withoutDescriptor };
+const LACK = /^Cannot map memory$|^Too many open files/;
+
 for (const [name, use] of Object.entries(uses)) {
-  testDirectAndCached(`${name} without memory for once, wherever, leaves nothing`, async (dir) => {
-    await Deno.chmod(dir.path, 0o1777);
-    for (let place = 0, isReached = true; isReached; place++) {
-      await Deno.writeFile(dir.file("old"), pattern(10_000));
-      using lack = withoutMemory(place);
-      await use(dir.file("old"), dir.file("new"), dir.file("link")).catch((error) => {
-        assertEquals(error.message, "Cannot map memory");
-      });
-      isReached = lack.wasReached();
-      await assertFreed(dir);
-      const left = await namesIn(dir.path);
-      assertEquals(left.filter((name) => name.startsWith(".")), []);
-      await Promise.all(left.map((name) => Deno.remove(dir.file(name))));
-    }
-  });
+  for (const [what, without] of Object.entries(lacks)) {
+    testDirectAndCached(
+      `${name} without ${what} for once, wherever, leaves nothing`,
+      async (dir) => {
+        await Deno.chmod(dir.path, 0o1777);
+        for (let place = 0, isReached = true; isReached; place++) {
+          await Deno.writeFile(dir.file("old"), pattern(10_000));
+          using lack = without(place);
+          await use(dir.file("old"), dir.file("new"), dir.file("link")).catch((error) => {
+            assertMatch(error.message, LACK);
+          });
+          isReached = lack.wasReached();
+          await assertFreed(dir);
+          const left = await namesIn(dir.path);
+          assertEquals(left.filter((name) => name.startsWith(".")), []);
+          await Promise.all(left.map((name) => Deno.remove(dir.file(name))));
+        }
+      },
+    );
+  }
 }

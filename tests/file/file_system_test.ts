@@ -28,7 +28,10 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
     const mounts = position === 0 ? "31 1 0:77 / /mnt rw - 9p tag rw,trans=virtio\n" : "";
     end(new TextEncoder().encodeInto(mounts, memory.bytes).written);
   });
-  assertEquals((await fileSystemOf(handle, { ...facts, hasBirthTime: false })).name, "9p");
+  const find = () => fileSystemOf(handle, { ...facts, hasBirthTime: false });
+  assertEquals((await find()).name, "9p");
+  using _lack = fail("open", 24);
+  await assertRejects(find, Error, "Too many open files");
 });
 
 testInOneDirectory("No server is asked for a length on the JavaScript thread", async (dir) => {

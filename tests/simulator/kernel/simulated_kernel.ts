@@ -66,8 +66,7 @@ export class SimulatedKernel implements Engine {
     this.#random = random.fork();
     this.budget = new BufferBudget(random.pick(BUDGETS));
     const reuses = random.chance(0.5);
-    // Without free descriptors the module cannot read the name of the server.
-    const isShort = random.chance(0.1) && !this.kind.answersEarly && !mirror;
+    const isShort = random.chance(0.1) && !mirror;
     this.descriptors = new DescriptorTable(reuses, isShort ? random.between(2, 10) : 1000);
     this.#calls = new SystemCalls(this.kind, this.tree, this.descriptors, this.#random.fork());
     this.#judge = new Judge(this.kind, this.memory, violated);
