@@ -77,7 +77,7 @@ export class Devices {
   #mountOf(fd: number): number {
     if (!this.#unseen.has(fd) && this.identify(fd) === undefined) {
       // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
-      const info = readKernelFile(this.shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
+      const info = readKernelFile(this.shim, `/proc/self/fdinfo/${fd}`) ?? "";
       const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
       if (mount !== undefined) this.#unseen.set(fd, Number(mount));
     }

@@ -16,16 +16,13 @@ export function kernelRelease(shim: Shim): string {
 /** The arguments with which Deno restarts a program: `deno watch`, or an option of another command. */
 const STARTS_ANEW = /^(watch$|--watch|--hmr|--unstable-hmr)/;
 
-/** The maximum length of a command line (execve(2)). Only pages that are read take memory. */
-const LONGEST_COMMAND = 8 << 20;
-
 /**
  * Whether this isolate ends only with the process. A read in flight at the end of any other isolate, such as a Worker,
  * those of `deno test` and `deno bench`, and a program that Deno restarts, would write to memory that has a new owner.
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;
-  const words = readKernelFile(shim, "/proc/self/cmdline", LONGEST_COMMAND)?.split("\0");
+  const words = readKernelFile(shim, "/proc/self/cmdline")?.split("\0");
   // The last parts are the program's own arguments, unless it has changed the list, and the text after the last NUL.
   const { args } = Deno;
   const areLast = args.every((arg, index) => arg === words?.at(index - args.length - 1));
@@ -33,14 +30,22 @@ export function endsWithProcess(shim: Shim): boolean {
   return ofDeno !== undefined && !ofDeno.some((word) => STARTS_ANEW.test(word));
 }
 
-/** At most `most` bytes of a file that the kernel has in memory, as text; undefined if it cannot be opened. */
-export function readKernelFile(shim: Shim, path: string, most: number): string | undefined {
-  const bytes = new Uint8Array(most);
+/** The text of a file that the kernel has in memory; undefined if it cannot be opened. */
+export function readKernelFile(shim: Shim, path: string): string | undefined {
+  // A larger buffer could fail for lack of memory.
+  const bytes = new Uint8Array(4096);
   const address = addressOf(bytes);
   new TextEncoder().encodeInto(`${path}\0`, bytes);
   const fd = shim.dma_call(Opcode.OPENAT, AT_FDCWD, address, 0, 0, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return undefined;
-  const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, 0, 0);
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let position = 0;;) {
+    const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, position, 0);
+    if (length <= 0) break;
+    text += decoder.decode(bytes.subarray(0, length), { stream: true });
+    position += length;
+  }
   shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
-  return new TextDecoder().decode(bytes.subarray(0, Math.max(0, length)));
+  return text;
 }

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
@@ -200,6 +201,17 @@ testDirectAndCached("A moved file whose directory cannot be opened is not durabl
   await Deno.rename(dir.file("file"), dir.file("other/file"));
   using _ = withoutDescriptor(0);
   await assertRejects(() => writer.close(), Error, "Too many open files");
+});
+
+Deno.test("A first file opens in a program that has little memory", async () => {
+  const { output } = await runChild(`globalThis.Uint8Array = class extends Uint8Array {
+      constructor(first, ...others) {
+        if (first > 1 << 20) throw new RangeError("Array buffer allocation failed");
+        super(first, ...others);
+      }
+    };
+    report(() => dma.DmaFile.temp().then((file) => file.close()));`);
+  assertEquals(output, "ok undefined");
 });
 
 /** What may be lacking, and the errors. */
