@@ -46,12 +46,13 @@ export class FileName {
     path: string,
     whole = false,
     how = NO_LIMITS,
+    shown = path,
   ): Promise<FileName> {
-    if (path === "") throw ioError(Errno.ENOENT, "open", path);
+    if (path === "") throw ioError(Errno.ENOENT, "open", shown);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
     const found = Directory.known(engine, directory) ??
-      await Directory.open(engine, directory, path, how);
-    return new FileName(found, component, path);
+      await Directory.open(engine, directory, shown, how);
+    return new FileName(found, component, shown);
   }
 
   /** The real path of the name; undefined if it cannot be determined. */
@@ -82,11 +83,11 @@ export class FileName {
   async whereIs(fd: number): Promise<FileName> {
     const { engine } = this;
     const real = engine.realPath(fd);
-    const found = real && await FileName.find(engine, real).catch(throwIfLacking);
+    const found = real &&
+      await FileName.find(engine, real, false, NO_LIMITS, this.path).catch(throwIfLacking);
     if (!found) return this;
-    const name = new FileName(found.directory, found.component, this.path);
-    name.#failuresBefore = this.#failuresBefore;
-    return name;
+    found.#failuresBefore = this.#failuresBefore;
+    return found;
   }
 
   sibling(component: string): FileName {

@@ -200,7 +200,8 @@ testDirectAndCached("A moved file whose directory cannot be opened is not durabl
   await Deno.mkdir(dir.file("other"));
   await Deno.rename(dir.file("file"), dir.file("other/file"));
   using _ = withoutDescriptor(0);
-  await assertRejects(() => writer.close(), Error, "Too many open files");
+  const message = `Too many open files (os error 24): open '${writer.file.path}'`;
+  await assertRejects(() => writer.close(), Error, message);
 });
 
 Deno.test("A first file opens in a program that has little memory", async () => {
