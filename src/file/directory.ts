@@ -18,8 +18,8 @@ import { cachedStat, type StatFacts } from "./stat.ts";
 /** The open directories by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
 
-/** Real paths by key, also of closed directories: to read one takes a fifth of the time of an open. */
-const realPaths = new WeakMap<Engine, Map<string | symbol, string | undefined>>();
+/** Real paths at the first open, by key: to read one takes a fifth of the time of an open. The mounts in them stay true. */
+const firstPaths = new WeakMap<Engine, Map<string | symbol, string | undefined>>();
 const MOST_PATHS = 1000;
 
 /** The key of a directory without a file handle, which may be on two mounts. Without a mount nothing is shared. */
@@ -58,13 +58,13 @@ export class Directory {
   /** The sync that starts after the one in flight. */
   #nextSync: Promise<number> | undefined;
 
-  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those when it was opened, and the path an earlier one. */
+  /** `fd` is for the `*at` calls: opened with O_PATH. The `facts` are those when it was opened. */
   private constructor(
     readonly engine: Engine,
     readonly fd: number,
     readonly facts: StatFacts,
     readonly key: string | symbol,
-    readonly realPath: string | undefined,
+    readonly firstPath: string | undefined,
   ) {}
 
   /** The directory at `path`, as resolved at the time of the call, if it is open, on a disk, and found without waiting. */
@@ -101,11 +101,11 @@ export class Directory {
       engine.runNow({ op: "close", fd });
       return known.retain();
     }
-    const paths = realPaths.getOrInsertComputed(engine, () => new Map());
+    const paths = firstPaths.getOrInsertComputed(engine, () => new Map());
     if (paths.size >= MOST_PATHS) paths.clear();
-    const realPath = paths.get(key) ?? engine.realPath(fd);
-    paths.set(key, realPath);
-    const directory = new Directory(engine, fd, facts, key, realPath);
+    const firstPath = paths.get(key) ?? engine.realPath(fd);
+    paths.set(key, firstPath);
+    const directory = new Directory(engine, fd, facts, key, firstPath);
     directories.set(key, directory);
     return directory;
   }

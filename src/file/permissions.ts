@@ -94,7 +94,7 @@ export async function demandName(name: FileName, limited: readonly Access[]): Pr
 
 export function isRefused({ directory }: FileName): boolean {
   // A rename does not move a directory into a mount or out of it.
-  return lacksAll(directory.realPath);
+  return lacksAll(directory.firstPath);
 }
 
 /** Throws if the permission to write was revoked after the name was found. Deno does not prompt. */
