@@ -163,7 +163,6 @@ const OPEN_OPTIONS = {
 
 const { read, mode, direct } = OPEN_OPTIONS;
 const CREATE_OPTIONS = { read, mode, direct, atomic: flagOption(false) };
-const CREATE = { write: true, create: true, createNew: false, truncate: true };
 
 /** The checked options of `DmaFile.open`. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
@@ -185,9 +184,10 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
 export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
-  const given = readOptions(options, CREATE_OPTIONS);
-  const limited = limitedOf({ read: given.read, write: true });
-  return { ...CREATE, append: false, unnamed: false, ...given, limited };
+  const { read, mode, direct, atomic } = readOptions(options, CREATE_OPTIONS);
+  const limited = limitedOf({ read, write: true });
+  const how = { write: true, create: true, createNew: false, truncate: true, append: false };
+  return { ...how, unnamed: false, read, mode, direct, atomic, limited };
 }
 
 /** The directory for a temporary file. */

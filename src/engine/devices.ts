@@ -16,7 +16,8 @@ export function hasDisk(device: number | undefined): boolean {
 }
 
 export class Devices {
-  readonly #devices = new Map<number, number>();
+  /** The devices by descriptor. */
+  readonly #devices: (number | undefined)[] = [];
   /**
    * A device of each mount, and the mounts of descriptors without a statx(2). A mount may reuse the number of an
    * earlier one, and is mistaken for it until statx(2) has shown its device.
@@ -27,18 +28,21 @@ export class Devices {
   /** The shim's `struct identity`: the number of a mount, the length and the type of a file handle, and the handle. */
   readonly #identity = new Uint32Array(35);
   readonly #identityAddress = addressOf(this.#identity);
+  /** The last structure and its key: most calls are for one directory, and a comparison takes less time than a key. */
+  readonly #lastIdentity = new Uint32Array(35);
+  #lastKey = "";
 
   constructor(readonly shim: Shim) {}
 
   of(fd: number): number | undefined {
-    return this.#devices.get(fd);
+    return this.#devices[fd];
   }
 
   /** Records the result of statx(2) for a descriptor. */
   note(fd: number, bytes: Bytes): void {
     // struct statx: stx_dev_major and stx_dev_minor.
     const device = u32(bytes, 136) * MINORS + u32(bytes, 140);
-    this.#devices.set(fd, device);
+    this.#devices[fd] = device;
     const mount = this.#unseen.get(fd);
     if (mount !== undefined) this.#mounts.set(mount, device);
     this.#unseen.delete(fd);
@@ -46,17 +50,17 @@ export class Devices {
 
   /** Records that a file was opened in a directory. It is on the same device, unless statx(2) shows another one. */
   noteOpen(fd: number, directory: number): void {
-    const device = this.#devices.get(directory);
-    if (device !== undefined) this.#devices.set(fd, device);
+    const device = this.#devices[directory];
+    if (device !== undefined) this.#devices[fd] = device;
   }
 
   forget(fd: number): void {
-    this.#devices.delete(fd);
+    this.#devices[fd] = undefined;
     this.#unseen.delete(fd);
   }
 
   setThreaded(fd: number, threaded: boolean): void {
-    const device = this.#devices.get(fd);
+    const device = this.#devices[fd];
     if (device !== undefined) this.#threaded.set(device, threaded);
   }
 
@@ -68,7 +72,7 @@ export class Devices {
   /** Whether the kernel certainly has the facts of a descriptor's file in memory; undefined if that is not known. */
   isLocal(fd: number): boolean | undefined {
     // Before a statx(2) of this descriptor, that of another one on the same mount has shown the device.
-    const device = this.#devices.get(fd) ?? this.#mounts.get(this.#mountOf(fd));
+    const device = this.#devices[fd] ?? this.#mounts.get(this.#mountOf(fd));
     const threaded = this.isThreaded(device);
     return threaded === undefined ? undefined : !threaded;
   }
@@ -90,6 +94,12 @@ export class Devices {
     const result = this.shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);
     if (result < 0) return undefined;
     if (path === 0) this.#unseen.set(fd, found[0]!);
-    return found.subarray(0, 3 + Math.ceil(found[1]! / 4)).join();
+    const last = this.#lastIdentity;
+    const words = 3 + Math.ceil(found[1]! / 4);
+    let same = 0;
+    while (same < words && found[same] === last[same]) same++;
+    if (same === words) return this.#lastKey;
+    last.set(found);
+    return this.#lastKey = found.subarray(0, words).join();
   }
 }

@@ -55,13 +55,15 @@ export class KernelEngine implements Engine {
   submit(operation: Operation, completion: Completion): void {
     if (this.#disposed) return void queueMicrotask(() => completion.complete(-Errno.EBADFD));
     const sqe = prepareSqe(this, operation);
-    const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
+    const { op } = operation;
+    // A link by /proc does not have the file's descriptor.
+    const device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
     // A file system with a disk opens from memory what is in the kernel's cache.
-    if (operation.op === "open" && hasDisk(device)) sqe.forceAsync = false;
+    if (op === "open" && hasDisk(device)) sqe.forceAsync = false;
     const request = { operation, sqe, completion, device };
     this.counters.inFlight++;
-    if (operation.op === "close") return this.#close(request, operation.quick);
-    if (operation.op !== "pause") return this.#start(request);
+    if (op === "close") return this.#close(request, operation.quick);
+    if (op !== "pause") return this.#start(request);
     const { milliseconds } = operation;
     this.#pauses.set(request, performance.now() + milliseconds);
     pauseFor(milliseconds).then(() => this.#endPause(request));
@@ -72,11 +74,11 @@ export class KernelEngine implements Engine {
   }
 
   #start(request: Request): void {
-    const { operation: { op }, device } = request;
+    const { sqe: { opcode }, device } = request;
     // Opens on a device without a setThreaded call never run on the ring: if the name is in the kernel's cache, the
     // ring opens the file within the submission, and some file systems then wait for a server.
     const isForThread = this.#devices.isThreaded(device) ??
-      (device !== undefined && op === "open");
+      (device !== undefined && opcode === Opcode.OPENAT);
     if (isForThread || !this.ring?.start(request)) this.#calls.start(request);
   }
 
@@ -108,14 +110,15 @@ export class KernelEngine implements Engine {
   }
 
   /** Releases the paths of an operation, and records its descriptor or device. */
-  #note(operation: Operation, { paths }: Sqe, result: number): void {
+  #note(operation: Operation, { fd, paths }: Sqe, result: number): void {
     if (paths) this.release(paths);
-    if (operation.op === "open" && result >= 0) {
+    if (result < 0) return;
+    const { op } = operation;
+    if (op === "open") {
       this.#shim.resources.trackDescriptor(result);
-      this.#devices.noteOpen(result, operation.directory);
-    }
-    if (operation.op === "stat" && operation.name === "" && result >= 0) {
-      this.#devices.note(operation.fd, operation.memory.bytes);
+      this.#devices.noteOpen(result, fd);
+    } else if (op === "stat" && operation.name === "") {
+      this.#devices.note(fd, operation.memory.bytes);
     }
   }
 

@@ -24,7 +24,7 @@ const REGISTER_AFTER = 64;
 
 /** The block size for `size` bytes: whole pages, in four steps for each power of two. At most a fifth is unused. */
 export function sizeClass(size: number): number {
-  const step = Math.max(PAGE, 2 ** (Math.ceil(Math.log2(Math.max(size, 1))) - 3));
+  const step = size <= 8 * PAGE ? PAGE : 2 ** (Math.ceil(Math.log2(size)) - 3);
   return Math.max(PAGE, Math.ceil(size / step) * step);
 }
 

@@ -80,12 +80,14 @@ export function entry(
   return { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync, paths: undefined };
 }
 
-function withPaths(engine: Engine, sqe: Sqe, ...paths: string[]): Sqe {
-  const memory = engine.acquire(paths.length * PATH_MAX);
-  paths.forEach((path, index) => placePath(memory, path, index * PATH_MAX));
+function withPaths(engine: Engine, sqe: Sqe, path: string, second?: string): Sqe {
+  const memory = engine.acquire(second === undefined ? PATH_MAX : 2 * PATH_MAX);
+  placePath(memory, path, 0);
   sqe.paths = memory;
   sqe.address = memory.address;
-  if (paths.length > 1) sqe.offset = memory.address + PATH_MAX;
+  if (second === undefined) return sqe;
+  placePath(memory, second, PATH_MAX);
+  sqe.offset = memory.address + PATH_MAX;
   return sqe;
 }
 

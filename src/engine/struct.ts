@@ -2,11 +2,12 @@
 
 import type { Bytes } from "./operation.ts";
 
-/** The view of the last structure's buffer. To create a view takes longer than to read a structure. */
-let view = new DataView(new ArrayBuffer(0));
+/** The buffer of the last structure, and its view. To create a view takes longer than to read a structure. */
+let viewed = new ArrayBuffer(0);
+let view = new DataView(viewed);
 
 export function u32({ buffer, byteOffset }: Bytes, at: number): number {
-  if (view.buffer !== buffer) view = new DataView(buffer);
+  if (viewed !== buffer) view = new DataView(viewed = buffer);
   return view.getUint32(byteOffset + at, true);
 }
 

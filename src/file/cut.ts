@@ -4,7 +4,7 @@ import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { knownFacts, type StatFacts, submitStat } from "./stat.ts";
+import { knownSize, type StatFacts, submitStat } from "./stat.ts";
 
 /** Whether there may be reserved space or padding past the content. */
 function exceedsContent({ appends, length }: OpenFile): boolean {
@@ -56,7 +56,7 @@ export function cutPadding(file: OpenFile, padded: number): Promise<void> {
 /** Calls `found` with the file's length, or undefined if the kernel does not report it. */
 function findSize(file: OpenFile, found: (size: number | undefined) => void): void {
   const { descriptor, fileSystem } = file;
-  if (fileSystem.statsFromMemory) return found(knownFacts(descriptor)?.size);
+  if (fileSystem.statsFromMemory) return found(knownSize(descriptor));
   const end = (facts: StatFacts | DmaError) => found((facts as Partial<StatFacts>).size);
   submitStat(descriptor, end, true);
 }

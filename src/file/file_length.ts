@@ -5,7 +5,7 @@ import { type Engine, waitUntil } from "../engine/engine.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Durability } from "./durability.ts";
 import { type FileSystem, mayBeLonger } from "./file_system.ts";
-import { knownFacts, type StatFacts } from "./stat.ts";
+import { knownSize, type StatFacts } from "./stat.ts";
 
 interface FileHandle {
   readonly descriptor: Descriptor;
@@ -83,7 +83,7 @@ export class FileLength {
 
   get #size(): number | undefined {
     if (!this.fileSystem.statsFromMemory) return undefined;
-    return knownFacts(this.#handles[0]!.descriptor)?.size;
+    return knownSize(this.#handles[0]!.descriptor);
   }
 
   /** Whether a hold waits or runs, so that no write may begin. */

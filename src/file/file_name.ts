@@ -76,7 +76,8 @@ export class FileName {
   }
 
   #file(follow: boolean): FileAt {
-    return { ...this.handle(this.directory.fd), name: this.component, follow };
+    const { engine, directory, component: name, path } = this;
+    return { engine, fd: directory.fd, path, name, follow };
   }
 
   /** The real name of an open file; this name if there is none. Messages keep this path. */
@@ -102,7 +103,9 @@ export class FileName {
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
     if (flags & O_CREAT) this.#expectFile();
-    return run(this.engine, { op: "open", ...this.#at, flags, mode, ...NO_LIMITS });
+    const { directory, name } = this.#at;
+    const { cached, avoidsProc } = NO_LIMITS;
+    return run(this.engine, { op: "open", directory, name, flags, mode, cached, avoidsProc });
   }
 
   /** Opens the name with O_PATH, which has no side effects. The result is the descriptor or `-errno`. */

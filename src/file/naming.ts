@@ -47,8 +47,8 @@ export class Naming {
   }
 
   /** Makes the current name durable, but not a name that a rename gives it meanwhile. */
-  async sync(): Promise<void> {
-    await this.#name?.sync(this.file, this.descriptor.fd);
+  sync(): Promise<void> {
+    return this.#name?.sync(this.file, this.descriptor.fd) ?? Promise.resolve();
   }
 
   syncNow(): void {

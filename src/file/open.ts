@@ -32,7 +32,7 @@ import {
   isRefused,
   knownPath,
 } from "./permissions.ts";
-import { cachedStat, type Handle, type StatFacts } from "./stat.ts";
+import { cachedStat, type Handle, stat, type StatFacts } from "./stat.ts";
 
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
@@ -77,13 +77,13 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   let facts: StatFacts | undefined;
   try {
     facts = await cachedStat(name.handle(fd));
-    await prepared;
+    if (prepared) await prepared;
     const file = await setUp(opened, request, facts);
     if (request.unnamed) opened.name.release();
     return file;
   } catch (error) {
     // A refused open must not leave its new, empty file behind. The facts identify that file.
-    if (created) facts ??= await cachedStat(name.handle(fd)).catch(() => undefined);
+    if (created) facts ??= await stat(name.handle(fd)).catch(() => undefined);
     // Until the descriptor is closed no other file can get its inode number.
     if (created && facts) await opened.name.unlinkEmpty(facts).catch(() => {});
     await run(engine, { op: "close", fd });

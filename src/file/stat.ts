@@ -47,15 +47,18 @@ function statOf({ engine, fd, name = "", follow = true }: FileAt, cached: boolea
 
 export type StatFacts = ReturnType<typeof parseStat>;
 
-/** Reads the structure at the start of `bytes`. Throws if the file's length is not a safe integer. */
+/** The file's length. Throws if it is not a safe integer. */
+function sizeOf(bytes: Bytes, path: string): number {
+  const size = u64(bytes, 40);
+  if (typeof size === "number") return size;
+  const why = `${size} bytes are more than a number holds exactly`;
+  throw ioError(Errno.EOVERFLOW, "stat", path, why);
+}
+
+/** Reads the structure at the start of `bytes`. */
 export function parseStat(bytes: Bytes, path: string) {
   const mask = u32(bytes, 0);
   const mode = u32(bytes, 28) & 0xffff;
-  const size = u64(bytes, 40);
-  if (typeof size !== "number") {
-    const why = `${size} bytes are more than a number holds exactly`;
-    throw ioError(Errno.EOVERFLOW, "stat", path, why);
-  }
   const deviceMajor = u32(bytes, 136);
   const deviceMinor = u32(bytes, 140);
   const saysDirect = (mask & STATX_DIOALIGN) !== 0;
@@ -68,7 +71,7 @@ export function parseStat(bytes: Bytes, path: string) {
     attributes: u32(bytes, 8),
     links: u32(bytes, 16),
     uid: u32(bytes, 20),
-    size,
+    size: sizeOf(bytes, path),
     blockSize: u32(bytes, 4),
     inode: u64(bytes, 32),
     deviceMajor,
@@ -123,11 +126,15 @@ function fileInfoOf(facts: StatFacts, bytes: Bytes): Deno.FileInfo {
 /** Reads the `struct statx` of a stat with this result. */
 type Read<T> = (result: number, bytes: Bytes) => T;
 
-/** Reads the facts, or throws the error of the stat, which names `op`. */
-function factsOf(path: string, op = "stat"): Read<StatFacts> {
+/** Reads the structure by `parse`, or throws the error of the stat, which names `op`. */
+function readBy<T>(
+  parse: (bytes: Bytes, path: string) => T,
+  path: string,
+  op = "stat",
+): Read<T> {
   return (result, bytes) => {
     unwrap(result, op, path);
-    return parseStat(bytes, path);
+    return parse(bytes, path);
   };
 }
 
@@ -140,14 +147,22 @@ function take<T>(engine: Engine, memory: Memory, result: number, read: Read<T>):
   }
 }
 
-/** The facts that the kernel has in memory, on the JavaScript thread. Undefined if it has none, or on any failure. */
-export function knownFacts(file: FileAt): StatFacts | undefined {
+/** What the kernel has in memory, on the JavaScript thread. Undefined if it has nothing, or on any failure. */
+function known<T>(file: FileAt, parse: (bytes: Bytes, path: string) => T): T | undefined {
   const { engine, path } = file;
-  const facts = attempt(() => {
+  const found = attempt(() => {
     const operation = statOf(file, true);
-    return take(engine, operation.memory, engine.runNow(operation), factsOf(path));
+    return take(engine, operation.memory, engine.runNow(operation), readBy(parse, path));
   });
-  return facts instanceof Error ? undefined : facts;
+  return found instanceof Error ? undefined : found;
+}
+
+export function knownFacts(file: FileAt): StatFacts | undefined {
+  return known(file, parseStat);
+}
+
+export function knownSize(file: FileAt): number | undefined {
+  return known(file, sizeOf);
 }
 
 /** `ended` is called within this call if there is no memory. */
@@ -172,7 +187,7 @@ export function submitStat(
   ended: (facts: StatFacts | DmaError) => void,
   cached = false,
 ): void {
-  submit(handle, cached, factsOf(handle.path), ended);
+  submit(handle, cached, readBy(parseStat, handle.path), ended);
 }
 
 export function stat(handle: Handle): Promise<StatFacts> {
@@ -180,14 +195,13 @@ export function stat(handle: Handle): Promise<StatFacts> {
 }
 
 export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
-  const facts = factsOf(handle.path);
-  const read: Read<Deno.FileInfo> = (result, bytes) => fileInfoOf(facts(result, bytes), bytes);
-  return promiseOf((ended) => submit(handle, false, read, ended));
+  const parse = (bytes: Bytes, path: string) => fileInfoOf(parseStat(bytes, path), bytes);
+  return promiseOf((ended) => submit(handle, false, readBy(parse, handle.path), ended));
 }
 
 /** The facts of the file at a name; undefined if there is none. Errors name `op`. */
 export function look(file: FileAt, op: string): Promise<StatFacts | undefined> {
-  const facts = factsOf(file.path, op);
+  const facts = readBy(parseStat, file.path, op);
   const read: Read<StatFacts | undefined> = (result, bytes) =>
     result === -Errno.ENOENT ? undefined : facts(result, bytes);
   return promiseOf((ended) => submit(file, false, read, ended));
@@ -197,7 +211,7 @@ export function look(file: FileAt, op: string): Promise<StatFacts | undefined> {
  * The facts of a descriptor, on the JavaScript thread if the kernel certainly has them in memory: even with
  * AT_STATX_DONT_SYNC 9p asks its server for each statx(2), and SMB for that of a changed file.
  */
-export async function cachedStat(handle: Handle): Promise<StatFacts> {
+export function cachedStat(handle: Handle): StatFacts | Promise<StatFacts> {
   const known = handle.engine.isLocal(handle.fd) ? knownFacts(handle) : undefined;
-  return known ?? await promiseOf((ended) => submitStat(handle, ended, true));
+  return known ?? promiseOf((ended) => submitStat(handle, ended, true));
 }
