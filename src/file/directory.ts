@@ -134,11 +134,12 @@ export class Directory {
     return opened.then((fd) => assertOpened(fd, path));
   }
 
-  syncNow(path: string): void {
+  /** Syncs this directory, or the one that is now at `where`. */
+  syncNow(path: string, where = "."): void {
     const { engine } = this;
-    const opened = engine.runNow(opening(O_RDONLY, this.fd, "."));
-    if (opened === -Errno.EACCES) return;
-    const syncFd = this.#syncFd;
+    const opened = engine.runNow(opening(O_RDONLY, this.fd, where));
+    if (opened === -Errno.EACCES || opened === -Errno.ENOENT) return;
+    const syncFd = where === "." ? this.#syncFd : undefined;
     // If no descriptor is free, that of sync() is used. A sync in flight could take the report of a failure.
     const fd = opened < 0 && typeof syncFd === "number" ? syncFd : unwrap(opened, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });

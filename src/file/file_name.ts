@@ -203,29 +203,35 @@ export class FileName {
     const directory = this.directory.retain();
     try {
       assertOpened(await directory.sync(), this.path);
-      // Faster than two real paths.
-      if (!isSame(this.knownFacts, file)) await this.#syncWhereMoved(fd);
+      if (this.#whereMoved(file, fd)) await this.#syncWhereMoved(fd);
       this.#noteSync();
     } finally {
       directory.release();
     }
   }
 
-  /** Syncs the directory to which another program has moved an open file. */
-  async #syncWhereMoved(fd: number): Promise<void> {
-    const { engine, path } = this;
-    const here = engine.realPath(this.directory.fd);
-    const real = engine.realPath(fd);
+  /** The directory to which another program has moved an open file; undefined if it has not, or if there is none. */
+  #whereMoved(file: FileIdentity, fd: number): string | undefined {
+    // Faster than two real paths.
+    if (isSame(this.knownFacts, file)) return undefined;
+    const here = this.engine.realPath(this.directory.fd);
+    const real = this.engine.realPath(fd);
     const parent = real?.slice(0, Math.max(1, real.lastIndexOf("/")));
-    if (here === undefined || parent === undefined || parent === here) return;
+    return here === undefined || parent === here ? undefined : parent;
+  }
+
+  async #syncWhereMoved(fd: number): Promise<void> {
     const moved = await this.whereIs(fd);
     if (moved === this) return;
-    assertOpened(await moved.directory.sync().finally(() => moved.release()), path);
+    assertOpened(await moved.directory.sync().finally(() => moved.release()), this.path);
     moved.#noteSync();
   }
 
-  syncNow(): void {
-    this.directory.syncNow(this.path);
+  syncNow(file: FileIdentity, fd: number): void {
+    const { directory, path } = this;
+    directory.syncNow(path);
+    const parent = this.#whereMoved(file, fd);
+    if (parent !== undefined) directory.syncNow(path, parent);
     this.#noteSync();
   }
 

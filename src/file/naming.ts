@@ -52,7 +52,7 @@ export class Naming {
   }
 
   syncNow(): void {
-    if (this.isVolatile) this.#name?.syncNow();
+    if (this.isVolatile) this.#name?.syncNow(this.file, this.descriptor.fd);
   }
 
   publishAs(target: FileName): void {

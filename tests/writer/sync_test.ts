@@ -209,6 +209,17 @@ testWriter("flushSync({ durable }) syncs file and name, once", small, async (wri
   await writer.abort();
 });
 
+testDirectAndCached("flushSync({ durable }) syncs the directory of a moved file", async (dir) => {
+  const writer = await create(dir);
+  await writer.write(pattern(100));
+  await Deno.mkdir(dir.file("other"));
+  await Deno.rename(dir.file("file"), dir.file("other/file"));
+  const { syncs } = ioStats();
+  writer.flushSync({ durable: true });
+  assertEquals(ioStats().syncs - syncs, 3);
+  await writer.close();
+});
+
 testDirectAndCached("A close waits for a sync that flushSync() overtakes", async (dir) => {
   const options = { append: true, preallocate: false, syncOnClose: false };
   const stream = await createOver(dir.file("file"), pattern(8192), options);
