@@ -248,6 +248,7 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
     await Deno.symlink(`${shared}/disk`, `${inside}/disk`);
     await Deno.symlink(`${shared}/new`, `${inside}/dangling`);
     await Deno.symlink(`${shared}/fifo`, `${inside}/fifo`);
+    for (const folder of [inside, `${shared}/disk`]) await Deno.symlink(secret, `${folder}/out`);
     const code = `const file = await DmaFile.create(inside + "/file");
       for (const open of [
         ...[Deno, DmaFile].map(({ open }) => () => open(path)),
@@ -256,6 +257,7 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
         () => DmaFile.create(inside + "/dangling"),
         () => DmaFile.create(shared + "/new"),
         () => DmaFile.create(inside + "/disk/new"),
+        () => DmaFile.open(inside + "/disk/out"),
         () => DmaFile.create(path, { atomic: true }),
         () => DmaFile.temp({ dir: shared }),
       ]) await report(async () => { await (await open()).close(); });
@@ -270,7 +272,7 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
     for (const [allowed, shell] of ways.slice(0, Deno.uid() === 0 ? 3 : 2)) {
       const lines = await run(code, [...allowed, "--allow-env", "--allow-sys"], { values, shell });
       assertEquals(lines[0], lines[1]);
-      const starts = Array(10).fill("NotCapable: Requires all access");
+      const starts = Array(11).fill("NotCapable: Requires all access");
       // With permissions that are limited to paths a link to nothing is not followed.
       if (allowed !== unlimited) starts[4] = "NotFound: ";
       assertLines(lines, starts);
@@ -287,7 +289,7 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
     await writing;
     // The control. The rename is from a disk to memory.
     const lines = await run(code, ["-A"], { values });
-    assertLines(lines, [...Array(9).fill("ok"), "Error: Invalid cross-device link"]);
+    assertLines(lines, [...Array(10).fill("ok"), "Error: Invalid cross-device link"]);
   } finally {
     await Deno.remove(shared, { recursive: true });
   }
