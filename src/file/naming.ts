@@ -2,7 +2,7 @@
 
 import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
-import { ioError, unwrap } from "../errors.ts";
+import { type DmaError, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type FileIdentity, type FileName, temporaryNames } from "./file_name.ts";
 import { inTurn } from "./in_turn.ts";
@@ -105,13 +105,16 @@ export class Naming {
   rename(path: string): Promise<void> {
     const descriptor = this.descriptor;
     return descriptor.use("rename", async () => {
-      const finding = findPermitted(descriptor.engine, path, limitedOf({ write: true }));
-      const target = await finding.catch((error) => {
-        throw "errno" in error ? ioError(error.errno, "rename", descriptor.path, "", path) : error;
-      });
+      // A lookup and the open of a directory have errors of their own.
+      const refuse = (error: Partial<DmaError>) => {
+        const isOther = error.errno === undefined || error.op === "rename";
+        throw isOther ? error : ioError(error.errno!, "rename", descriptor.path, "", path);
+      };
+      const limited = limitedOf({ write: true });
+      const target = await findPermitted(descriptor.engine, path, limited).catch(refuse);
       await inTurn(this, () => this.#rename(target)).catch((error) => {
         target.release();
-        throw error;
+        refuse(error);
       });
     });
   }

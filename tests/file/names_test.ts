@@ -180,15 +180,23 @@ testInEachDirectory("A file is published and synced without another descriptor",
 });
 
 testInEachDirectory("A directory that cannot be opened again fails each new file", async (dir) => {
+  await Deno.mkdir(dir.file("other"));
+  await using old = await DmaFile.create(dir.file("old"));
+  await using atomic = await DmaFile.create(dir.file("atomic"), { atomic: true });
   const runNow = engine.runNow.bind(engine);
   const isForSync = (each: Operation) =>
     each.op === "open" && each.name === "." && !(each.flags & O_PATH);
   using _now = replaceMethod("runNow", (each) => isForSync(each) ? -EMFILE : runNow(each));
   using _ = fail("open", EMFILE, isForSync);
-  const fails = (path: string) =>
-    assertRejects(() => DmaFile.create(path), Error, `(os error 24): open '${path}'`);
-  await Promise.all([fails(dir.file("1")), fails(dir.file("2"))]);
-  assertEquals(await namesIn(dir.path), []);
+  const path = dir.file("other/new");
+  const fails = (start: () => Promise<unknown>, what: string) =>
+    assertRejects(start, Error, `(os error 24): ${what}`);
+  const creating = () => fails(() => DmaFile.create(path), `open '${path}'`);
+  await Promise.all([creating(), creating()]);
+  for (const file of [old, atomic]) {
+    await fails(() => file.rename(path), `rename '${file.path}' -> '${path}'`);
+  }
+  assertEquals(await namesIn(dir.file("other")), []);
 });
 
 testInEachDirectory("DmaFile takes any name that the file system takes", async (dir) => {
