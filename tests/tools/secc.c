@@ -1,8 +1,9 @@
-// secc [enter|memfd|data] ERRNO PROGRAM ARGUMENT...
+// secc [enter|memfd|openat2|data] ERRNO PROGRAM ARGUMENT...
 //
 // Runs a program with io_uring refused, as container runtimes refuse it: by a seccomp filter that gives ERRNO for its
 // three system calls, or with `enter` for io_uring_enter alone. With `memfd` files in memory are refused, as by hardened
-// systems, and with `data` the search for data by lseek. Needs no root, and lasts for the program and its children.
+// systems, with `openat2` opens with limits, as by container runtimes that do not know them, and with `data` the search
+// for data by lseek. Needs no root, and lasts for the program and its children.
 
 #define _GNU_SOURCE
 #include <linux/filter.h>
@@ -21,11 +22,12 @@ int main(int count, char **arguments) {
   int named = 1;
   if (count > 1 && strcmp(arguments[1], "enter") == 0) first = last = SYS_io_uring_enter;
   else if (count > 1 && strcmp(arguments[1], "memfd") == 0) first = last = SYS_memfd_create;
+  else if (count > 1 && strcmp(arguments[1], "openat2") == 0) first = last = SYS_openat2;
   else if (count > 1 && strcmp(arguments[1], "data") == 0) first = last = SYS_lseek;
   else named = 0;
   arguments += named;
   if (count - named < 3) {
-    fprintf(stderr, "usage: secc [enter|memfd|data] ERRNO PROGRAM ARGUMENT...\n");
+    fprintf(stderr, "usage: secc [enter|memfd|openat2|data] ERRNO PROGRAM ARGUMENT...\n");
     return 2;
   }
   unsigned refusal = SECCOMP_RET_ERRNO | ((unsigned)atoi(arguments[1]) & SECCOMP_RET_DATA);
