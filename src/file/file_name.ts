@@ -6,7 +6,14 @@ import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE } from "../engine/linux.ts
 import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, throwIfLacking, unwrap } from "../errors.ts";
 import { assertOpened, Directory, NOT_KNOWN, openAt } from "./directory.ts";
-import { type FileAt, type Handle, knownFacts, look, type StatFacts } from "./stat.ts";
+import {
+  type FileAt,
+  type Handle,
+  isFileOrUnknown,
+  knownFacts,
+  look,
+  type StatFacts,
+} from "./stat.ts";
 
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
 
@@ -123,6 +130,11 @@ export class FileName {
   /** The facts of the name itself, if the kernel certainly has them in memory. */
   get knownFacts(): StatFacts | undefined {
     return this.engine.isLocal(this.directory.fd) ? knownFacts(this.#file(false)) : undefined;
+  }
+
+  /** As {@linkcode isFileOrUnknown}. A symbolic link is not followed. */
+  get isFileOrUnknown(): boolean | undefined {
+    return isFileOrUnknown(this.#file(false));
   }
 
   /** The facts of the file at the name, if there is one. Without `follow` those of a link itself. Errors name `op`. */

@@ -234,10 +234,10 @@ async function openAsCreator(
  * Whether a file may be opened by its name at once. Even a refused open of a FIFO takes effect: a program that waits
  * for a reader writes its bytes, and they are lost. While it waits, the kernel has the name in memory.
  */
-function mayOpen(name: FileName): boolean {
+function mayOpen(name: FileName): boolean | undefined {
   const isLocal = name.engine.isLocal(name.directory.fd);
   // For each file on a server a look would take longer than the open.
-  return isLocal ? (name.knownFacts?.kind ?? "file") === "file" : isLocal === false;
+  return isLocal ? name.isFileOrUnknown : isLocal === false;
 }
 
 /**

@@ -147,14 +147,18 @@ function take<T>(engine: Engine, memory: Memory, result: number, read: Read<T>):
   }
 }
 
-/** What the kernel has in memory, on the JavaScript thread. Undefined if it has nothing, or on any failure. */
-function known<T>(file: FileAt, parse: (bytes: Bytes, path: string) => T): T | undefined {
+/** What the kernel has in memory, on the JavaScript thread. On any failure the result of `otherwise`. */
+function known<T>(
+  file: FileAt,
+  parse: (bytes: Bytes, path: string) => T,
+  otherwise: (error: DmaError) => T | undefined = () => undefined,
+): T | undefined {
   const { engine, path } = file;
   const found = attempt(() => {
     const operation = statOf(file, true);
     return take(engine, operation.memory, engine.runNow(operation), readBy(parse, path));
   });
-  return found instanceof Error ? undefined : found;
+  return found instanceof Error ? otherwise(found) : found;
 }
 
 export function knownFacts(file: FileAt): StatFacts | undefined {
@@ -163,6 +167,12 @@ export function knownFacts(file: FileAt): StatFacts | undefined {
 
 export function knownSize(file: FileAt): number | undefined {
   return known(file, sizeOf);
+}
+
+/** Whether a name leads to a regular file, or to none that the kernel has in memory. */
+export function isFileOrUnknown(file: FileAt): boolean | undefined {
+  const isFile = (bytes: Bytes, path: string) => parseStat(bytes, path).kind === "file";
+  return known(file, isFile, ({ errno }) => errno === Errno.EAGAIN || errno === Errno.ENOENT);
 }
 
 /** `ended` is called within this call if there is no memory. */

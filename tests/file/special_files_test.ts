@@ -2,12 +2,13 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { serverIn } from "../../src/file/proc.ts";
 import { exists, pause, runOrThrow, within } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
 
 const { NotSupported, IsADirectory, FilesystemLoop, PermissionDenied } = Deno.errors;
 
@@ -37,6 +38,8 @@ async function assertRefused(path: string, ...classes: ErrorClass[]): Promise<vo
 testInEachDirectory("A directory, a FIFO, a socket and links to them do not open", async (dir) => {
   await Deno.mkdir(dir.file("directory"));
   await Deno.writeFile(dir.file("directory/file"), pattern(100));
+  // From now on the file system is known.
+  await (await DmaFile.open(dir.file("directory/file"))).close();
   await runOrThrow("mkfifo", [dir.file("fifo")]);
   using _listener = Deno.listen({ transport: "unix", path: dir.file("socket") });
   const links: [name: string, target: string, ...ErrorClass[]][] = [
@@ -55,10 +58,18 @@ testInEachDirectory("A directory, a FIFO, a socket and links to them do not open
   // A FIFO is not opened: without another end that could hang, and a program that waits for it would write.
   const shell = (script: string) => runOrThrow("sh", ["-c", script, dir.file("fifo")]);
   await assertRefused(dir.file("fifo"), NotSupported);
-  const writing = shell("echo text | timeout 9 tee $0");
-  await pause(100);
-  await assertRefused(dir.file("fifo"), NotSupported);
-  assertEquals([await shell("timeout 9 cat $0"), await writing], ["text", "text"]);
+  const runNow = engine.runNow.bind(engine);
+  // A kernel before 5.12, and some sandboxes, do not tell what is in memory.
+  for (const refusal of [0, -Errno.EINVAL]) {
+    const writing = shell("echo text | timeout 9 tee $0");
+    await pause(100);
+    using _ = replaceMethod("runNow", (each) => {
+      const isLook = each.op === "stat" && each.name !== "";
+      return isLook && refusal < 0 ? refusal : runNow(each);
+    });
+    await assertRefused(dir.file("fifo"), NotSupported);
+    assertEquals([await shell("timeout 9 cat $0"), await writing], ["text", "text"]);
+  }
   await assertFile(dir.file("directory/file"), pattern(100));
   assertEquals((await namesIn(dir.path)).length, all);
 });
