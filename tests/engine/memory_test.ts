@@ -119,17 +119,22 @@ testInOneDirectory("No piece of a write begins after one without memory", async 
 });
 
 testDirectAndCached("A directory that memory was refused for is opened later", async (dir) => {
-  for (let only = 0, isDone = false; !isDone; only++) {
-    const folder = dir.file(`${only}`);
-    await Deno.mkdir(folder);
-    await Deno.writeTextFile(`${folder}/old`, "");
-    await using _holder = await DmaFile.open(`${folder}/old`);
-    {
-      using refused = withoutMemory(only);
-      await DmaFile.create(`${folder}/first`).then((file) => file.close(), () => {});
-      isDone = !refused.wasReached();
+  for (const isServed of [false, true]) {
+    for (let only = 0, isDone = false; !isDone; only++) {
+      const folder = dir.file(`${isServed}${only}`);
+      await Deno.mkdir(folder);
+      await Deno.writeTextFile(`${folder}/old`, "");
+      await using _holder = await DmaFile.open(`${folder}/old`);
+      // For a served directory the descriptor for syncs is opened on a thread.
+      const { isLocal } = engine;
+      using _ = replaceMethod("isLocal", (fd) => !isServed && isLocal.call(engine, fd));
+      {
+        using refused = withoutMemory(only);
+        await DmaFile.create(`${folder}/first`).then((file) => file.close(), () => {});
+        isDone = !refused.wasReached();
+      }
+      await (await DmaFile.create(`${folder}/second`)).close();
     }
-    await (await DmaFile.create(`${folder}/second`)).close();
   }
 });
 
