@@ -1,7 +1,7 @@
 // What is known of a file system, and a disk that becomes full while a file is cut.
 
-import { assertEquals, assertRejects } from "@std/assert";
-import { DmaStreamWriter } from "../../mod.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
@@ -72,6 +72,14 @@ testInOneDirectory("No server is asked for a length on the JavaScript thread", a
   }
   assertEquals(asked.has(descriptor), false);
   await assertFile(file.path, pattern(5000));
+});
+
+testInOneDirectory("A descriptor's file system is forgotten when it is closed", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const fd = descriptorNumber(file);
+  assert(engine.isLocal(fd) !== undefined);
+  await file.close();
+  assertEquals(engine.isLocal(fd), undefined);
 });
 
 testInOneDirectory("A failed reservation is cut to the length when it began", async (dir) => {
