@@ -10,7 +10,7 @@ import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
 import type { Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
-import { endsWithProcess } from "./process.ts";
+import { endsWithProcess, isTest } from "./process.ts";
 import { Ring } from "./ring.ts";
 import { closeNow, closeSmall, placePath, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
@@ -92,8 +92,7 @@ export class KernelEngine implements Engine {
     this.#devices.forget(request.sqe.fd);
     if (!quick) return this.#calls.start(request);
     if (this.#closing.push(request) > 1) return;
-    const isTest = !this.endsWithProcess && !("DedicatedWorkerGlobalScope" in globalThis);
-    const returning = isTest ? this.ring?.notifier.returning : undefined;
+    const returning = isTest(this.#shim) ? this.ring?.notifier.returning : undefined;
     Promise.resolve(returning).then(() => this.#closeNow());
   }
 

@@ -16,12 +16,21 @@ export function kernelRelease(shim: Shim): string {
 /** The arguments with which Deno restarts a program: `deno watch`, or an option of another command. */
 const STARTS_ANEW = /^(watch$|--watch|--hmr|--unstable-hmr)/;
 
+function isMainThread(shim: Shim): boolean {
+  return shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) === 1;
+}
+
+/** Whether this is an isolate of `deno test` or `deno bench`. */
+export function isTest(shim: Shim): boolean {
+  return !isMainThread(shim) && !("DedicatedWorkerGlobalScope" in globalThis);
+}
+
 /**
  * Whether this isolate ends only with the process. A read in flight at the end of any other isolate, such as a Worker,
  * those of `deno test` and `deno bench`, and a program that Deno restarts, would write to memory that has a new owner.
  */
 export function endsWithProcess(shim: Shim): boolean {
-  if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;
+  if (!isMainThread(shim)) return false;
   const words = readKernelFile(shim, "/proc/self/cmdline")?.split("\0");
   // The last parts are the program's own arguments, unless it has changed the list, and the text after the last NUL.
   const { args } = Deno;

@@ -77,10 +77,14 @@ folderTest("where the program's own calls use all threads the ring works", async
     await file.close();
     console.log(length);
     if (self.postMessage) postMessage(0);
-    else new Worker(import.meta.url, { type: "module" }).onmessage = () => Deno.exit();`;
-  const shell = 'mkfifo fifo; echo > data; set -- timeout 20 "$@"';
-  const { output } = await runChild(code, { cwd: folder, env: free, shell });
-  assertEquals(output, "1\n1");
+    // With --watch an exit does not end the process.
+    else new Worker(import.meta.url, { type: "module" }).onmessage = () => Deno.kill(Deno.pid);`;
+  await runOrThrow("mkfifo", [`${folder}/fifo`]);
+  await Deno.writeTextFile(`${folder}/data`, "text");
+  const options = { cwd: folder, env: free, shell: 'set -- timeout 20 "$@"' };
+  for (const flags of [["-A"], ["-A", "--watch"]]) {
+    assertEquals((await runChild(code, { ...options, flags })).output, "1\n1");
+  }
 }, ["io_uring"]);
 
 /** Commands that limit locked memory to some rings, which the account shares. Buffers take 8 MiB at once. */
