@@ -16,11 +16,14 @@ const tells = `import { useEngine } from ${JSON.stringify(urlOf("src/configure.t
 const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(tells)}`);
 const ofNode = `import { Worker } from "node:worker_threads"; new Worker(new URL(${asUrl}));`;
 
+/** The kernel gives a command line in pages. */
+const longOption = `--location=http://host/${"a".repeat(5000)}`;
+
 /** Programs, the command that starts each with its path, and whether their isolates end with the process. */
 const programs: [name: string, program: string, command: string, endsWithProcess: boolean][] = [
   ["a program", tells, "run $", true],
   ["a program that has an option --watch itself", tells, "run $ watch --watch", true],
-  ["a program that is watched", tells, "run --watch $ a b c", false],
+  ["a program that is watched", tells, `run ${longOption} --watch $ a b c`, false],
   ["a program whose modules are replaced", tells, "run --unstable-hmr $", false],
   ["a program of deno watch", tells, "watch $", false],
   ["a Worker", `new Worker(${asUrl}, { type: "module" });`, "run $", false],
