@@ -16,7 +16,7 @@ const tells = `import { useEngine } from ${JSON.stringify(urlOf("src/configure.t
 const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(tells)}`);
 const ofNode = `import { Worker } from "node:worker_threads"; new Worker(new URL(${asUrl}));`;
 
-/** The kernel gives a command line in pages. */
+/** Longer than one read of the command line. */
 const longOption = `--location=http://host/${"a".repeat(5000)}`;
 
 /** Programs, the command that starts each with its path, and whether their isolates end with the process. */

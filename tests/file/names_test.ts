@@ -6,15 +6,15 @@ import { O_PATH } from "../../src/engine/linux.ts";
 import type { Operation } from "../../src/engine/operation.ts";
 import { parseStat } from "../../src/file/stat.ts";
 import { engineTest } from "../faults/machine.ts";
-import { hasProgram, run, runOrThrow } from "../setup/command.ts";
+import { hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
-import { alter, fail } from "../support/interpose.ts";
+import { alter, fail, hold } from "../support/interpose.ts";
 
-const { Busy, NotFound, PermissionDenied } = Deno.errors;
+const { AlreadyExists, Busy, NotFound, PermissionDenied } = Deno.errors;
 const EMFILE = 24;
 
 /** Begins operations in `one`, and changes to `two` at once. Both have files of the same names. */
@@ -197,6 +197,18 @@ testInEachDirectory("A directory that cannot be opened again fails each new file
     await fails(() => file.rename(path), `rename '${file.path}' -> '${path}'`);
   }
   assertEquals(await namesIn(dir.file("other")), []);
+});
+
+testInOneDirectory("A refused open waits for that of its directory", async (dir) => {
+  await Deno.writeTextFile(dir.file("file"), "");
+  using _ = replaceMethod("isLocal", () => false);
+  using held = hold("open", { only: ({ name }) => name === "." });
+  const opening = DmaFile.open(dir.file("file"), { write: true, createNew: true });
+  const refused = assertRejects(() => opening, AlreadyExists);
+  await held.reach();
+  assertEquals(await Promise.race([refused, pause(50)]), undefined);
+  held.letGo();
+  await refused;
 });
 
 testInEachDirectory("DmaFile takes any name that the file system takes", async (dir) => {
