@@ -1,6 +1,6 @@
 // The buffers of a writer: bytes are copied into one of them, and full buffers become writes.
 
-import { alignDown } from "../align.ts";
+import { alignDown, alignUp } from "../align.ts";
 import { lengthOfBytes } from "../arguments.ts";
 import { assert } from "../assert.ts";
 import type { Memory } from "../engine/operation.ts";
@@ -56,8 +56,8 @@ export class WriteBuffers {
   }
 
   get #nextCapacity(): number {
-    // At least a block, because the last one is padded to that.
-    const small = Math.min(Math.max(FIRST_BUFFER, this.file.blockSize), this.options.bufferSize);
+    // Whole blocks, because the last one is padded. A stripe of xfs has any multiple of 4,096 bytes.
+    const small = Math.min(alignUp(FIRST_BUFFER, this.file.blockSize), this.options.bufferSize);
     return this.#capacity > small ? this.#wholeSize : small;
   }
 

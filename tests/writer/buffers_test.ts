@@ -1,12 +1,12 @@
 // How a writer fills its buffers and starts writes: nothing waits without need, and callers share operations.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { ioStats } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import { chunksOf, pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { hold } from "../support/interpose.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
+import { alter, hold, interpose } from "../support/interpose.ts";
 import { closeWith, create, small, testWriter } from "./create.ts";
 
 const KIB = 1024;
@@ -26,6 +26,19 @@ testInOneDirectory("A small file takes a small buffer, and a large one whole one
   await writer.flushAligned({ tail: true });
   assertEquals(engine.pool.used, 0);
   await closeWith(writer, pattern(256 * KIB + 100));
+});
+
+testInOneDirectory("A buffer has whole blocks, also with a stripe of three disks", async (dir) => {
+  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  // The block size that xfs reports with su=16k,sw=3 and the mount option largeio.
+  using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 0xc0, 0, 0], 4));
+  using _writes = interpose("write", ({ operation: { memory, length }, pass }) => {
+    assert(length <= memory.bytes.length, `${length} bytes of ${memory.bytes.length}`);
+    pass();
+  });
+  const writer = await create(dir);
+  await writer.write(pattern(60_000));
+  await closeWith(writer, pattern(60_000));
 });
 
 testWriter("A slow write holds up none behind it", small, async (writer) => {
