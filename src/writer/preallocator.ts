@@ -39,7 +39,7 @@ export class Preallocator {
   start(flushed: number, written: number): void {
     const { durability, engine, fd, length } = this.file;
     const end = this.#nextEnd(written, length.sizeUpperBound);
-    if (!this.#isReady || end <= length.sizeUpperBound) return;
+    if (!this.#isReady || end <= length.sizeUpperBound || !Number.isSafeInteger(end)) return;
     this.#isReady = false;
     this.pending.begin();
     length.beginWrite(end);
