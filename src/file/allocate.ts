@@ -22,16 +22,17 @@ export function reserveSpace(file: OpenFile, length: number, keepSize: boolean):
   const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;
   const operation = { op: "allocate", fd, mode, position: 0, length } as const;
   return descriptor.use("allocate", async () => {
-    let before: number | undefined;
-    try {
-      await file.change(0, keepSize ? 0 : length, () => {
-        before = file.length.sizeNow;
-        return descriptor.call("allocate", operation);
-      });
-    } catch (error) {
-      const mayHaveReserved = FULL.has((error as DmaError).errno) && before !== undefined;
-      if (mayHaveReserved) await cutReserved(file, before!).catch(() => {});
-      throw error;
-    }
+    let cut: Promise<void> | undefined;
+    await file.change(0, keepSize ? 0 : length, async () => {
+      const before = file.length.sizeNow;
+      try {
+        await descriptor.call("allocate", operation);
+      } catch (error) {
+        const mayHaveReserved = FULL.has((error as DmaError).errno) && before !== undefined;
+        // Within the change: a writer that opens after it would take the reserved space for content.
+        if (mayHaveReserved) cut = cutReserved(file, before).catch(() => {});
+        throw error;
+      }
+    }).finally(() => cut);
   });
 }

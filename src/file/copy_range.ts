@@ -128,12 +128,14 @@ async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number):
   const length = alignUp(end - start, blockSize);
   const memory = allocateMemory(length);
   memory.bytes.set(bytes, position - start);
-  const isPadded = await to.change(start, start + length, async () => {
+  const { cut } = await to.change(start, start + length, async () => {
+    const before = to.length.sizeNow ?? 0;
     const blocks = { memory, length, position: start };
     const isShort = await promiseOf((ended) => completeBlocks(to, blocks, position, end, ended));
     await writePieces(to, memory.bytes, length, start);
     to.length.addContent(end);
-    return isShort;
+    // Within the change: a writer that opens after it would take the padding for content.
+    return { cut: isShort ? cutPadding(to, start + length, before) : undefined };
   });
-  if (isPadded) await cutPadding(to, start + length);
+  await cut;
 }

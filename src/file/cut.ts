@@ -44,12 +44,15 @@ export function cutReserved(file: OpenFile, before: number): Promise<void> {
   });
 }
 
-/** Cuts off the padding up to `padded` that a copy has written past the content, unless a later write is there. */
-export function cutPadding(file: OpenFile, padded: number): Promise<void> {
-  const { length } = file;
+/**
+ * Cuts off the padding up to `padded` that a copy has written past the content, unless a later write is there. Space up
+ * to `before`, the length before the copy, stays reserved.
+ */
+export function cutPadding(file: OpenFile, padded: number, before: number): Promise<void> {
   return truncateAlone(file, (size = padded) => {
+    const end = Math.max(before, file.length.keptEnd);
     // Any other length comes from another write. A writer's cut cannot replace this one: it may have run before.
-    return size === padded && length.keptEnd < padded ? length.keptEnd : undefined;
+    return size === padded && end < padded ? end : undefined;
   });
 }
 
@@ -99,6 +102,6 @@ function truncateAlone(
           findSize(file, (size) => truncate(decide(size), error === known ? undefined : error));
         });
       });
-    }, !isContent);
+    }, isContent ? "truncate" : "cut");
   });
 }

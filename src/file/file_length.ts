@@ -21,6 +21,9 @@ interface Hold {
   readonly mayOvertake: boolean;
 }
 
+/** A user's truncate, the cut of padding or reserved space, or a look at the size. */
+type Purpose = "truncate" | "cut" | "size";
+
 const later = (one: number, other: number) => Math.max(one, other);
 
 /** Removes one of equal items. Their order does not matter. */
@@ -118,9 +121,10 @@ export class FileLength {
   /**
    * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier holds have
    * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
-   * microtask: a caller that blocks the thread until a write ends would wait for ever.
+   * microtask: a caller that blocks the thread until a write ends would wait for ever. A cut goes first: a writer that
+   * asks for the size would take what it cuts off for content.
    */
-  holdWrites(alone: (release: () => void) => void, mayOvertake = false): () => void {
+  holdWrites(alone: (release: () => void) => void, purpose: Purpose): () => void {
     const release = () => {
       const at = this.#holds.indexOf(hold);
       if (at < 0) return;
@@ -132,8 +136,9 @@ export class FileLength {
       this.#waiting = undefined;
       waiting?.forEach((waiter) => waiter.step());
     };
-    const hold = { begin: () => alone(release), mayOvertake };
-    this.#holds.push(hold);
+    const hold = { begin: () => alone(release), mayOvertake: purpose !== "truncate" };
+    if (purpose === "cut") this.#holds.splice(this.isHeld ? 1 : 0, 0, hold);
+    else this.#holds.push(hold);
     this.#beginHold();
     return release;
   }

@@ -60,7 +60,7 @@ export class Writer implements AttachedWriter {
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#noteOpen();
     // The size before the end of another write would be mistaken for the end of the content.
-    else this.#letOthersWrite = file.length.holdWrites((release) => this.#askSize(release), true);
+    else this.#letOthersWrite = file.length.holdWrites((release) => this.#askSize(release), "size");
   }
 
   /** Reads the size. Until `letOthersWrite` nothing else writes to the file or truncates it. */

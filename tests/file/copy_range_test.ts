@@ -76,13 +76,25 @@ testCopy("copies any range to any place, and touches nothing else", async (from,
   // Space that the target has reserved stays, whatever its length.
   for (const [position, at] of [[0, 0], [1, 3]] as const) {
     await using to = await DmaFile.create(dir.file("to"));
-    for (const size of [1 << 20, 12_288, 8192]) {
+    for (const size of [1 << 20, 12_288, 8192, 6000]) {
       await to.truncate();
       await to.preallocate(size);
       await from.copyRangeTo(to, position, 5000, at);
       assertEquals(await to.size(), size);
     }
   }
+});
+
+testCopy("ends with its last byte for a writer that opens meanwhile", async (from, dir) => {
+  await using to = await openWith(dir.file("to"), pattern(0));
+  using writes = hold("write");
+  const copying = from.copyRangeTo(to, 1, 100, 0);
+  await writes.reach();
+  const writer = new DmaStreamWriter(to, { append: true, closeFile: false });
+  writes.letGo();
+  await Promise.all([copying, writer.write(pattern(10, 101))]);
+  await writer.close();
+  await assertFile(to.path, pattern(110, 1));
 });
 
 testCopy("does not lengthen a file that another program cuts", async (from, dir) => {

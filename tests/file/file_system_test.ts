@@ -96,6 +96,12 @@ testInOneDirectory("A failed reservation is cut to the length when it began", as
   truncates.letGo();
   await Promise.all([truncating, reserving]);
   assertEquals((await Deno.stat(file.path)).size, 100);
+  // Nor does a writer take the space for content that opens meanwhile.
+  const again = assertRejects(() => file.preallocate(2 ** 30), Error, "No space left");
+  const writer = new DmaStreamWriter(file, { closeFile: false });
+  await again;
+  await writer.close();
+  assertEquals((await Deno.stat(file.path)).size, 100);
 });
 
 testInOneDirectory("A failed reservation gives back nothing but its own space", async (dir) => {
