@@ -247,7 +247,7 @@ export class FileLength {
     this.#endAt(size);
     if (appended) this.addContent(size);
     else if (!this.#handles.some(({ writer }) => writer?.hasOpened)) {
-      this.addContent(Math.min(known, size));
+      this.addContent(Math.min(known, this.#bound));
     }
   }
 }

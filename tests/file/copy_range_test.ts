@@ -86,15 +86,21 @@ testCopy("copies any range to any place, and touches nothing else", async (from,
 });
 
 testCopy("ends with its last byte for a writer that opens meanwhile", async (from, dir) => {
-  await using to = await openWith(dir.file("to"), pattern(0));
-  using writes = hold("write");
-  const copying = from.copyRangeTo(to, 1, 100, 0);
-  await writes.reach();
-  const writer = new DmaStreamWriter(to, { append: true, closeFile: false });
-  writes.letGo();
-  await Promise.all([copying, writer.write(pattern(10, 101))]);
-  await writer.close();
-  await assertFile(to.path, pattern(110, 1));
+  using _ = byHand();
+  for (const blocks of [false, true]) {
+    await using to = await openWith(dir.file("to"), pattern(8192));
+    using writes = hold("write");
+    const copying = from.copyRangeTo(to, 8193, 100, 8192);
+    await writes.reach();
+    const options = blocks ? {} : { append: true };
+    const writer = new DmaStreamWriter(to, { ...options, closeFile: false });
+    writes.letGo();
+    const writing = writer.write(pattern(10));
+    if (blocks) writer.flushSync();
+    await Promise.all([copying, writing, writer.close()]);
+    const appended = blocks ? [] : [pattern(10)];
+    await assertFile(to.path, joined(pattern(8192), pattern(100, 8193), ...appended));
+  }
 });
 
 testCopy("does not lengthen a file that another program cuts", async (from, dir) => {
