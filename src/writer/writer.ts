@@ -6,11 +6,10 @@ import { afterCallers } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { closedStreamError, type DmaError, ioError } from "../errors.ts";
+import { cutToContent } from "../file/cut.ts";
 import type { AttachedSink, AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { type StatFacts, submitStat } from "../file/stat.ts";
 import type { WriterOptions } from "../stream_options.ts";
-import type { Fate, Step, WriterFailure } from "./ending.ts";
-import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
 import { Pending } from "./pending.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBuffers } from "./write_buffers.ts";
@@ -19,17 +18,30 @@ import { WriteQueue } from "./write_queue.ts";
 /** Opening until the start is known, draining from the beginning of a close on. */
 type Phase = "opening" | "open" | "draining" | "committing" | "closed" | "failing" | "failed";
 
+interface Failure {
+  /** The first failure, or the reason of an abort. Every later call rejects with it. */
+  readonly reason: unknown;
+  /** Whether a caller has aborted the writer, or closed its file. */
+  readonly fromOutside: boolean;
+  /** The failure of the cut to the flushed prefix. */
+  cutError: unknown;
+}
+
 export class Writer implements AttachedWriter {
   #phase: Phase = "opening";
-  /** The rest of the ending, while the phase is committing or failing. */
-  #steps: Step[] = [];
+  /**
+   * The rest of the ending, while the phase is committing or failing. Each step runs with nothing else in flight, and
+   * reads the file's state when it runs. It returns undefined if there is nothing to wait for.
+   */
+  #steps: (() => Promise<unknown> | undefined)[] = [];
   hasOpened = false;
   /** Whether a close was announced. Chunks before it may still wait. */
   closeAnnounced = false;
   /** Whether a close was requested. No bytes are accepted after it. */
   #closeBegun = false;
-  #fate: Fate;
-  failure: WriterFailure | undefined;
+  /** What happens to the file after a close. A sealed file is complete, and stays open. */
+  #fate: "leave" | "seal" | "close";
+  failure: Failure | undefined;
   /** Notified of the first failure, within {@linkcode fail}. */
   sink: AttachedSink & { writerFailed(): void } | undefined;
   readonly #ended = Promise.withResolvers<void>();
@@ -264,17 +276,28 @@ export class Writer implements AttachedWriter {
   fail(reason: unknown, fromOutside = false): void {
     if (this.failure || this.closed) return;
     this.failure = { reason, fromOutside, cutError: undefined };
-    const confirm = this.hasOpened ? () => this.#queue.confirmRest() : undefined;
     this.#phase = "failing";
-    const steps = stepsAfterFailure(this.file, this.failure, this.options.closeFile, confirm);
     // After the writer has left the file there is nothing to undo.
-    if (!this.#isDetached) this.#steps = steps;
+    if (!this.#isDetached) this.#undo(this.failure);
     this.sink?.writerFailed();
     this.#queue.drop();
     this.#buffers.drop();
     this.#syncs.fail(reason);
     this.#letOthersWrite?.();
     this.step();
+  }
+
+  #undo(failure: Failure): void {
+    const { file } = this;
+    const confirm = () => this.#queue.confirmRest();
+    const cut = () => cutToContent(file)?.catch((error) => failure.cutError = error);
+    const leave = () => {
+      file.detach();
+      return this.options.closeFile || file.dropped ? file.close().catch(() => {}) : undefined;
+    };
+    // A writer that never opened has extended nothing.
+    const cuts = this.hasOpened ? [confirm, cut] : [];
+    this.#steps = [...cuts, () => file.naming.discard(), leave];
   }
 
   step(): void {
@@ -325,8 +348,19 @@ export class Writer implements AttachedWriter {
       const isChanged = file.durability.unsynced || file.naming.isVolatile;
       return this.options.syncOnClose && isChanged ? this.#syncs.run(this.#queue) : undefined;
     };
+    const leave = () => {
+      if (this.#fate === "seal") file.sealed = true;
+      file.detach();
+      return this.#fate === "close" ? file.close() : undefined;
+    };
     this.#phase = "committing";
-    this.#steps = stepsOfClose(file, this.#fate, sync);
+    this.#steps = [
+      () => cutToContent(file),
+      sync,
+      // An atomic file that stays open for more writers is published when it is closed.
+      () => this.#fate !== "leave" && file.naming.isUnpublished ? file.publish() : undefined,
+      leave,
+    ];
   }
 
   #goOnEnding(): void {

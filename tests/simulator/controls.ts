@@ -36,9 +36,9 @@ preallocate hides what another process appended
   file/file_length.ts: if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended(); →
 # A writer that is wrong in one place.
 syncs before it cuts
-  writer/ending.ts: () => cutToContent(file),\n    sync, → sync, () => cutToContent(file),
+  writer/writer.ts: () => cutToContent(file),\n      sync, → sync, () => cutToContent(file),
 does not cut when it is aborted
-  writer/ending.ts: [confirm, cut] → [confirm]
+  writer/writer.ts: [confirm, cut] → [confirm]
 hides that a cut has failed
   writer/writer.ts: if (this.failure?.cutError) throw this.failure.cutError; →
 takes a short write for a whole one
