@@ -3,24 +3,22 @@
 
 import { alignDown, alignUp } from "./align.ts";
 import { checkRange, flag, integer, isSet, pathText, wrongObject } from "./arguments.ts";
-import { whenDropped } from "./collected.ts";
 import { useEngine } from "./configure.ts";
 import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
 import { allocateBuffer, demandBuffer, type DmaBuffer, takeMemory } from "./dma_buffer.ts";
 import { MAX_TRANSFER } from "./engine/linux.ts";
 import { openAtomic } from "./file/atomic.ts";
 import { copyRange } from "./file/copy_range.ts";
-import { truncateTo } from "./file/cut.ts";
 import { closedError } from "./file/descriptor.ts";
 import { isSame } from "./file/file_name.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
-import { freeSpace, reserveSpace } from "./file/allocate.ts";
 import { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd, forgetFailure } from "./file/program_end.ts";
 import { readInto, writeAt } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { readBytes } from "./file/shared_reads.ts";
+import { freeSpace, reserveSpace, truncateTo } from "./file/space.ts";
 import { fileInfo, stat } from "./file/stat.ts";
 import {
   createRequest,
@@ -56,6 +54,17 @@ const openFiles = new WeakMap<DmaFile, OpenFile>();
 
 /** Keeps the DmaFile of each running `readMany` alive: the garbage collector would otherwise close it. */
 const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
+
+/** Ends what a program drops without closing it. */
+const dropped = new FinalizationRegistry<() => void>((end) => end());
+
+/** Calls `end`, which must not refer to `object`, if `object` is collected before `ended` settles. */
+function whenDropped(object: WeakKey, ended: Promise<void>, end: () => void): void {
+  dropped.register(object, end, end);
+  // At once: otherwise the object graph survives minor collections.
+  const unregister = () => void dropped.unregister(end);
+  ended.then(unregister, unregister);
+}
 
 /** The file's descriptor, valid while it is open. The command line needs it for operations that DmaFile lacks. */
 export function descriptorNumber(file: DmaFile): number {

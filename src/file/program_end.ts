@@ -3,9 +3,9 @@
 import { performance } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
-import { cutNow } from "./cut.ts";
 import { temporaryNames } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
+import { cutNow } from "./space.ts";
 
 /** The longest wait for a cut or the removal of a name, which are quick unless the file system hangs. */
 const TIMEOUT_MS = 1000;

@@ -3,9 +3,9 @@
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
-import { FULL } from "../file/allocate.ts";
-import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
+import { cutToContent, FULL } from "../file/space.ts";
+import type { WriterOptions } from "../stream_options.ts";
 import type { Pending } from "./pending.ts";
 
 const MIB = 1 << 20;
@@ -20,19 +20,22 @@ const LARGEST_STEP: number = 64 * MIB;
 export class Preallocator {
   /** The end of the content when the writer began. */
   readonly #oldEnd: number;
-
+  /** The expected end of the writes, or 0. */
+  readonly #expectedEnd: number;
   /** Whether a step may begin: none is in flight, and none has failed. */
   #isReady: boolean;
 
-  /** `expectedEnd` is the expected end of the writes, or 0. */
   constructor(
     readonly file: OpenFile,
     readonly pending: Pending,
-    enabled: boolean,
-    readonly expectedEnd: number,
+    { preallocate, sizeHint }: WriterOptions,
+    startPosition: number,
   ) {
-    this.#isReady = enabled;
+    const { extendsFreely, reserves } = file.fileSystem;
     this.#oldEnd = file.length.contentEnd;
+    this.#expectedEnd = reserves && sizeHint > 0 ? startPosition + sizeHint : 0;
+    // If a write may extend the file at no cost, only a hinted size is reserved.
+    this.#isReady = preallocate && (this.#expectedEnd > 0 || !extendsFreely);
   }
 
   /** Moves the end ahead of a write, if a step is due. The writes in flight, from `flushed` on, get their space first. */
@@ -57,9 +60,9 @@ export class Preallocator {
   }
 
   #nextEnd(written: number, size: number): number {
-    if (this.expectedEnd > size) return this.expectedEnd;
+    if (this.#expectedEnd > size) return this.#expectedEnd;
     // With a size hint, further steps are only for writes well beyond it.
-    if (written < this.expectedEnd + FROM) return 0;
+    if (written < this.#expectedEnd + FROM) return 0;
     // A program may rewrite a file while it reads it. If the end moved ahead, the read would never reach it.
     if (written <= this.#oldEnd) return 0;
     const part = alignUp(written / PART, MIB);

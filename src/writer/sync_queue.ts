@@ -2,8 +2,8 @@
 
 import { assert } from "../assert.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
-import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
+import { cutToContent } from "../file/space.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
 interface Waiter extends PromiseWithResolvers<number> {

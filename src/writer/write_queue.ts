@@ -42,18 +42,8 @@ export class WriteQueue {
     readonly startPosition: number,
     readonly pending: Pending,
   ) {
-    const { fileSystem } = file;
-    const { preallocate, sizeHint } = options;
     this.written = this.flushed = startPosition;
-    // If a write may extend the file at no cost, only a hinted size is reserved.
-    const hinted = fileSystem.reserves && sizeHint > 0;
-    const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
-    this.#preallocator = new Preallocator(
-      file,
-      pending,
-      ahead,
-      hinted ? startPosition + sizeHint : 0,
-    );
+    this.#preallocator = new Preallocator(file, pending, options, startPosition);
   }
 
   /** Writes that wait or are in flight. */

@@ -1,10 +1,43 @@
-// Truncates files, mostly to cut off this module's reserved space and padding past the content.
+// Reserves and frees the space of files, and truncates them: mostly to cut off reserved space and padding.
 
 import { promiseOf } from "../engine/engine.ts";
+import { errnos, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/linux.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownSize, type StatFacts, submitStat } from "./stat.ts";
+
+/** After these errors fallocate(2) may have reserved a part. Seen on ext4: other programs then have no space. */
+export const FULL: ReadonlySet<number> = errnos("ENOSPC", "EDQUOT");
+
+export async function freeSpace(file: OpenFile, position: number, length: number): Promise<void> {
+  const { descriptor, fd } = file;
+  const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  const operation = { op: "allocate", fd, mode, position, length } as const;
+  const free = () => descriptor.call("allocate", operation);
+  await descriptor.use("allocate", () => file.change(0, 0, free));
+}
+
+/** Reserves the first `length` bytes. Without enough room nothing stays reserved past the end of the file. */
+export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
+  const { descriptor, fd } = file;
+  const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;
+  const operation = { op: "allocate", fd, mode, position: 0, length } as const;
+  return descriptor.use("allocate", async () => {
+    let cut: Promise<void> | undefined;
+    await file.change(0, keepSize ? 0 : length, async () => {
+      const before = file.length.sizeNow;
+      try {
+        await descriptor.call("allocate", operation);
+      } catch (error) {
+        const mayHaveReserved = FULL.has((error as DmaError).errno) && before !== undefined;
+        // Within the change: a writer that opens after it would take the reserved space for content.
+        if (mayHaveReserved) cut = cutReserved(file, before).catch(() => {});
+        throw error;
+      }
+    }).finally(() => cut);
+  });
+}
 
 /** Whether there may be reserved space or padding past the content. */
 function exceedsContent({ appends, length }: OpenFile): boolean {
@@ -36,7 +69,7 @@ export function truncateTo(file: OpenFile, length: number): Promise<void> {
 }
 
 /** Releases what a failed allocation has reserved past `before`, the length before it, and past the end of the file. */
-export function cutReserved(file: OpenFile, before: number): Promise<void> {
+function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, (size) => {
     const { keptEnd, sizeUpperBound } = file.length;
     if (size === undefined || size > sizeUpperBound) return undefined;
