@@ -64,8 +64,11 @@ export function attempt<T>(work: () => T): T | DmaError {
   }
 }
 
-/** Turns a callback into a promise. Work that goes on in a blocked thread takes callbacks: no promise settles then. */
-export function promiseOf<T>(begin: (ended: (outcome: T | Error) => void) => void): Promise<T> {
+/** Gets the outcome of work that has ended. Work that goes on in a blocked thread takes it: no promise settles then. */
+export type Ended<T> = (outcome: T | DmaError) => void;
+
+/** Turns such a callback into a promise. */
+export function promiseOf<T>(begin: (ended: Ended<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     begin((outcome) => outcome instanceof Error ? reject(outcome) : resolve(outcome));
   });

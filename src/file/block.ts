@@ -1,7 +1,7 @@
 // Completes blocks that are written as a whole although only a part of them is data.
 
+import type { Ended } from "../engine/engine.ts";
 import type { Bytes, TransferRange } from "../engine/operation.ts";
-import type { DmaError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readPooled } from "./transfer.ts";
 
@@ -14,7 +14,7 @@ export function completeBlocks(
   { memory: { bytes }, length, position }: TransferRange,
   from: number,
   to: number,
-  ended: (outcome: boolean | DmaError) => void,
+  ended: Ended<boolean>,
 ): void {
   const { blockSize } = file;
   const end = position + length;

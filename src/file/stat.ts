@@ -1,6 +1,6 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
-import { attempt, type Engine, promiseOf } from "../engine/engine.ts";
+import { attempt, type Ended, type Engine, promiseOf } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
@@ -12,7 +12,7 @@ import {
 } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
 import { u32, u64 } from "../engine/struct.ts";
-import { type DmaError, ioError, unwrap } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 
 /** The kinds of files by the upper four bits of the mode. */
 const KINDS: Record<number, string> = {
@@ -176,12 +176,7 @@ export function isFileOrUnknown(file: FileAt): boolean | undefined {
 }
 
 /** `ended` is called within this call if there is no memory. */
-function submit<T>(
-  file: FileAt,
-  cached: boolean,
-  read: Read<T>,
-  ended: (outcome: T | DmaError) => void,
-): void {
+function submit<T>(file: FileAt, cached: boolean, read: Read<T>, ended: Ended<T>): void {
   const { engine } = file;
   const operation = attempt(() => statOf(file, cached));
   if (operation instanceof Error) return ended(operation);
@@ -192,11 +187,7 @@ function submit<T>(
 }
 
 /** As {@linkcode stat}; `ended` gets the facts or the error, within this call if there is no memory. */
-export function submitStat(
-  handle: Handle,
-  ended: (facts: StatFacts | DmaError) => void,
-  cached = false,
-): void {
+export function submitStat(handle: Handle, ended: Ended<StatFacts>, cached = false): void {
   submit(handle, cached, readBy(parseStat, handle.path), ended);
 }
 

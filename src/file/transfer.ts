@@ -9,7 +9,7 @@ import {
   RWF_DONTCACHE,
   RWF_DSYNC,
 } from "../engine/linux.ts";
-import { attempt, promiseOf } from "../engine/engine.ts";
+import { attempt, type Ended, promiseOf } from "../engine/engine.ts";
 import type { Bytes, Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain, mayBeLonger } from "./file_system.ts";
@@ -44,7 +44,7 @@ export class Transfer implements Completion {
     readonly file: OpenFile,
     readonly op: "read" | "write",
     readonly range: TransferRange,
-    readonly ended: (outcome: number | DmaError) => void,
+    readonly ended: Ended<number>,
     flags = 0,
   ) {
     this.#flags = flags | (op === "write" ? file.writeFlags & RWF_DONTCACHE : 0);
@@ -180,7 +180,7 @@ export function readPooled<T>(
   position: number,
   length: number,
   take: (bytes: Bytes) => T,
-  ended: (outcome: T | DmaError) => void,
+  ended: Ended<T>,
 ): void {
   const { engine } = file;
   const memory = attempt(() => engine.acquire(length));
