@@ -10,6 +10,11 @@ import { knownSize, type StatFacts } from "./stat.ts";
 interface FileHandle {
   readonly descriptor: Descriptor;
   readonly durability: Durability;
+  readonly fileSystem: FileSystem;
+  /** The facts at the open, before the file was emptied. */
+  readonly facts: StatFacts;
+  /** Whether the open created or emptied the file. */
+  readonly ownsSize: boolean;
   /** If it has opened, it may have reserved space. */
   readonly writer: { readonly hasOpened: boolean } | undefined;
 }
@@ -59,21 +64,17 @@ export class FileLength {
     this.contentEnd = this.#confirmedEnd = this.#bound = size;
   }
 
-  /** The length of a file that was opened with `facts`, and perhaps `emptied`, for a new handle. */
-  static join(
-    handle: FileHandle,
-    facts: StatFacts,
-    fileSystem: FileSystem,
-    emptied: boolean,
-  ): FileLength {
-    const lengths = known.getOrInsertComputed(handle.descriptor.engine, () => new Map());
+  /** The length of a file for a new handle. */
+  static join(handle: FileHandle): FileLength {
+    const { descriptor, facts, fileSystem, ownsSize } = handle;
+    const lengths = known.getOrInsertComputed(descriptor.engine, () => new Map());
     const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : handle;
     let length = lengths.get(key);
     if (!length) {
-      const size = emptied ? 0 : facts.size;
+      const size = ownsSize ? 0 : facts.size;
       length = new FileLength(size, fileSystem, () => lengths.delete(key));
       lengths.set(key, length);
-    } else if (emptied) length.noteEnd();
+    } else if (ownsSize) length.noteEnd();
     else length.#keepAppended();
     length.#handles.push(handle);
     return length;

@@ -93,7 +93,7 @@ export class OpenFile {
   ) {
     this.engine = descriptor.engine;
     this.durability = new Durability(descriptor, ownsSize);
-    this.length = FileLength.join(this, facts, fileSystem, ownsSize);
+    this.length = FileLength.join(this);
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
