@@ -128,8 +128,7 @@ async function setUp(
   name.isDurable = !created;
   const descriptor = new Descriptor(engine, fd, path);
   const naming = new Naming(descriptor, facts, request.unnamed ? undefined : name);
-  const ownsSize = isNew || emptied;
-  return new OpenFile(descriptor, naming, request, facts, fileSystem, direct, ownsSize);
+  return new OpenFile(descriptor, naming, request, facts, fileSystem, direct, isNew || emptied);
 }
 
 /** Throws if a file with content was opened for writing but refuses every write. Such a file cannot be read either. */

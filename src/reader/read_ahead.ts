@@ -4,7 +4,7 @@
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
 import { Errno } from "../engine/linux.ts";
-import type { Memory, TransferRange } from "../engine/operation.ts";
+import type { Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
@@ -177,17 +177,14 @@ export class ReadAhead {
       assert(this.#buffers <= readAhead, "one buffer is being delivered, the others are ahead");
       budget.held += length;
       this.#next += length;
-      this.#start({ memory, position, length });
+      const range = { memory, position, length };
+      const read = new Transfer(this.file, "read", range, () => this.#settle(read));
+      this.#queue.push(read);
+      descriptor.acquire("read");
+      read.start();
       started = true;
     }
     if (started) engine.flush();
-  }
-
-  #start(range: TransferRange): void {
-    const read = new Transfer(this.file, "read", range, () => this.#settle(read));
-    this.#queue.push(read);
-    this.file.descriptor.acquire("read");
-    read.start();
   }
 
   #settle(read: Transfer): void {

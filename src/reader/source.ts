@@ -125,8 +125,7 @@ export class ReaderSource {
     await this.#straight?.catch(() => {});
     const { file } = this;
     // If the file has an open writer, the writer closes it.
-    const closes = (closeFile || file.dropped) && !file.writer;
-    if (closes) await file.close();
+    if ((closeFile || file.dropped) && !file.writer) await file.close();
   }
 
   async close(): Promise<void> {

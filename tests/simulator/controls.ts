@@ -118,7 +118,7 @@ skips past the end of the file
 loses the buffer of a read that was skipped
   reader/read_ahead.ts: this.#unwanted--;\n      this.#free(read); → this.#unwanted--;
 closes the file under its reads
-  reader/read_ahead.ts: this.file.descriptor.acquire("read"); →
+  reader/read_ahead.ts: descriptor.acquire("read"); →
   reader/read_ahead.ts: this.file.descriptor.release(); →
 `;
 
