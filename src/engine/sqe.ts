@@ -24,21 +24,8 @@ import {
 } from "./linux.ts";
 import type { Completion, Memory, Operation } from "./operation.ts";
 
-/** The fields of a submission queue entry that differ between operations. */
-export interface Sqe {
-  readonly opcode: number;
-  readonly fd: number;
-  address: number;
-  readonly length: number;
-  offset: number;
-  readonly flags: number;
-  /** The index of the registered buffer that contains the address. Only some opcodes use it. */
-  bufferIndex: number;
-  /** Forces a kernel thread to perform the operation, if it would block or copy on the submitting thread. */
-  forceAsync: boolean;
-  /** The memory of its paths: the first one is at `address`, and the second at `offset`. The engine releases it. */
-  paths: Memory | undefined;
-}
+/** The fields of a submission queue entry that differ between operations. The first six are those of `dma_call`. */
+export type Sqe = ReturnType<typeof entry>;
 
 /** A submitted operation. It keeps the operation's memory alive until it ends. */
 export interface Request {
@@ -66,18 +53,21 @@ export function placePath({ bytes }: Memory, path: string, at: number): void {
   else if (written < place.length) place[written] = 0;
 }
 
-/** An entry with the arguments of `dma_call`. */
-export function entry(
-  opcode: number,
-  fd: number,
-  address = 0,
-  length = 0,
-  offset = 0,
-  flags = 0,
-): Sqe {
-  const bufferIndex = 0;
-  const forceAsync = false;
-  return { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync, paths: undefined };
+export function entry(opcode: number, fd: number, address = 0, length = 0, offset = 0, flags = 0) {
+  return {
+    opcode,
+    fd,
+    address,
+    length,
+    offset,
+    flags,
+    /** The index of the registered buffer that contains the address. Only some opcodes use it. */
+    bufferIndex: 0,
+    /** Forces a kernel thread to perform the operation, if it would block or copy on the submitting thread. */
+    forceAsync: false,
+    /** The memory of its paths: the first one is at `address`, and the second at `offset`. The engine releases it. */
+    paths: undefined as Memory | undefined,
+  };
 }
 
 function withPaths(engine: Engine, sqe: Sqe, path: string, second?: string): Sqe {
