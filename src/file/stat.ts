@@ -55,7 +55,6 @@ function sizeOf(bytes: Bytes, path: string): number {
   throw ioError(Errno.EOVERFLOW, "stat", path, why);
 }
 
-/** Reads the structure at the start of `bytes`. */
 export function parseStat(bytes: Bytes, path: string) {
   const mask = u32(bytes, 0);
   const mode = u32(bytes, 28) & 0xffff;
@@ -123,15 +122,14 @@ function fileInfoOf(facts: StatFacts, bytes: Bytes): Deno.FileInfo {
   };
 }
 
-/** Reads the `struct statx` of a stat with this result. */
+/** Reads the structure at the start of `bytes`. */
+type Parse<T> = (bytes: Bytes, path: string) => T;
+
+/** Reads the structure of a stat with this result. */
 type Read<T> = (result: number, bytes: Bytes) => T;
 
 /** Reads the structure by `parse`, or throws the error of the stat, which names `op`. */
-function readBy<T>(
-  parse: (bytes: Bytes, path: string) => T,
-  path: string,
-  op = "stat",
-): Read<T> {
+function readBy<T>(parse: Parse<T>, path: string, op = "stat"): Read<T> {
   return (result, bytes) => {
     unwrap(result, op, path);
     return parse(bytes, path);
@@ -150,7 +148,7 @@ function take<T>(engine: Engine, memory: Memory, result: number, read: Read<T>):
 /** What the kernel has in memory, on the JavaScript thread. On any failure the result of `otherwise`. */
 function known<T>(
   file: FileAt,
-  parse: (bytes: Bytes, path: string) => T,
+  parse: Parse<T>,
   otherwise: (error: DmaError) => T | undefined = () => undefined,
 ): T | undefined {
   const { engine, path } = file;
@@ -196,7 +194,7 @@ export function stat(handle: Handle): Promise<StatFacts> {
 }
 
 export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
-  const parse = (bytes: Bytes, path: string) => fileInfoOf(parseStat(bytes, path), bytes);
+  const parse: Parse<Deno.FileInfo> = (bytes, path) => fileInfoOf(parseStat(bytes, path), bytes);
   return promiseOf((ended) => submit(handle, false, readBy(parse, handle.path), ended));
 }
 
