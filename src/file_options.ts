@@ -164,7 +164,6 @@ const OPEN_OPTIONS = {
 const { read, mode, direct } = OPEN_OPTIONS;
 const CREATE_OPTIONS = { read, mode, direct, atomic: flagOption(false) };
 
-/** The checked options of `DmaFile.open`. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   const request = readOptions(options, OPEN_OPTIONS);
   const { read, append, truncate, direct } = request;
@@ -180,7 +179,6 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   return { ...request, write, unnamed: false, limited: limitedOf({ read, write }) };
 }
 
-/** The checked options of `DmaFile.create`. */
 export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
@@ -190,14 +188,12 @@ export function createRequest(
   return { ...how, unnamed: false, read, mode, direct, atomic, limited };
 }
 
-/** The directory for a temporary file. */
 export function temporaryDirectory(options: DmaTempOptions | undefined): string {
   const dir = (name: string, value: unknown) =>
     pathText(name, value ?? environment("TMPDIR") ?? "/tmp");
   return readOptions(options, { dir }).dir;
 }
 
-/** The signal that ends the wait for a lock. */
 export function signalOf(options: DmaLockOptions | undefined): AbortSignal | undefined {
   const signal = (name: string, value: unknown) => {
     if (value == null || value instanceof AbortSignal) return value ?? undefined;
@@ -212,7 +208,6 @@ const MERGE_OPTIONS = {
   concurrency: integerOption(16, 1, 4096),
 };
 
-/** The checked options of `DmaFile.readMany`. */
 export function mergeLimits(options: ReadManyOptions | undefined): MergeLimits {
   return readOptions(options, MERGE_OPTIONS);
 }

@@ -53,7 +53,6 @@ export function toNodeWritable(
   return new WriterWritable(writer);
 }
 
-/** The stream that {@linkcode toNodeWritable} returns. */
 class WriterWritable extends Writable implements Upstream {
   readonly #writer: DmaStreamWriter;
   readonly #lock: WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike>;
