@@ -16,7 +16,6 @@ export function hasDisk(device: number | undefined): boolean {
 }
 
 export class Devices {
-  /** The devices by descriptor. */
   readonly #devices: (number | undefined)[] = [];
   /**
    * A device of each mount, and the mounts of descriptors without a statx(2). A mount may reuse the number of an
@@ -24,7 +23,7 @@ export class Devices {
    */
   readonly #mounts = new Map<number, number>();
   readonly #unseen = new Map<number, number>();
-  readonly #threaded = new Map<number, boolean>();
+  readonly #local = new Map<number | undefined, boolean>();
   /** The shim's `struct identity`: the number of a mount, the length and the type of a file handle, and the handle. */
   readonly #identity = new Uint32Array(35);
   readonly #identityAddress = addressOf(this.#identity);
@@ -59,22 +58,20 @@ export class Devices {
     this.#unseen.delete(fd);
   }
 
-  setThreaded(fd: number, threaded: boolean): void {
+  setLocal(fd: number, local: boolean): void {
     const device = this.#devices[fd];
-    if (device !== undefined) this.#threaded.set(device, threaded);
+    if (device !== undefined) this.#local.set(device, local);
   }
 
-  /** The value set by {@linkcode setThreaded}; undefined if there is none for the device. */
-  isThreaded(device: number | undefined): boolean | undefined {
-    return device === undefined ? undefined : this.#threaded.get(device);
+  /** The value set by {@linkcode setLocal}; undefined if there is none for the device. */
+  isLocalDevice(device: number | undefined): boolean | undefined {
+    return this.#local.get(device);
   }
 
   /** Whether the kernel certainly has the facts of a descriptor's file in memory; undefined if that is not known. */
   isLocal(fd: number): boolean | undefined {
     // Before a statx(2) of this descriptor, that of another one on the same mount has shown the device.
-    const device = this.#devices[fd] ?? this.#mounts.get(this.#mountOf(fd));
-    const threaded = this.isThreaded(device);
-    return threaded === undefined ? undefined : !threaded;
+    return this.isLocalDevice(this.#devices[fd] ?? this.#mounts.get(this.#mountOf(fd)));
   }
 
   /** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */

@@ -23,9 +23,9 @@ export interface Engine {
   /** Blocks until an operation has ended and completes it, for `milliseconds` at most. Returns whether one has. */
   waitNow(milliseconds: number): boolean;
 
-  /** Sets whether calls for files on a descriptor's device may wait for a server: they then run on threads. */
-  setThreaded(fd: number, threaded: boolean): void;
-  /** Whether {@linkcode setThreaded} was called with false for a descriptor's device; undefined if it was not called. */
+  /** Sets whether no call for a file on a descriptor's device waits for a server. Otherwise they run on threads. */
+  setLocal(fd: number, local: boolean): void;
+  /** What {@linkcode setLocal} was called with for a descriptor's device; undefined if it was not called. */
   isLocal(fd: number): boolean | undefined;
   /** Identifies the directory at a path, or an open one. Undefined if the lookup would wait, or without file handles. */
   identify(directory: number, path: string): string | undefined;

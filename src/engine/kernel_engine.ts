@@ -75,11 +75,11 @@ export class KernelEngine implements Engine {
 
   #start(request: Request): void {
     const { sqe: { opcode }, device } = request;
-    // Opens on a device without a setThreaded call never run on the ring: if the name is in the kernel's cache, the
-    // ring opens the file within the submission, and some file systems then wait for a server.
-    const isForThread = this.#devices.isThreaded(device) ??
-      (device !== undefined && opcode === Opcode.OPENAT);
-    if (isForThread || !this.ring?.start(request)) this.#calls.start(request);
+    // Opens on a device without a setLocal call never run on the ring: if the name is in the kernel's cache, the ring
+    // opens the file within the submission, and some file systems then wait for a server.
+    const isForRing = this.#devices.isLocalDevice(device) ??
+      (device === undefined || opcode !== Opcode.OPENAT);
+    if (!isForRing || !this.ring?.start(request)) this.#calls.start(request);
   }
 
   /**
@@ -181,8 +181,8 @@ export class KernelEngine implements Engine {
     return true;
   }
 
-  setThreaded(fd: number, threaded: boolean): void {
-    this.#devices.setThreaded(fd, threaded);
+  setLocal(fd: number, local: boolean): void {
+    this.#devices.setLocal(fd, local);
   }
 
   isLocal(fd: number): boolean | undefined {

@@ -43,7 +43,7 @@ const NO_UNNAMED = errnos("EOPNOTSUPP", "EISDIR", "EINVAL");
 async function openUnnamed(target: FileName, request: OpenRequest): Promise<OpenFile | undefined> {
   const { fd, facts } = target.directory;
   const fileSystem = await fileSystemOf(target.handle(fd), facts);
-  target.engine.setThreaded(fd, fileSystem.onThreads);
+  target.engine.setLocal(fd, !fileSystem.onThreads);
   if (!fileSystem.keepsUnnamed || !await target.canLink()) return undefined;
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {

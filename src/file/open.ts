@@ -100,7 +100,7 @@ async function setUp(
   const handle = name.handle(fd);
   const { engine, path } = handle;
   const fileSystem = await assertRegularFile(handle, facts);
-  engine.setThreaded(fd, fileSystem.onThreads);
+  engine.setLocal(fd, !fileSystem.onThreads);
   // 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2)), as on ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
     (fileSystem.directWhereSaid && facts.directMemory === undefined);

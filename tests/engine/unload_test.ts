@@ -179,7 +179,7 @@ unloadTest(
   `
     const { KernelEngine } = await import("${urlOf("src/engine/kernel_engine.ts")}");
     let others;
-    KernelEngine.prototype.setThreaded = () => {
+    KernelEngine.prototype.setLocal = () => {
       dispatchEvent(new Event("unload"));
       others = openOthers();
     };

@@ -183,7 +183,7 @@ export class SimulatedKernel implements Engine {
     trace(`${this.clock.now.toFixed(0)} µs  ${event}`);
   }
 
-  setThreaded(fd: number): void {
+  setLocal(fd: number): void {
     this.description(fd);
   }
 
