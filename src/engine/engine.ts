@@ -64,6 +64,15 @@ export function attempt<T>(work: () => T): T | DmaError {
   }
 }
 
+const last = new WeakMap<object, Promise<unknown>>();
+
+/** Runs work when all earlier work on the same object has ended, even if that has failed. */
+export function inTurn<T>(object: object, work: () => Promise<T>): Promise<T> {
+  const done = (last.get(object) ?? Promise.resolve()).then(work);
+  last.set(object, done.catch(() => {}));
+  return done;
+}
+
 /** Gets the outcome of work that has ended. Work that goes on in a blocked thread takes it: no promise settles then. */
 export type Ended<T> = (outcome: T | DmaError) => void;
 

@@ -1,6 +1,6 @@
 // A directory, held by a descriptor. It stays the same directory even if its path later leads to another one.
 
-import { type Engine, run } from "../engine/engine.ts";
+import { type Engine, inTurn, run } from "../engine/engine.ts";
 import {
   AT_FDCWD,
   Errno,
@@ -12,7 +12,6 @@ import {
 } from "../engine/linux.ts";
 import { type Lookup, NO_LIMITS, type Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
-import { inTurn } from "./in_turn.ts";
 import { cachedStat, type StatFacts } from "./stat.ts";
 
 /** The open directories by key. Files of one directory share its descriptor. */

@@ -1,10 +1,9 @@
 // Advisory locks on a whole file (flock(2)).
 
-import { run } from "../engine/engine.ts";
+import { inTurn, run } from "../engine/engine.ts";
 import { pauseFor } from "../engine/event_loop.ts";
 import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
-import { inTurn } from "./in_turn.ts";
 import type { OpenFile } from "./open_file.ts";
 
 const FIRST_PAUSE_MS = 1;

@@ -1,11 +1,10 @@
 // Publishes, renames, removes and syncs the name of an open file, even if its path leads to another file meanwhile.
 
-import { run } from "../engine/engine.ts";
+import { inTurn, run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type FileIdentity, type FileName, temporaryNames } from "./file_name.ts";
-import { inTurn } from "./in_turn.ts";
 import { assertStillWritable, demandName, findPermitted, limitedOf } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
 
