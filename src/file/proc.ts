@@ -10,18 +10,16 @@ const READ_BYTES = 4096;
 
 /** A FUSE server: "sshfs" for the type fuse.sshfs, "mfs" for the source mfs#host:port. "9p" for a mount of 9p. */
 export async function findServer(handle: Handle, facts: StatFacts): Promise<string | undefined> {
-  return serverIn(await readText(handle, "/proc/self/mountinfo"), facts);
+  const { deviceMajor, deviceMinor } = facts;
+  return serverIn(await readText(handle, "/proc/self/mountinfo"), `${deviceMajor}:${deviceMinor}`);
 }
 
 /** As {@linkcode findServer}, in the text of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
-export function serverIn(
-  mounts: string,
-  { deviceMajor, deviceMinor }: Pick<StatFacts, "deviceMajor" | "deviceMinor">,
-): string | undefined {
+export function serverIn(mounts: string, device: string): string | undefined {
   for (const line of mounts.split("\n")) {
     // Id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options.
     const [left = "", right = ""] = line.split(" - ");
-    if (left.split(" ")[2] !== `${deviceMajor}:${deviceMinor}`) continue;
+    if (left.split(" ")[2] !== device) continue;
     const [type = "", source = ""] = right.split(" ");
     if (type === "9p") return type;
     const [, subtype] = type.split(".");
