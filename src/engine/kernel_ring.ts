@@ -83,8 +83,7 @@ export class KernelRing {
       this.#tryNop();
       this.supported = probe(liburing, pointer);
       // Since kernel 5.15. The second number is for sockets: 0 leaves it as it is.
-      const workers = new Uint32Array([MAX_WORKERS, 0]);
-      liburing.io_uring_register_iowq_max_workers?.(pointer, workers);
+      liburing.io_uring_register_iowq_max_workers?.(pointer, Uint32Array.of(MAX_WORKERS, 0));
       this.#openBufferTable();
       shim.resources.ring = address;
       this.eventfd = this.#openEventfd();

@@ -11,7 +11,6 @@ interface FileHandle {
   readonly descriptor: Descriptor;
   readonly durability: Durability;
   readonly fileSystem: FileSystem;
-  /** The facts at the open, before the file was emptied. */
   readonly facts: StatFacts;
   /** Whether the open created or emptied the file. */
   readonly ownsSize: boolean;
@@ -71,8 +70,7 @@ export class FileLength {
     const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : handle;
     let length = lengths.get(key);
     if (!length) {
-      const size = ownsSize ? 0 : facts.size;
-      length = new FileLength(size, fileSystem, () => lengths.delete(key));
+      length = new FileLength(ownsSize ? 0 : facts.size, fileSystem, () => lengths.delete(key));
       lengths.set(key, length);
     } else if (ownsSize) length.noteEnd();
     else length.#keepAppended();

@@ -58,8 +58,7 @@ export async function readInUse(file: OpenFile, position: number, length: number
   const start = alignDown(position, alignment);
   const memory = allocateMemory(alignUp(end - start, alignment));
   const read = await fill(file, memory, start);
-  const from = position - start;
-  return memory.bytes.subarray(from, Math.min(read, end - start));
+  return memory.bytes.subarray(position - start, Math.min(read, end - start));
 }
 
 async function readPieces(file: OpenFile, position: number, length: number): Promise<Bytes> {

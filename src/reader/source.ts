@@ -100,7 +100,7 @@ export class ReaderSource {
   async #pullStraight(controller: ReadableByteStreamController): Promise<boolean> {
     const { file, readAhead } = this;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
-    while (readAhead.idle) {
+    for (;;) {
       const { position } = readAhead;
       const length = await (this.#straight = readStraight(file, view, position, this.options.end));
       if (this.#finished) return true;
@@ -112,7 +112,6 @@ export class ReaderSource {
       controller.byobRequest!.respond(length);
       return true;
     }
-    return false;
   }
 
   /** Frees everything, and closes the file if `closeFile` is set. */
