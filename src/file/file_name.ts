@@ -37,12 +37,10 @@ export const temporaryNames = new Set<FileName>();
 export class FileName {
   /** Whether the name was there when the file was opened, or was synced since. */
   isDurable = false;
-  /** The failed syncs of directories before a file got this name. */
-  #failuresBefore: number = Directory.failures;
+  /** The failed syncs of directories when an operation began to give the name to a file. A later one may lose it. */
+  #failuresBefore: number | undefined;
   /** The sync of the name, in flight or ended. */
   #synced: Promise<void> | undefined;
-  /** Whether an operation that gives the name to a file has begun. */
-  #expectsFile = false;
 
   /** `path` is the user's, for messages. */
   constructor(readonly directory: Directory, readonly component: string, readonly path: string) {}
@@ -109,7 +107,7 @@ export class FileName {
 
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
-    if (flags & O_CREAT) this.#expectFile();
+    if (flags & O_CREAT) this.#failuresBefore = Directory.failures;
     const { directory, name } = this.#at;
     const { cached, avoidsProc } = NO_LIMITS;
     return run(this.engine, { op: "open", directory, name, flags, mode, cached, avoidsProc });
@@ -150,7 +148,7 @@ export class FileName {
 
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
-    this.#expectFile();
+    this.#failuresBefore = Directory.failures;
     const operation = { op: "link", fd, ...this.#at } as const;
     const result = await run(this.engine, { ...operation, byProc: true });
     if (result !== -Errno.ENOENT) return result;
@@ -168,7 +166,7 @@ export class FileName {
 
   /** renameat(2). An existing file is replaced. */
   async rename(to: FileName): Promise<void> {
-    to.#expectFile();
+    to.#failuresBefore = Directory.failures;
     const target = { targetDirectory: to.directory.fd, targetName: to.component };
     const result = await run(this.engine, { op: "rename", ...this.#at, ...target });
     if (result < 0) throw ioError(-result, "rename", this.path, "", to.path);
@@ -191,19 +189,14 @@ export class FileName {
       while (result === undefined && waitUntil(engine, deadline));
       return result;
     };
-    while (unlink() === -Errno.ENOENT && this.#expectsFile && waitUntil(engine, deadline));
+    const isExpected = this.#failuresBefore !== undefined;
+    while (unlink() === -Errno.ENOENT && isExpected && waitUntil(engine, deadline));
   }
 
   /** unlinkat(2), if the name still leads to that regular file, and no other program has written to it. */
   async unlinkEmpty(file: FileIdentity): Promise<void> {
     const found = await this.look("open", false);
     if (isSame(found, file) && found?.kind === "file" && found.size === 0) await this.unlink();
-  }
-
-  /** Called before an operation that gives the name to a file. A sync that fails from then on may lose the name. */
-  #expectFile(): void {
-    this.#failuresBefore = Directory.failures;
-    this.#expectsFile = true;
   }
 
   /** Makes the name durable, wherever the file was moved. Callers share one sync: the kernel reports a failure once. */
@@ -250,7 +243,7 @@ export class FileName {
   /** Notes a sync of the directory. Throws if it or an earlier one has lost the name. */
   #noteSync(): void {
     const { failure } = this.directory;
-    if (failure && failure.number > this.#failuresBefore) {
+    if (failure && failure.number > this.#failuresBefore!) {
       throw ioError(failure.errno, "sync", this.path);
     }
     this.isDurable = true;
