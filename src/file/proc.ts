@@ -54,7 +54,9 @@ async function readText({ engine, path }: Handle, name: string): Promise<string>
     let text = "";
     let result = fd;
     for (let position = 0; fd >= 0; position += result) {
-      const range = { memory, offset: 0, length: READ_BYTES, position };
+      // At once on a kernel thread: a file that can be polled, as /proc/swaps, is always ready, and its read in the
+      // submission fails 128 times before io_uring uses one.
+      const range = { memory, offset: 0, length: READ_BYTES, position, waits: true };
       result = await run(engine, { op: "read", fd, ...range });
       // `unload` unmaps the memory before the promise is settled.
       if (result <= 0 || memory.bytes.length === 0) break;
