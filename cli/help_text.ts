@@ -38,8 +38,8 @@ Permissions (-A grants all; Deno's flags go before the name of the program):
   --allow-read=PATH    for the file that is read and the file that is written
   --allow-write=PATH   for the file that is written
   --allow-env          only for DMA_ENGINE=io_uring or DMA_ENGINE=threads
-  --atomic needs read and write for the directory of <dest>. doctor and bench
-  report more with --allow-all.
+  Some file systems need read and write for the directory of <dest> with
+  --atomic. doctor and bench report more with --allow-all.
 
 dma COMMAND --help describes one command.`;
 
