@@ -104,7 +104,7 @@ function engine(facts: Facts): Finding | undefined {
   return error(
     `No engine is available: ${engineError}`,
     loads === false
-      ? `${install}, or unset DMA_ENGINE and DMA_LIBURING`
+      ? `${install}, or unset DMA_ENGINE`
       : `unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING if they are set; otherwise Deno ${deno} may be too old: deno upgrade`,
   );
 }

@@ -17,7 +17,7 @@ interface Upload {
 
 interface DemoOptions {
   dir?: string;
-  folder: string[];
+  folder?: string[];
   keep?: boolean;
 }
 
@@ -109,9 +109,7 @@ async function demo(options: DemoOptions): Promise<boolean> {
   if (!await installLiburing(AbortSignal.timeout(300_000))) {
     console.log("liburing could not be installed: the demo runs without io_uring, on threads.");
   }
-  const input = options.folder.length > 0
-    ? await measureFolders(options.folder)
-    : await findFolders();
+  const input = options.folder ? await measureFolders(options.folder) : await findFolders();
   console.log(`Input: a tar of ${input.folders.join(", ")}, about ${formatSize(input.bytes)}`);
 
   const parent = await Deno.realPath(options.dir ?? "/var/tmp");
@@ -156,8 +154,7 @@ if (import.meta.main) {
     .option(
       "--folder <folder>",
       "a folder to upload, repeatable (default: folders of the system)",
-      (folder: string, folders: string[]) => [...folders, folder],
-      [],
+      (folder: string, folders: string[] = []) => [...folders, folder],
     )
     .option("--keep", "keep the temporary files")
     .parse(Deno.args, { from: "user" });

@@ -172,7 +172,7 @@ const machines: [change: Partial<Facts>, ...parts: string[]][] = [
   [
     { ...noEngine, liburing: noLiburing },
     `Does not work: No engine is available: ${error} | error | No engine is available: ${error} | ` +
-    "apt install liburing2, or unset DMA_ENGINE and DMA_LIBURING | ",
+    "apt install liburing2, or unset DMA_ENGINE | ",
   ],
   [noEngine, " | unset DMA_ENGINE, DMA_SHIM ", "; otherwise Deno 2.9.6 may be too old"],
   [threads({ disabled: 2 }), SLOWER, "sysctl kernel.io_uring_disabled=0"],
