@@ -234,8 +234,9 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The alignment of Direct I/O on this file, in bytes: of memory as the kernel requires it (`STATX_DIOALIGN`), of
-   * positions and lengths at least a block of the file system. Both are 4,096 if the kernel does not report them.
+   * The alignment of Direct I/O on this file, in bytes: `memory` for addresses, as the kernel requires it
+   * (`STATX_DIOALIGN`), and `offset` for positions and lengths, at least a block of the file system. Both are 4,096 if
+   * the kernel does not report them.
    *
    * @example Print the alignment
    * ```ts
@@ -507,9 +508,9 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended with zeros, unless
-   * `keepSize` is set. A writer cuts these zeros off when it ends, if its file was created or truncated, or if it was
-   * open before this call. Zeros of `truncate` stay. In a file opened with `append: true` the zeros stay and records
-   * follow them, so set `keepSize` there. Without enough room nothing stays reserved past the end of the file.
+   * `keepSize` is set. A writer cuts these zeros off when it ends if this `DmaFile` created or emptied the file, or if
+   * the writer was open before this call. In a file opened with `append: true` the zeros stay and records follow them,
+   * so set `keepSize` there. If there is not enough room, nothing stays reserved past the end of the file.
    *
    * @param length the number of bytes from the beginning of the file, 1 or more
    * @param options `keepSize`: the file's length stays
@@ -554,9 +555,9 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Copies a range into `target`, which may be on another file system. If both positions are multiples of the target's
-   * offset alignment, the kernel copies whole blocks, or shares them (xfs, btrfs). Holes of blocks that are not shared
-   * become zeros, which take space: `dma copy` keeps holes. Do not copy into the first or last block of an open writer
-   * of the target: both write the whole block. A long copy rejects when either file is closed.
+   * offset alignment, the kernel copies whole blocks, or shares them (xfs, btrfs). Holes that are not shared become
+   * zeros, which take space: `dma copy` keeps holes. Do not copy into the first or last block of an open writer of the
+   * target: both write the whole block. A long copy rejects when either file is closed.
    *
    * @param target the file to copy to, opened for writing
    * @param position the first byte to copy
@@ -598,10 +599,10 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
    * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close
-   * the file. A shared lock that cannot be made exclusive at once is lost: flock(2) releases it first. Calls on one
-   * file take effect in their order, but a call that waits does so when it gets the lock. If the process is killed, the
-   * kernel keeps the lock until the writes of this `DmaFile` have completed. It does not wait for those of other files:
-   * a separate lock file is no protection then.
+   * the file. To make a shared lock exclusive, flock(2) first releases it: while the call waits, no lock is held. Calls
+   * on one file take effect in their order, but one that waits does so when it gets the lock. If the process is killed,
+   * the kernel keeps the lock until the writes of this `DmaFile` have completed, but does not wait for those of other
+   * files: a separate lock file is no protection then.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @param options `signal` ends the wait
@@ -620,7 +621,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, but does not wait if another handle holds the lock.
+   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, but does not wait if another handle holds the lock. A shared
+   * lock that this call cannot make exclusive is lost.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @returns whether the lock was granted: false if another handle holds it
@@ -1005,8 +1007,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Writes a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}, without a copy if the position
-   * is aligned. The writer keeps the buffer: its `bytes` are empty from then on.
+   * Writes a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}, without a copy if the current
+   * buffer is empty and the position aligned. The writer keeps the buffer: its `bytes` are empty from then on.
    *
    * @param buffer the buffer; all of its bytes are written
    * @throws {TypeError} it is not a DmaBuffer, or it is in use, or the stream is locked or closed
@@ -1081,7 +1083,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    *
    * @param options `durable`: the bytes and the name are made durable too
    * @throws the failure of the stream
-   * @throws {TypeError} a chunk came after a pipe or the end of the program had closed the stream
+   * @throws {TypeError} a chunk was given after a pipe or the end of the program had closed the stream
    * @throws {Deno.errors.TimedOut} the bytes wait for another call on the file, which cannot end while the thread is
    * blocked. The writer has not failed then
    * @example Write everything before a crash ends the program
@@ -1121,8 +1123,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Does what `close()` does, but leaves the file open for reading. Concurrent reads of a sealed file share their I/O,
-   * so a read can miss bytes that another handle has just written.
+   * Does what `close()` does, but leaves the file open for reading. Reads of one part of a sealed file at the same time
+   * share one operation, so a read can miss bytes that another handle has just written.
    *
    * @returns the same file, now read-only
    * @throws what `close()` throws
@@ -1178,8 +1180,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Closes the writer. Does nothing if it was closed or aborted, or if a call or pipe has rejected with its failure. An
-   * exception closes it too: if an incomplete file must not look complete, use `await using` on the file instead.
+   * Closes the writer, also after an exception: if an incomplete file must not look complete, use `await using` on the
+   * file instead. Does nothing if the writer was closed or aborted, or if a call or pipe has rejected with its failure.
    *
    * @example Close a log at the end of a scope
    * ```ts

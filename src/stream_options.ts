@@ -28,9 +28,9 @@ export interface DmaStreamWriterOptions {
   bufferSize?: number;
   /**
    * The number of buffers that may be in flight, at most 1,024; values below 1 mean 1. One more buffer fills meanwhile.
-   * In a file opened with `append: true` the number is 1, and with `preallocate: false` and `direct: "off"` too. With
-   * neither `writeBehind` nor `bufferSize` set, a writer uses less memory while there are many streams: see
-   * `bufferBudget` of `configure`.
+   * In a file opened with `append: true` the number is 1, and with `preallocate: false` where tails are exact too: with
+   * `direct: "off"`, on tmpfs, FUSE and most network file systems. With neither `writeBehind` nor `bufferSize` set, a
+   * writer uses less memory while there are many streams: see `bufferBudget` of `configure`.
    *
    * @default {4}
    */
