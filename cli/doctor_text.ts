@@ -1,5 +1,5 @@
 // The diagnosis as text: the verdict, problems with their remedies, and the facts.
-import { copiesForChecksums, ioUringObstacles } from "./findings.ts";
+import { copiesForChecksums, ioUringObstacles, lacksRegistration } from "./findings.ts";
 import { inOneLine } from "./output.ts";
 import type { Finding, Report } from "./report.ts";
 import { forOutput, type Style } from "./styling.ts";
@@ -87,19 +87,21 @@ function ioUring({ ioUring }: Report): Line {
   return ["--", "io_uring", [state, ...why].join("; ")];
 }
 
-function lockedMemory({ lockedMemory: bytes, engine }: Report): Line {
+function lockedMemory(report: Report): Line {
+  const { lockedMemory: bytes, engine } = report;
   const ring = engine.engine === "io_uring";
+  const lacks = lacksRegistration(report);
   const about = !ring
     ? ""
-    : engine.registeredBuffers
-    ? "; buffers are registered with the ring"
-    : "; buffers are not registered with the ring, which costs some speed";
+    : lacks
+    ? "; buffers are not registered with the ring, which costs some speed"
+    : "; buffers are registered with the ring";
   const limit = bytes === null
     ? "unknown limit (needs --allow-all)"
     : bytes < 0
     ? "no limit"
     : `at most ${formatSize(bytes)}`;
-  const isFine = bytes !== null && !(ring && !engine.registeredBuffers);
+  const isFine = bytes !== null && !(ring && lacks);
   return [isFine ? "ok" : "--", "Locked memory", `${limit}${about}`];
 }
 

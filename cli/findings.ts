@@ -192,6 +192,11 @@ function readOnly({ probe: { kind, mount } }: Facts): Finding | undefined {
   );
 }
 
+/** Whether no buffers can be registered with the ring, because of the limit or the kernel. */
+export function lacksRegistration({ engine, lockedMemory: bytes, mayLock }: Facts): boolean {
+  return !engine.registeredBuffers || (bytes !== null && bytes >= 0 && bytes < PIECE && !mayLock);
+}
+
 function lockedMemory({ engine, lockedMemory: bytes, mayLock }: Facts): Finding | undefined {
   if (engine.engine !== "io_uring") return undefined;
   const limited = bytes !== null && bytes >= 0 && !mayLock;

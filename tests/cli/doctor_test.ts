@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { DirectProbe } from "../../cli/direct_probe.ts";
+import { reportLines } from "../../cli/doctor_text.ts";
 import { type Facts, findings, verdict } from "../../cli/findings.ts";
 import { findMount } from "../../cli/system_facts.ts";
 import { runOrThrow } from "../setup/command.ts";
@@ -221,5 +222,15 @@ testOnce("The doctor's verdict comes from the worst finding, and each has its re
     told.unshift(verdict(facts, all));
     for (const part of parts) assertStringIncludes(`${told.join(" | ")} | `, part);
     if (parts[0]!.startsWith("Works: ")) assertEquals(told.length > 1, parts[0]!.includes("info"));
+  }
+});
+
+testOnce("The doctor's line about locked memory agrees with its finding", () => {
+  for (
+    const [lockedMemory, line] of [[32 * 1024, /^--.* not registered/], [8 * MIB, /^ok/]] as const
+  ) {
+    const facts = { ...healthy, lockedMemory };
+    const lines = reportLines({ ...facts, verdict: "Works: it", findings: findings(facts) });
+    assertMatch(lines.find((each) => each.slice(4).startsWith("Locked memory"))!, line);
   }
 });
