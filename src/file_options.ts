@@ -41,7 +41,7 @@ export interface DmaOpenOptions {
    */
   createNew?: boolean;
   /**
-   * Empty the file. Needs `write`.
+   * Empty the file. Needs `write`, and excludes `append`.
    *
    * @default {false}
    */
