@@ -988,7 +988,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Writes a chunk without a stream lock, whole and in order. The caller may change it when the promise resolves.
+   * Accepts a whole chunk, in order, without a lock of the stream. When the promise resolves, the bytes may still be in
+   * memory, and the caller may change the chunk.
    *
    * @param chunk any number of bytes
    * @throws {TypeError} the chunk is not bytes, or the stream is locked or closed; other chunks are not affected
@@ -1180,7 +1181,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Closes the writer, also after an exception: if an incomplete file must not look complete, use `await using` on the
+   * Closes the writer, even after an exception: if an incomplete file must not look complete, use `await using` on the
    * file instead. Does nothing if the writer was closed or aborted, or if a call or pipe has rejected with its failure.
    *
    * @example Close a log at the end of a scope
@@ -1338,7 +1339,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * Ends the stream, also under a lock. Waits for reads in flight, frees the buffers, and closes the file.
+   * Ends the stream, even under a lock. Waits for reads in flight, frees the buffers, and closes the file.
    *
    * @example Stop reading early
    * ```ts
