@@ -17,7 +17,7 @@ import {
   S_ISVTX,
 } from "../engine/linux.ts";
 import { NO_LIMITS } from "../engine/operation.ts";
-import { ioError, unwrap } from "../errors.ts";
+import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
@@ -171,7 +171,9 @@ async function openDescriptor(name: FileName, request: OpenRequest): Promise<Ope
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
     opened = { ...await openOrCreate(name, request, flags | O_WRONLY), isWriteOnly: true };
   }
-  unwrap(opened.fd, "open", name.path);
+  const refusesUnnamed = request.unnamed && opened.fd === -Errno.EOPNOTSUPP;
+  const why = refusesUnnamed ? "the file system has no files without a name" : "";
+  if (opened.fd < 0) throw ioError(-opened.fd, "open", name.path, why);
   return opened;
 }
 

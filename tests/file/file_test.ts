@@ -8,7 +8,7 @@ import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { alter, interpose } from "../support/interpose.ts";
+import { alter, interpose, withoutUnnamedFiles } from "../support/interpose.ts";
 import { promises } from "../mounts/promises.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -23,7 +23,7 @@ function testFile(
   });
 }
 
-const { NotADirectory, NotFound } = Deno.errors;
+const { NotADirectory, NotFound, NotSupported } = Deno.errors;
 const MIB = 1 << 20;
 const zeros = (length: number) => new Uint8Array(length);
 const bytesOnDisk = async (file: DmaFile) => (await file.stat()).blocks! * 512;
@@ -119,6 +119,8 @@ testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (
   await assertRejects(() => DmaFile.temp({ dir: dir.file("none") }), NotFound);
   await Deno.writeFile(dir.file("file"), pattern(10));
   await assertRejects(() => DmaFile.temp({ dir: dir.file("file") }), NotADirectory);
+  using _ = withoutUnnamedFiles();
+  await assertRejects(() => DmaFile.temp({ dir: dir.path }), NotSupported, "files without a name");
 });
 
 testInEachDirectory("A thread closes what may wait for the disk, and nothing else", async (dir) => {
