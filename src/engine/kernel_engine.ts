@@ -23,6 +23,7 @@ export class KernelEngine implements Engine {
   readonly endsWithProcess: boolean;
   readonly ring: Ring | undefined;
   readonly pool: Pool;
+  readonly #isTest: boolean;
   readonly #shim: Shim;
   readonly #calls: ThreadCalls;
   readonly #devices: Devices;
@@ -38,6 +39,7 @@ export class KernelEngine implements Engine {
     const { counters } = this;
     this.#shim = shim;
     this.endsWithProcess = endsWithProcess(shim);
+    this.#isTest = isTest(shim);
     const ended = (request: Request, result: number) => this.#settle(request, result);
     // This module cancels nothing. The ring or the kernel cancels operations that it cannot perform.
     const endedInRing = (request: Request, result: number) =>
@@ -92,7 +94,7 @@ export class KernelEngine implements Engine {
     this.#devices.forget(request.sqe.fd);
     if (!quick) return this.#calls.start(request);
     if (this.#closing.push(request) > 1) return;
-    const returning = isTest(this.#shim) ? this.ring?.notifier.returning : undefined;
+    const returning = this.#isTest ? this.ring?.notifier.returning : undefined;
     Promise.resolve(returning).then(() => this.#closeNow());
   }
 
