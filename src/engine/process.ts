@@ -32,11 +32,27 @@ export function isTest(shim: Shim): boolean {
 export function endsWithProcess(shim: Shim): boolean {
   if (!isMainThread(shim)) return false;
   const words = readKernelFile(shim, "/proc/self/cmdline")?.split("\0");
+  // A program that sets `process.title` overwrites the text by it and by NULs.
+  if (!words?.[1]) return words !== undefined && !watchesFiles(shim);
   // The last parts are the program's own arguments, unless it has changed the list, and the text after the last NUL.
   const { args } = Deno;
-  const areLast = args.every((arg, index) => arg === words?.at(index - args.length - 1));
-  const ofDeno = words?.slice(0, areLast ? -args.length - 1 : -1);
-  return ofDeno !== undefined && !ofDeno.some((word) => STARTS_ANEW.test(word));
+  const areLast = args.every((arg, index) => arg === words.at(index - args.length - 1));
+  const ofDeno = words.slice(0, areLast ? -args.length - 1 : -1);
+  return !ofDeno.some((word) => STARTS_ANEW.test(word));
+}
+
+/** Whether the process uses inotify(7), by which Deno waits for changes of the files of a program. */
+function watchesFiles(shim: Shim): boolean {
+  const bytes = new Uint8Array(128);
+  const address = addressOf(bytes);
+  // Deno has a low number for it, because it begins to wait before the program runs.
+  for (let fd = 0; fd < 256; fd++) {
+    new TextEncoder().encodeInto(`/proc/self/fd/${fd}\0`, bytes);
+    const length = shim.dma_call(Opcode.READLINK, AT_FDCWD, address, 64, address + 64, 0);
+    const target = bytes.subarray(64, 64 + Math.max(0, length));
+    if (new TextDecoder().decode(target) === "anon_inode:inotify") return true;
+  }
+  return false;
 }
 
 /** The text of a file that the kernel has in memory; undefined if it cannot be opened. */

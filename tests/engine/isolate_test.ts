@@ -14,6 +14,7 @@ import { interpose } from "../support/interpose.ts";
 const tells = `import { useEngine } from ${JSON.stringify(urlOf("src/configure.ts"))};
   console.log("told", useEngine().endsWithProcess);`;
 const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(tells)}`);
+const titled = `import process from "node:process"; process.title = "a title"; ${tells}`;
 const ofNode = `import { Worker } from "node:worker_threads"; new Worker(new URL(${asUrl}));`;
 
 /** Longer than one read of the command line. */
@@ -24,6 +25,8 @@ const programs: [name: string, program: string, command: string, endsWithProcess
   ["a program", tells, "run $", true],
   ["a program that has an option --watch itself", tells, "run $ watch --watch", true],
   ["a program that is watched", tells, `run ${longOption} --watch $ a b c`, false],
+  ["a program with a title", titled, "run $ a", true],
+  ["a program with a title that is watched", titled, "run --watch $", false],
   ["a program whose modules are replaced", tells, "run --unstable-hmr $", false],
   ["a program of deno watch", tells, "watch $", false],
   ["a Worker", `new Worker(${asUrl}, { type: "module" });`, "run $", false],
