@@ -82,9 +82,12 @@ function checkText(engine: Engine, path: string): void {
 function absolutePath(engine: Engine, path: string): string {
   if (path.startsWith("/")) return path;
   const fd = openWorkingDirectory(engine);
-  const directory = fd < 0 ? undefined : engine.realPath(fd);
-  if (fd >= 0) engine.runNow({ op: "close", fd });
-  return directory === undefined ? path : `${directory}/${path}`;
+  try {
+    const directory = fd < 0 ? undefined : engine.realPath(fd);
+    return directory === undefined ? path : `${directory}/${path}`;
+  } finally {
+    if (fd >= 0) engine.runNow({ op: "close", fd });
+  }
 }
 
 export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { descriptorsIn, eventually } from "../support/descriptors.ts";
+import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
@@ -207,6 +207,17 @@ testDirectAndCached("A moved file whose directory cannot be opened is not durabl
   using _ = withoutDescriptor(0);
   const message = `Too many open files (os error 24): open '${writer.file.path}'`;
   await assertRejects(() => writer.close(), Error, message);
+});
+
+Deno.test("Without memory for its path the working directory is closed again", async () => {
+  const before = descriptorsOf(Deno.cwd());
+  for (let place = 0, isReached = true; isReached; place++) {
+    using lack = withoutMemory(place);
+    // It is looked up because of this name.
+    await assertRejects(() => DmaFile.open("dev/none"));
+    isReached = lack.wasReached();
+    assertEquals(descriptorsOf(Deno.cwd()), before);
+  }
 });
 
 Deno.test("A first file opens in a program that has little memory", async () => {
