@@ -6,7 +6,7 @@
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { NO_LIMITS } from "../engine/operation.ts";
-import { ioError } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
 
@@ -81,12 +81,13 @@ function checkText(engine: Engine, path: string): void {
 /** The path from the root: a relative one would change with the working directory. */
 function absolutePath(engine: Engine, path: string): string {
   if (path.startsWith("/")) return path;
-  const fd = openWorkingDirectory(engine);
+  // Without a descriptor the text alone could be mistaken for a path from the root.
+  const fd = unwrap(openWorkingDirectory(engine), "open", path);
   try {
-    const directory = fd < 0 ? undefined : engine.realPath(fd);
+    const directory = engine.realPath(fd);
     return directory === undefined ? path : `${directory}/${path}`;
   } finally {
-    if (fd >= 0) engine.runNow({ op: "close", fd });
+    engine.runNow({ op: "close", fd });
   }
 }
 

@@ -301,6 +301,18 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
   }
 });
 
+testFolders("A lack of descriptors is no lack of permission", async ({ run, inside }) => {
+  await Deno.mkdir(`${inside}/dev`);
+  await Deno.writeTextFile(`${inside}/dev/file`, "");
+  const code = `await (await DmaFile.open("dev/file")).close();
+    const held = [];
+    try { for (;;) held.push(Deno.openSync("dev/file")); } catch {}
+    await report(() => DmaFile.open("dev/file"));`;
+  const flags = [FFI, "--allow-read", "--allow-write"];
+  const lines = await run(code, flags, { cwd: inside, shell: "ulimit -n 100" });
+  assertLines(lines, ["Error: Too many open files (os error 24): open 'dev/file'"]);
+});
+
 testFolders("A permission that is taken back holds for the next call", async ({ run, inside }) => {
   const lines = await run(
     `const path = inside + "/file";
