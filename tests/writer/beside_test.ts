@@ -166,6 +166,14 @@ testInEachDirectory("What others write into the block of a writer stays", async 
   }
 });
 
+testInEachDirectory("A writer that appends to a new file keeps what is in it", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  await Deno.writeFile(file.path, pattern(100), { append: true });
+  const writer = new DmaStreamWriter(file, { append: true });
+  await writer.write(pattern(10, 100));
+  await closeWith(writer, pattern(110));
+});
+
 testInEachDirectory("A writer that is given up before it has opened cuts nothing", async (dir) => {
   await Deno.writeFile(dir.file("file"), filled(512, 1));
   const file = await reopen(dir);
