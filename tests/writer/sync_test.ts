@@ -5,10 +5,11 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_CREAT, O_EXCL, RWF_DSYNC } from "../../src/engine/linux.ts";
 import type { Operation } from "../../src/engine/operation.ts";
+import { sinkOf } from "../../src/writer/sink.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { fail, hold, interpose } from "../support/interpose.ts";
+import { alter, fail, hold, interpose } from "../support/interpose.ts";
 import { closeWith, create, createOver, small, testWriter } from "./create.ts";
 
 function isDirectory(fd: number): boolean {
@@ -218,6 +219,14 @@ testDirectAndCached("flushSync({ durable }) syncs the directory of a moved file"
   writer.flushSync({ durable: true });
   assertEquals(ioStats().syncs - syncs, 3);
   await writer.close();
+});
+
+testWriter("flushSync() repeats a write after pauses", {}, async (writer) => {
+  await writer.write(pattern(5000));
+  let failures = 4;
+  using _ = alter("write", () => failures-- > 0 ? -Errno.EAGAIN : undefined);
+  sinkOf(writer)!.flushNow(false, performance.now() + 9000);
+  await closeWith(writer, pattern(5000));
 });
 
 testDirectAndCached("A close waits for a sync that flushSync() overtakes", async (dir) => {
