@@ -221,6 +221,13 @@ testDirectAndCached("flushSync({ durable }) syncs the directory of a moved file"
   await writer.close();
 });
 
+testWriter("After close() there is nothing left to flush or to sync", {}, async (writer) => {
+  await writer.write(pattern(5000));
+  await closeWith(writer, pattern(5000));
+  const calls = [writer.sync(), writer.flushAligned({ tail: true })];
+  assertEquals(await Promise.all(calls), [5000, 5000]);
+});
+
 testWriter("flushSync() repeats a write after pauses", {}, async (writer) => {
   await writer.write(pattern(5000));
   let failures = 4;
