@@ -233,6 +233,8 @@ testWriter("flushSync() repeats a write after pauses", {}, async (writer) => {
   let failures = 4;
   using _ = alter("write", () => failures-- > 0 ? -Errno.EAGAIN : undefined);
   sinkOf(writer)!.flushNow(false, performance.now() + 9000);
+  // The timers of the pauses end too.
+  await pause(20);
   await closeWith(writer, pattern(5000));
 });
 
