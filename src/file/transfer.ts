@@ -109,7 +109,11 @@ export class Transfer implements Completion {
     this.bytesDone = alignDown(reached, this.file.blockSize);
     // A write that stops inside the same block again makes no progress.
     const hasProgress = this.op === "write" ? this.bytesDone > before : reached > furthest;
-    if (!hasProgress) return this.#retry(Errno.EIO);
+    if (!hasProgress) {
+      // The last attempt begins where the kernel stops: only then it tells the reason, as a limit of the file size.
+      if (this.op === "write" && this.#stalled === MAX_ATTEMPTS - 2) this.bytesDone = reached;
+      return this.#retry(Errno.EIO);
+    }
     this.#stalled = 0;
     this.start();
   }
