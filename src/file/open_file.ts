@@ -119,8 +119,9 @@ export class OpenFile {
 
   /** The bounds of an atomic write in bytes, which needs Direct I/O; both 0 if there is none. */
   get atomicWrite(): { readonly min: number; readonly max: number } {
-    const { atomicWriteMin: min, atomicWriteMax: max } = this.facts;
-    return this.direct ? { min, max } : { min: 0, max: 0 };
+    const { atomicWriteMin, atomicWriteMax: max } = this.facts;
+    const min = Math.max(atomicWriteMin, this.alignment);
+    return this.direct && min <= max ? { min, max } : { min: 0, max: 0 };
   }
 
   /** Notes that the user's object was collected. A writer that was dropped with it closes the file at its end. */

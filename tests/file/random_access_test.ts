@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
-import { Errno } from "../../src/engine/linux.ts";
+import { Errno, STATX_WRITE_ATOMIC } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import {
   isOnDisk,
@@ -10,7 +10,7 @@ import {
   testInEachDirectory,
   testInOneDirectory,
 } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
 import { alter, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -129,6 +129,20 @@ testInEachDirectory("An atomic write is there, or is refused by name", async (di
   const expected = overlaid(pattern(4 * length), filled(length, 7), length);
   assertEquals(await file.readAt(0, 5 * length), overlaid(expected, filled(length, 8), 3 * length));
   assertEquals(buffer.bytes[0], 8);
+});
+
+testInEachDirectory("An atomic write has a block at least", async (dir) => {
+  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  // As on xfs with blocks of 1,024 bytes, which writes whole pages.
+  using _facts = alter("stat", ({ memory: { bytes } }) => {
+    const facts = new DataView(bytes.buffer, bytes.byteOffset);
+    facts.setUint32(0, facts.getUint32(0, true) | STATX_WRITE_ATOMIC, true);
+    facts.setUint32(168, 512, true);
+    facts.setUint32(172, 65_536, true);
+  });
+  await using file = await DmaFile.create(dir.file("file"));
+  const expected = file.direct ? { min: file.alignment.offset, max: 65_536 } : { min: 0, max: 0 };
+  assertEquals(file.atomicWrite, expected);
 });
 
 testDirectAndCached("A write in pieces that fails has ended when it rejects", async (dir) => {
