@@ -7,7 +7,7 @@ import { descriptorNumber } from "../../src/dma_file.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
 import { knownFacts } from "../../src/file/stat.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
-import { isOnDisk, testInOneDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
 import { alter, fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -77,7 +77,11 @@ testInOneDirectory("No server is asked for a length on the JavaScript thread", a
 testInOneDirectory("A close that may wait for a server or a disk runs on a thread", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(10));
   const written = { write: true, direct: "off" } as const;
-  const ways = [[{}, true, true], [{}, false, false], [written, true, !isOnDisk(dir)]] as const;
+  const ways = [[{}, true, true], [{}, false, false], [
+    written,
+    true,
+    dir.fileSystem === "tmpfs",
+  ]] as const;
   for (const [options, isLocal, isQuick] of ways) {
     const file = await DmaFile.open(dir.file("file"), options);
     using _ = replaceMethod("isLocal", () => isLocal);
