@@ -970,8 +970,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 
   /**
    * Resolves when the writer has ended and its file is closed, durable as `close()` promises. Rejects with the failure,
-   * or the reason of an abort. Use it if a pipe closes the stream, or a Worker to which the stream was transferred: the
-   * Worker's own `close()` resolves too early and reports no failure.
+   * or the reason of an abort. Use it if a pipe closes the stream, or a Worker to which the stream was transferred.
    *
    * @example Wait for a writer that a pipe closes
    * ```ts
