@@ -124,8 +124,7 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
       }
       const sqe = entry(Opcode.OPENAT, directory, 0, length, 0, flags);
       // An overlay copies a file of its lower layer when it is opened for writing, and btrfs reads to open a directory.
-      sqe.forceAsync = (flags & O_PATH) === 0 &&
-        (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
+      sqe.forceAsync = (flags & O_PATH) === 0 && (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
       return withPaths(engine, sqe, name);
     }
     case "close":

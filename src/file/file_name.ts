@@ -125,9 +125,9 @@ export class FileName {
     return new FileName(this.directory, ".", this.path).open(flags | O_TMPFILE, mode);
   }
 
-  /** The facts of the name itself, if the kernel certainly has them in memory. */
+  /** The facts of the name itself, if they are known. */
   get knownFacts(): StatFacts | undefined {
-    return this.engine.isLocal(this.directory.fd) ? knownFacts(this.#file(false)) : undefined;
+    return knownFacts(this.#file(false));
   }
 
   /** As {@linkcode isFileOrUnknown}. A symbolic link is not followed. */

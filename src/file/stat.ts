@@ -159,8 +159,12 @@ function known<T>(
   return found instanceof Error ? otherwise(found) : found;
 }
 
+/**
+ * The facts of a file, if the kernel certainly has them in memory: even with AT_STATX_DONT_SYNC 9p asks its server for
+ * each statx(2), and SMB for that of a changed file.
+ */
 export function knownFacts(file: FileAt): StatFacts | undefined {
-  return known(file, parseStat);
+  return file.engine.isLocal(file.fd) ? known(file, parseStat) : undefined;
 }
 
 export function knownSize(file: FileAt): number | undefined {
@@ -206,11 +210,7 @@ export function look(file: FileAt, op: string): Promise<StatFacts | undefined> {
   return promiseOf((ended) => submit(file, false, read, ended));
 }
 
-/**
- * The facts of a descriptor, on the JavaScript thread if the kernel certainly has them in memory: even with
- * AT_STATX_DONT_SYNC 9p asks its server for each statx(2), and SMB for that of a changed file.
- */
+/** The facts of a descriptor, on the JavaScript thread if they are known. */
 export function cachedStat(handle: Handle): StatFacts | Promise<StatFacts> {
-  const known = handle.engine.isLocal(handle.fd) ? knownFacts(handle) : undefined;
-  return known ?? promiseOf((ended) => submitStat(handle, ended, true));
+  return knownFacts(handle) ?? promiseOf((ended) => submitStat(handle, ended, true));
 }

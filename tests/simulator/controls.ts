@@ -11,7 +11,7 @@ export interface Control {
 const text = String.raw`
 # What was wrong before this module had its present shape.
 cuts to a length from before it waited
-  file/space.ts: (size) => exceedsContent(file) ? file.length.lengthToCutTo(size) : undefined → ((length) => () => length)(file.length.lengthToCutTo(knownFacts(file.descriptor)?.size))
+  file/space.ts: (size) => exceedsContent(file) ? file.length.lengthToCutTo(size) : undefined → ((length) => () => length)(file.length.lengthToCutTo(knownSize(file.descriptor)))
 cuts off what another process appended
   file/file_length.ts: (size > end && size <= this.sizeUpperBound) → size > end
 goes by the length of a file that another process has cut
