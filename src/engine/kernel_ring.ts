@@ -3,22 +3,11 @@
 import { memoryAt, pointerTo } from "../../ffi/address.ts";
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import {
-  EFD_CLOEXEC,
-  Errno,
-  IO_URING_OP_SUPPORTED,
-  IORING_SETUP_CLAMP,
-  IORING_SETUP_DEFER_TASKRUN,
-  IORING_SETUP_SINGLE_ISSUER,
-  IORING_SETUP_TASKRUN_FLAG,
-  IOSQE_ASYNC,
-  Opcode,
-} from "./linux.ts";
+import { EFD_CLOEXEC, Errno, IO_URING_OP_SUPPORTED, IOSQE_ASYNC, Opcode, Setup } from "./linux.ts";
 import { closeNow, entry, type Sqe } from "./sqe.ts";
 
 /** The kernel does not interrupt the thread for completions, but waits until it is asked for them. Since kernel 6.1. */
-const DEFER_TASKRUN: number = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-  IORING_SETUP_TASKRUN_FLAG;
+const DEFER_TASKRUN = Setup.SINGLE_ISSUER | Setup.DEFER_TASKRUN | Setup.TASKRUN_FLAG;
 /** Set-up flags, in the order of the attempts. */
 const SETUPS = { DEFER_TASKRUN, plain: 0 };
 
@@ -196,7 +185,7 @@ function setUp(liburing: Liburing, ring: Deno.PointerObject, entries: number) {
   for (const [name, flags] of Object.entries(SETUPS)) {
     // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
     const params = new Uint32Array(30);
-    params[2] = flags | IORING_SETUP_CLAMP;
+    params[2] = flags | Setup.CLAMP;
     const result = liburing.io_uring_queue_init_params(entries, ring, params);
     if (result >= 0) return [name, params[0]!, params[1]!] as const;
     // EINVAL means that this kernel does not know a flag. Other errors do not depend on the flags.

@@ -62,24 +62,23 @@ export const AT_EMPTY_PATH = 0x1000;
 /** statx(2): answer from the kernel's memory. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 
-export const STATX_BASIC_STATS = 0x7ff;
-export const STATX_BTIME = 0x800;
-export const STATX_MNT_ID = 0x1000;
-export const STATX_DIOALIGN = 0x2000;
-/** Since kernel 6.8: an identifier of the mount that no other mount ever gets. */
-export const STATX_MNT_ID_UNIQUE = 0x4000;
-/** Since kernel 6.11. */
-export const STATX_WRITE_ATOMIC = 0x10000;
+/** The fields that every statx(2) of this module requests (`STATX_…`). */
+export const Statx = {
+  BASIC_STATS: 0x7ff,
+  BTIME: 0x800,
+  MNT_ID: 0x1000,
+  DIOALIGN: 0x2000,
+  /** Since kernel 6.8: an identifier of the mount that no other mount ever gets. */
+  MNT_ID_UNIQUE: 0x4000,
+  /** Since kernel 6.11. */
+  WRITE_ATOMIC: 0x10000,
+} as const;
+export const STATX_MASK: number = Object.values(Statx).reduce((mask, field) => mask | field, 0);
 export const STATX_BYTES = 256;
-/** Bits of `stx_attributes`. */
-export const STATX_ATTR_IMMUTABLE = 0x10;
-export const STATX_ATTR_APPEND = 0x20;
-export const STATX_ATTR_MOUNT_ROOT = 0x2000;
+/** Bits of `stx_attributes` (`STATX_ATTR_…`). */
+export const Attribute = { IMMUTABLE: 0x10, APPEND: 0x20, MOUNT_ROOT: 0x2000 } as const;
 /** Of a directory: only its owner and a file's owner may remove or replace the file (S_ISVTX). */
 export const S_ISVTX = 0o1000;
-/** The fields that every statx(2) of this module requests. */
-export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN |
-  STATX_MNT_ID_UNIQUE | STATX_WRITE_ATOMIC;
 
 /** pwritev2(2): drop the pages when they are written. Since kernel 6.14, if the file system supports it. */
 export const RWF_DONTCACHE = 0x80;
@@ -146,8 +145,11 @@ export const Opcode = {
 export const IOSQE_ASYNC: number = 1 << 4;
 export const IORING_FSYNC_DATASYNC = 1;
 
-export const IORING_SETUP_CLAMP: number = 1 << 4;
-export const IORING_SETUP_TASKRUN_FLAG: number = 1 << 9;
-export const IORING_SETUP_SINGLE_ISSUER: number = 1 << 12;
-export const IORING_SETUP_DEFER_TASKRUN: number = 1 << 13;
+/** Flags of io_uring_setup(2) (`IORING_SETUP_…`). */
+export const Setup = {
+  CLAMP: 1 << 4,
+  TASKRUN_FLAG: 1 << 9,
+  SINGLE_ISSUER: 1 << 12,
+  DEFER_TASKRUN: 1 << 13,
+} as const;
 export const IO_URING_OP_SUPPORTED = 1;

@@ -1,12 +1,6 @@
 // Checks whether a file may replace the one at a name. rename(2) would fail only after the last write, or replace a device.
 
-import {
-  Errno,
-  S_ISVTX,
-  STATX_ATTR_APPEND,
-  STATX_ATTR_IMMUTABLE,
-  STATX_ATTR_MOUNT_ROOT,
-} from "../engine/linux.ts";
+import { Attribute, Errno, S_ISVTX } from "../engine/linux.ts";
 import { ioError, throwIfLacking } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import { actsAsOwner, isSwapFile } from "./proc.ts";
@@ -39,12 +33,12 @@ export async function assertReplaceable(name: FileName, file: Handle, op: string
     if (fd < 0) refuse(-fd);
     name.engine.runNow({ op: "close", fd });
   }
-  if (found.attributes & STATX_ATTR_MOUNT_ROOT) refuse(Errno.EBUSY, "it is a mount point");
-  if (found.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
+  if (found.attributes & Attribute.MOUNT_ROOT) refuse(Errno.EBUSY, "it is a mount point");
+  if (found.attributes & (Attribute.IMMUTABLE | Attribute.APPEND)) {
     refuse(Errno.EPERM, "it is immutable or append-only");
   }
   const directory = await cachedStat(name.handle(name.directory.fd));
-  if (directory.attributes & STATX_ATTR_APPEND) refuse(Errno.EPERM, "its directory is append-only");
+  if (directory.attributes & Attribute.APPEND) refuse(Errno.EPERM, "its directory is append-only");
   if (directory.mode & S_ISVTX) {
     // A server may map root to another user.
     const { uid } = await cachedStat(file);

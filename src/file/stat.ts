@@ -1,15 +1,7 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
 import { attempt, type Ended, type Engine, promiseOf } from "../engine/engine.ts";
-import {
-  Errno,
-  STATX_BTIME,
-  STATX_BYTES,
-  STATX_DIOALIGN,
-  STATX_MNT_ID,
-  STATX_MNT_ID_UNIQUE,
-  STATX_WRITE_ATOMIC,
-} from "../engine/linux.ts";
+import { Errno, Statx, STATX_BYTES } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
 import { u32, u64 } from "../engine/struct.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
@@ -60,13 +52,13 @@ export function parseStat(bytes: Bytes, path: string) {
   const mode = u32(bytes, 28) & 0xffff;
   const deviceMajor = u32(bytes, 136);
   const deviceMinor = u32(bytes, 140);
-  const saysDirect = (mask & STATX_DIOALIGN) !== 0;
-  const writesAtomic = (mask & STATX_WRITE_ATOMIC) !== 0;
+  const saysDirect = (mask & Statx.DIOALIGN) !== 0;
+  const writesAtomic = (mask & Statx.WRITE_ATOMIC) !== 0;
   return {
     kind: KINDS[mode >> 12] ?? "special file",
     mode,
-    hasBirthTime: (mask & STATX_BTIME) !== 0,
-    /** Bits of `STATX_ATTR_*`. */
+    hasBirthTime: (mask & Statx.BTIME) !== 0,
+    /** Bits of `Attribute`. */
     attributes: u32(bytes, 8),
     links: u32(bytes, 16),
     uid: u32(bytes, 20),
@@ -78,8 +70,8 @@ export function parseStat(bytes: Bytes, path: string) {
     /** Both parts of the device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
     device: (deviceMinor >>> 8) * 0x100000 + deviceMajor * 0x100 + (deviceMinor & 0xff),
     /** The identifier of the mount; undefined before kernel 5.8. */
-    mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
-    mountIdIsUnique: (mask & STATX_MNT_ID_UNIQUE) !== 0,
+    mountId: mask & (Statx.MNT_ID | Statx.MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
+    mountIdIsUnique: (mask & Statx.MNT_ID_UNIQUE) !== 0,
     /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not reported. */
     directMemory: saysDirect ? u32(bytes, 152) : undefined,
     /** Alignment of positions and lengths, likewise. */
@@ -104,7 +96,7 @@ function fileInfoOf(facts: StatFacts, bytes: Bytes): Deno.FileInfo {
     size,
     mtime: time(112),
     atime: time(64),
-    birthtime: u32(bytes, 0) & STATX_BTIME ? time(80) : null,
+    birthtime: u32(bytes, 0) & Statx.BTIME ? time(80) : null,
     ctime: time(96),
     dev: device,
     ino: Number(inode),

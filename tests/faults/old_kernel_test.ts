@@ -3,12 +3,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { EngineInfo } from "../../mod.ts";
-import {
-  Errno,
-  IORING_SETUP_CLAMP,
-  IORING_SETUP_DEFER_TASKRUN,
-  Opcode,
-} from "../../src/engine/linux.ts";
+import { Errno, Opcode, Setup } from "../../src/engine/linux.ts";
 import { content } from "./content.ts";
 import { engines, folderTest } from "./machine.ts";
 import { resultOf, runProgram } from "./programs.ts";
@@ -60,10 +55,10 @@ const variants: Variant[] = [
   kernel("short of memory for a while", { SUBMIT: EAGAIN, SUBMIT_FROM: 50, SUBMIT_TIMES: 200 }, {
     refused: 200,
   }),
-  kernel("without deferred task work", { SETUP: IORING_SETUP_DEFER_TASKRUN }, {
+  kernel("without deferred task work", { SETUP: Setup.DEFER_TASKRUN }, {
     says: { features: ["plain"] },
   }),
-  kernel("on which no ring can be set up", { SETUP: IORING_SETUP_CLAMP }, {
+  kernel("on which no ring can be set up", { SETUP: Setup.CLAMP }, {
     says: { engine: "threads", reason: noRing },
     refused: 2,
   }),

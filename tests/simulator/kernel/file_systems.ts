@@ -1,11 +1,6 @@
 // The kinds of file systems that a simulated kernel can have, and what statx(2) and statfs(2) say of them.
 
-import {
-  STATX_BASIC_STATS,
-  STATX_DIOALIGN,
-  STATX_MNT_ID,
-  STATX_MNT_ID_UNIQUE,
-} from "../../../src/engine/linux.ts";
+import { Statx } from "../../../src/engine/linux.ts";
 import type { Random } from "../random.ts";
 import type { Node } from "./directory_tree.ts";
 
@@ -79,8 +74,8 @@ export function writeStatx(into: Uint8Array, node: Node, kind: FileSystemKind): 
   const view = new DataView(into.buffer, into.byteOffset, 256);
   into.fill(0, 0, 256);
   const { memoryAlignment, alignment } = kind;
-  const mask = STATX_BASIC_STATS | STATX_MNT_ID | (kind.uniqueMountId ? STATX_MNT_ID_UNIQUE : 0) |
-    (kind.saysAlignment ? STATX_DIOALIGN : 0);
+  const mask = Statx.BASIC_STATS | Statx.MNT_ID | (kind.uniqueMountId ? Statx.MNT_ID_UNIQUE : 0) |
+    (kind.saysAlignment ? Statx.DIOALIGN : 0);
   view.setUint32(0, mask, true);
   view.setUint32(4, alignment, true);
   view.setUint32(16, node.links, true);
