@@ -48,7 +48,7 @@ export const DISK = {
   /** statx(2) answers from memory with AT_STATX_DONT_SYNC. */
   statsFromMemory: true,
   /** flock(2) returns EACCES instead of EWOULDBLOCK if another process holds the lock. */
-  heldLockIsDenied: false,
+  deniesHeldLock: false,
 };
 
 export type FileSystem = Readonly<typeof DISK>;
@@ -97,12 +97,7 @@ const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cuts
 const V9FS: FileSystem = { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false };
 
 /** For a file that was changed cifs_getattr ignores AT_STATX_DONT_SYNC. */
-const CIFS: FileSystem = {
-  ...NETWORK,
-  name: "CIFS",
-  statsFromMemory: false,
-  heldLockIsDenied: true,
-};
+const CIFS: FileSystem = { ...NETWORK, name: "CIFS", statsFromMemory: false, deniesHeldLock: true };
 
 /**
  * On a disk, without an alignment and a row. FAT with the mount option `flush` writes at a close (fat_file_release). A

@@ -17,7 +17,7 @@ export async function tryLock(file: OpenFile, owner: object, exclusive: boolean)
   // Two threads could swap the calls of a program that does not wait for the first one.
   const result = await descriptor.use("lock", () => inTurn(descriptor, take));
   const isHeld = result === -Errno.EAGAIN ||
-    (result === -Errno.EACCES && fileSystem.heldLockIsDenied);
+    (result === -Errno.EACCES && fileSystem.deniesHeldLock);
   if (result < 0 && !isHeld) {
     // NFS 4 emulates an exclusive lock by a byte-range lock, which requires a file that is open for writing (flock(2)).
     const lacksWrite = result === -Errno.EBADF && exclusive && !file.writable;

@@ -44,14 +44,13 @@ class Group {
 
   /** Adds a range if it is near enough and the read stays small enough, counted in whole blocks. Returns whether it did. */
   add(range: ByteRange, { maxMerged, maxGap }: MergeLimits, alignment: number): boolean {
-    const blocks = (from: number, to: number) =>
-      alignUp(to, alignment) - alignDown(from, alignment);
+    const span = (from: number, to: number) => alignUp(to, alignment) - alignDown(from, alignment);
     const rangeEnd = range.position + range.length;
     const start = Math.min(this.start, range.position);
     const end = Math.max(this.end, rangeEnd);
-    const before = blocks(this.start, this.end);
-    const merged = blocks(start, end);
-    const gap = merged - before - blocks(range.position, rangeEnd);
+    const before = span(this.start, this.end);
+    const merged = span(start, end);
+    const gap = merged - before - span(range.position, rangeEnd);
     // A range within blocks that are read anyway adds no cost.
     const free = merged === before || range.length === 0;
     const isNear = free || (gap <= maxGap && merged <= maxMerged);
