@@ -13,7 +13,7 @@ export interface Memory {
   readonly registration: number;
 }
 
-type Named<Name extends string, Fields> = Readonly<{ op: Name } & Fields>;
+type Op<Name extends string, Fields> = Readonly<{ op: Name } & Fields>;
 
 /** `length` bytes at `position` of a file, into or from the start of `memory`. */
 export interface TransferRange {
@@ -39,45 +39,42 @@ export const NO_LIMITS: Lookup = { cached: false, avoidsProc: false };
 /** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =
   /** pread(2). One that `waits` before the disk reads its bytes runs on a kernel thread. */
-  | Named<"read", Transferred & { waits?: boolean }>
+  | Op<"read", Transferred & { waits?: boolean }>
   /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
-  | Named<"write", Transferred & { buffered: boolean; flags: number }>
+  | Op<"write", Transferred & { buffered: boolean; flags: number }>
   /** openat(2), or openat2(2) for a lookup with limits. */
-  | Named<"open", { directory: number; name: string; flags: number; mode: number } & Lookup>
+  | Op<"open", { directory: number; name: string; flags: number; mode: number } & Lookup>
   /** close(2). A `quick` one writes nothing. It runs on the JavaScript thread if it frees only a few blocks. */
-  | Named<"close", { fd: number; quick?: boolean }>
+  | Op<"close", { fd: number; quick?: boolean }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */
-  | Named<"sync", { fd: number; dataOnly: boolean }>
+  | Op<"sync", { fd: number; dataOnly: boolean }>
   /** fallocate(2). */
-  | Named<"allocate", { fd: number; mode: number; position: number; length: number }>
+  | Op<"allocate", { fd: number; mode: number; position: number; length: number }>
   /** ftruncate(2). */
-  | Named<"truncate", { fd: number; length: number }>
+  | Op<"truncate", { fd: number; length: number }>
   /**
    * statx(2) of a descriptor, or of a `name` in its directory if that is not empty. `cached` accepts the facts in the
    * kernel's memory (AT_STATX_DONT_SYNC). A `cached` name must be in the kernel's cache, as for an open, and only
    * `runNow` supports it. The first 256 bytes of `memory` become a `struct statx`. The name is stored after them.
    */
-  | Named<"stat", { fd: number; name: string; follow: boolean; memory: Memory; cached: boolean }>
+  | Op<"stat", { fd: number; name: string; follow: boolean; memory: Memory; cached: boolean }>
   /** fstatfs(2). The first 120 bytes of `memory` become a `struct statfs`. */
-  | Named<"statfs", { fd: number; memory: Memory }>
+  | Op<"statfs", { fd: number; memory: Memory }>
   /** linkat(2) of a descriptor: by its name in /proc, or with AT_EMPTY_PATH. The name must not exist. */
-  | Named<"link", { fd: number; byProc: boolean; directory: number; name: string }>
+  | Op<"link", { fd: number; byProc: boolean; directory: number; name: string }>
   /** renameat(2). The target is replaced. */
-  | Named<
-    "rename",
-    { directory: number; name: string; targetDirectory: number; targetName: string }
-  >
+  | Op<"rename", { directory: number; name: string; targetDirectory: number; targetName: string }>
   /** unlinkat(2). */
-  | Named<"unlink", { directory: number; name: string }>
+  | Op<"unlink", { directory: number; name: string }>
   /** copy_file_range(2). */
-  | Named<
+  | Op<
     "copyRange",
     { fd: number; position: number; targetFd: number; targetPosition: number; length: number }
   >
   /** flock(2) with LOCK_NB: never waits. */
-  | Named<"lock", { fd: number; operation: number }>
+  | Op<"lock", { fd: number; operation: number }>
   /** Ends after this time. No system call. */
-  | Named<"pause", { milliseconds: number }>;
+  | Op<"pause", { milliseconds: number }>;
 
 export type OperationName = Operation["op"];
 
