@@ -42,17 +42,12 @@ export function integer(
 }
 
 /** Checks a range: its end is a safe integer, and both numbers are multiples of `alignment`. */
-export function checkRange(
-  position: number,
-  length: number,
-  alignment = 1,
-  lengthName = "length",
-): void {
+export function checkRange(position: number, length: number, alignment = 1, name = "length"): void {
   integer("position", position);
   integer("length", length);
   integer("position + length", position + length);
   checkAligned("position", position, alignment);
-  checkAligned(lengthName, length, alignment);
+  checkAligned(name, length, alignment);
 }
 
 function checkAligned(name: string, value: number, alignment: number): void {
@@ -91,25 +86,22 @@ export function choiceOption<const Choice extends string>(...choices: Choice[]):
 }
 
 type Known = Record<string, Option<unknown>>;
-type Checked<Options extends Known> = {
-  readonly [Name in keyof Options]: ReturnType<Options[Name]>;
+type Checked<Table extends Known> = {
+  readonly [Name in keyof Table]: ReturnType<Table[Name]>;
 };
 
 /** The options of calls that give none, by what is known. */
 const defaults = new WeakMap<Known, Checked<Known>>();
 
 /** Checked options with their defaults. Throws TypeError for an unknown option: it may be a misspelt one. */
-export function readOptions<Options extends Known>(
-  options: unknown,
-  known: Options,
-): Checked<Options> {
+export function readOptions<Table extends Known>(options: unknown, known: Table): Checked<Table> {
   if (options !== undefined) return checkOptions(options, known);
   let checked = defaults.get(known);
   if (!checked) defaults.set(known, checked = checkOptions({}, known));
-  return checked as Checked<Options>;
+  return checked as Checked<Table>;
 }
 
-function checkOptions<Options extends Known>(options: unknown, known: Options): Checked<Options> {
+function checkOptions<Table extends Known>(options: unknown, known: Table): Checked<Table> {
   if (typeof options !== "object" || options === null) {
     throw invalid("options", options, "it must be an object");
   }
@@ -124,7 +116,7 @@ function checkOptions<Options extends Known>(options: unknown, known: Options): 
     const isGiven = Object.hasOwn(given, name) || !(name in Object.prototype);
     return [name, option(name, isGiven ? given[name] : undefined)];
   };
-  return Object.fromEntries(Object.entries(known).map(check)) as Checked<Options>;
+  return Object.fromEntries(Object.entries(known).map(check)) as Checked<Table>;
 }
 
 /** Whether the only option, a boolean, is true. */
@@ -217,9 +209,7 @@ export function isUint8Array(value: unknown): value is Uint8Array {
   return typedArrayName(value) === "Uint8Array";
 }
 
-const keysOf: (of: ArrayBufferView) => unknown = Function.prototype.call.bind(
-  Uint8Array.prototype.keys,
-);
+const keysOf: (of: unknown) => unknown = Function.prototype.call.bind(Uint8Array.prototype.keys);
 
 /** Whether a view reaches beyond its buffer. A typed array that does has a length of 0. */
 function isOutOfBounds(view: ArrayBufferView): boolean {

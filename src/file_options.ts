@@ -179,9 +179,7 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   return { ...request, write, unnamed: false, limited: limitedOf({ read, write }) };
 }
 
-export function createRequest(
-  options: DmaCreateOptions | undefined,
-): OpenRequest & { readonly atomic: boolean } {
+export function createRequest(options: DmaCreateOptions | undefined) {
   const { read, mode, direct, atomic } = readOptions(options, CREATE_OPTIONS);
   const limited = limitedOf({ read, write: true });
   const how = { write: true, create: true, createNew: false, truncate: true, append: false };

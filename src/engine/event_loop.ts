@@ -10,9 +10,7 @@ const BYTES_PER_CHUNK = 1 << 10;
 const FIRST_RUN_MS = 20;
 
 /** The cell of waits that only a timeout ends. */
-export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
-  new SharedArrayBuffer(4),
-);
+export const neverNotified: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
 // Taken at the import, because test frameworks later replace the global object with a fake.
 export const { performance } = globalThis;

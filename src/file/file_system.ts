@@ -53,12 +53,7 @@ export const DISK = {
 
 export type FileSystem = Readonly<typeof DISK>;
 
-const IN_MEMORY: FileSystem = {
-  ...DISK,
-  mayHaveNoBlocks: true,
-  inMemory: true,
-  extendsFreely: true,
-};
+const MEMORY: FileSystem = { ...DISK, mayHaveNoBlocks: true, inMemory: true, extendsFreely: true };
 
 /**
  * Files are on a server. A server that does not answer must not block other files.
@@ -145,8 +140,8 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
   // its files cannot be polled, so io_uring passes blocking calls to its kernel threads.
   [0x794c7630, { ...DISK, name: "overlay", directWhereSaid: true }],
-  [0x01021994, { ...IN_MEMORY, name: "tmpfs" }],
-  [0x858458f6, { ...IN_MEMORY, name: "ramfs" }],
+  [0x01021994, { ...MEMORY, name: "tmpfs" }],
+  [0x858458f6, { ...MEMORY, name: "ramfs" }],
   [0x65735546, FUSE],
   [0x6969, { ...NETWORK, name: "NFS" }],
   [0x01021997, V9FS],

@@ -112,16 +112,12 @@ export async function readStraight(
   return await file.descriptor.use("read", () => fill(file, memory, position));
 }
 
-export async function readInto(
-  file: OpenFile,
-  buffer: DmaBuffer,
-  position: number,
-): Promise<number> {
+export function readInto(file: OpenFile, buffer: DmaBuffer, position: number): Promise<number> {
   const length = demandBuffer(buffer, "read into");
   checkRange(position, length, file.alignment, "buffer.length");
   file.assertReadable();
   const read = (memory: Memory) => file.descriptor.use("read", () => fill(file, memory, position));
-  return await lendMemory(buffer, read);
+  return lendMemory(buffer, read);
 }
 
 export async function writeAt(

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
-import { Errno, STATX_WRITE_ATOMIC } from "../../src/engine/linux.ts";
+import { Errno, Statx } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import {
   isOnDisk,
@@ -136,7 +136,7 @@ testInEachDirectory("An atomic write has a block at least", async (dir) => {
   // As on xfs with blocks of 1,024 bytes, which writes whole pages.
   using _facts = alter("stat", ({ memory: { bytes } }) => {
     const facts = new DataView(bytes.buffer, bytes.byteOffset);
-    facts.setUint32(0, facts.getUint32(0, true) | STATX_WRITE_ATOMIC, true);
+    facts.setUint32(0, facts.getUint32(0, true) | Statx.WRITE_ATOMIC, true);
     facts.setUint32(168, 512, true);
     facts.setUint32(172, 65_536, true);
   });
