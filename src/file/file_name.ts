@@ -6,14 +6,7 @@ import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE } from "../engine/linux.ts
 import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, throwIfLacking, unwrap } from "../errors.ts";
 import { assertOpened, Directory, NOT_KNOWN, openAt } from "./directory.ts";
-import {
-  type FileAt,
-  type Handle,
-  isFileOrUnknown,
-  knownFacts,
-  look,
-  type StatFacts,
-} from "./stat.ts";
+import { type FileAt, type Handle, knownFacts, look, mayBeFile, type StatFacts } from "./stat.ts";
 
 export type FileIdentity = Pick<StatFacts, "device" | "inode">;
 
@@ -130,9 +123,9 @@ export class FileName {
     return knownFacts(this.#file(false));
   }
 
-  /** As {@linkcode isFileOrUnknown}. A symbolic link is not followed. */
-  get isFileOrUnknown(): boolean | undefined {
-    return isFileOrUnknown(this.#file(false));
+  /** As {@linkcode mayBeFile}. A symbolic link is not followed. */
+  get mayBeFile(): boolean | undefined {
+    return mayBeFile(this.#file(false));
   }
 
   /** The facts of the file at the name, if there is one. Without `follow` those of a link itself. Errors name `op`. */

@@ -238,7 +238,7 @@ async function openAsCreator(
 function mayOpen(name: FileName): boolean | undefined {
   const isLocal = name.engine.isLocal(name.directory.fd);
   // For each file on a server a look would take longer than the open.
-  return isLocal ? name.isFileOrUnknown : isLocal === false;
+  return isLocal ? name.mayBeFile : isLocal === false;
 }
 
 /**

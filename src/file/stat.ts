@@ -163,8 +163,8 @@ export function knownSize(file: FileAt): number | undefined {
   return known(file, sizeOf);
 }
 
-/** Whether a name leads to a regular file, or to none that the kernel has in memory. */
-export function isFileOrUnknown(file: FileAt): boolean | undefined {
+/** Whether a name may lead to a regular file: it does, or the kernel has nothing in memory there. */
+export function mayBeFile(file: FileAt): boolean | undefined {
   const isFile = (bytes: Bytes, path: string) => parseStat(bytes, path).kind === "file";
   return known(file, isFile, ({ errno }) => errno === Errno.EAGAIN || errno === Errno.ENOENT);
 }
