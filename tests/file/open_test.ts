@@ -4,7 +4,8 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { DmaBuffer, type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
-import { run, runOrThrow } from "../setup/command.ts";
+import { lines } from "../faults/tools.ts";
+import { hasProgram, run, runOrThrow, start } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -13,6 +14,17 @@ import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
+
+testInOneDirectory("An open waits for the holder of a lease", async (dir) => {
+  await using old = await openPattern(dir.file("file"), 5000);
+  await old.close();
+  // F_SETLEASE, F_WRLCK (fcntl(2)). The kernel sends SIGIO when another open needs the file.
+  const script = `open F, "+<", shift; $SIG{IO} = sub { sleep 1; exit };
+    fcntl F, 1024, 1 or die $!; $| = 1; print "held\\n"; sleep 9 while 1`;
+  await using holder = start("perl", ["-e", script, old.path], { stderr: "null" });
+  for await (const _ of lines(holder.stdout)) break;
+  await (await DmaFile.open(old.path, { write: true })).close();
+}, { ignore: !hasProgram("perl") });
 
 testInOneDirectory("A file is read and written only as it was opened", async (dir) => {
   const path = dir.file("file");
