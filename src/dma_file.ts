@@ -235,8 +235,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * The alignment of Direct I/O on this file, in bytes: `memory` for addresses, as the kernel requires it
-   * (`STATX_DIOALIGN`), and `offset` for positions and lengths, at least a block of the file system. Both are 4,096 if
-   * the kernel does not report them.
+   * (`STATX_DIOALIGN`), and `offset` for positions and lengths, at least 4,096 and a block of the file system. Both are
+   * 4,096 if the kernel does not report them.
    *
    * @example Print the alignment
    * ```ts

@@ -35,11 +35,12 @@ const LARGEST_BLOCK = 64 << 10;
 /**
  * The alignment of positions and lengths: whole blocks of the file system, even if the disk accepts smaller units. If a
  * file shares blocks with a copy (`cp --reflink`, the default of cp), xfs writes smaller units through the page cache.
- * These writes collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18.
+ * These writes collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18. So do
+ * writes of another handle through the cache in the same page: seen on ext4 with blocks of 1,024 bytes.
  */
-function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
-  if (!directOffset) return SAFE_ALIGNMENT;
-  return Math.max(directOffset, blockSize <= LARGEST_BLOCK ? blockSize : SAFE_ALIGNMENT);
+function offsetAlignment({ directOffset = 0, blockSize }: StatFacts): number {
+  const block = directOffset > 0 && blockSize <= LARGEST_BLOCK ? blockSize : 0;
+  return Math.max(SAFE_ALIGNMENT, directOffset, block);
 }
 
 export interface AttachedWriter {

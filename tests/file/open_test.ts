@@ -10,7 +10,7 @@ import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/b
 import { descriptorsIn } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { replaceMethod } from "../support/engine.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { alter, fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
@@ -193,14 +193,22 @@ testInEachDirectory("direct is false without Direct I/O, even if O_DIRECT opens"
   await assertFile(path, pattern(4096));
 }, { where: ({ fileSystem }) => fileSystem === "ext4", ignore: Deno.uid() !== 0 });
 
+testInOneDirectory("Blocks of 1,024 bytes are written as whole pages", async (dir) => {
+  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 4, 0, 0], 4));
+  await using file = await DmaFile.create(dir.file("file"));
+  assertEquals(file.alignment.offset, 4096);
+});
+
 testInEachDirectory("Positions and buffers are rounded to the alignment", async (dir) => {
   await using file = await DmaFile.create(dir.file("aligned"));
   const { memory, offset } = file.alignment;
   for (const value of [memory, offset]) {
     assert(value > 0 && value <= 65536 && Number.isInteger(Math.log2(value)), `${value}`);
   }
-  // A block of the file system at least.
-  if (isOnDisk(dir)) assertEquals(offset, Deno.statSync(file.path).blksize);
+  // A block of the file system at least, and a page.
+  const { blksize } = Deno.statSync(file.path);
+  if (isOnDisk(dir)) assertEquals(offset, Math.max(4096, blksize!));
   if (!file.direct) assertEquals({ ...file.alignment }, noAlignment);
   for (const base of [0, 5 * offset, 2 ** 40, 2 ** 52]) {
     const values = [base, base + 1, base + offset - 1];
