@@ -92,7 +92,9 @@ export function cutPadding(file: OpenFile, padded: number, before: number): Prom
 /** Calls `found` with the file's length, or undefined if the kernel does not report it. */
 function findSize(file: OpenFile, found: (size: number | undefined) => void): void {
   const { descriptor, fileSystem } = file;
-  if (fileSystem.statsFromMemory) return found(knownSize(descriptor));
+  // Without memory for the first look the second one may succeed.
+  const known = fileSystem.statsFromMemory ? knownSize(descriptor) : undefined;
+  if (known !== undefined) return found(known);
   const end = (facts: StatFacts | DmaError) => found((facts as Partial<StatFacts>).size);
   submitStat(descriptor, end, true);
 }

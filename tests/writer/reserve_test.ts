@@ -1,6 +1,6 @@
 // Space that a writer reserves ahead: in few steps, early, without a wait, and given back whichever way it ends.
 
-import "../support/engine.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import type { DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
@@ -97,4 +97,17 @@ testInEachDirectory("What sizeHint reserved is seen, and given back at the end",
     await assertFile(file.path, pattern(written), end);
     assert(taken() < written + MIB, `${taken()} bytes are taken`);
   }
+}, { where });
+
+testInEachDirectory("A length that is not known at once is asked for before a cut", async (dir) => {
+  const writer = await create(dir);
+  for (const chunk of chunksOf(pattern(20 * MIB), MIB)) await writer.write(chunk);
+  await writer.flushAligned();
+  // Another program has appended past the reserved space.
+  const { size } = await Deno.stat(dir.file("file"));
+  await Deno.writeFile(dir.file("file"), pattern(100), { append: true });
+  const runNow = engine.runNow.bind(engine);
+  using _ = replaceMethod("runNow", (each) => each.op === "stat" ? -Errno.ENOMEM : runNow(each));
+  await writer.close();
+  assertEquals((await Deno.stat(dir.file("file"))).size, size + 100);
 }, { where });
