@@ -6,7 +6,7 @@ import type { OpenFile } from "../file/open_file.ts";
 import { cutToContent } from "../file/space.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
-interface Waiter extends PromiseWithResolvers<number> {
+interface Waiter extends Pick<PromiseWithResolvers<number>, "resolve" | "reject"> {
   /** The position below which all bytes must be flushed. */
   readonly target: number;
   readonly durable: boolean;
@@ -51,9 +51,9 @@ export class SyncQueue {
   }
 
   add(target: number, durable: boolean): Promise<number> {
-    const waiter = { target, durable, ...Promise.withResolvers<number>() };
-    this.#waiting.push(waiter);
-    return waiter.promise;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ target, durable, resolve, reject });
+    });
   }
 
   /** Resolves the waiters whose bytes are flushed or durable. Returns whether a sync is due. */

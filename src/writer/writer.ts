@@ -183,20 +183,20 @@ export class Writer implements AttachedWriter {
   }
 
   /** As `flushAligned` of a DmaStreamWriter, or as its `sync` if `durable` is set. */
-  async flush(tail: boolean, durable: boolean): Promise<number> {
-    this.#throwFailure();
-    if (durable) this.#assertSyncable();
+  flush(tail: boolean, durable: boolean): Promise<number> {
+    if (this.failure) return Promise.reject(this.failure.reason);
+    if (durable && this.#isPastSync) return Promise.reject(closedStreamError("sync", this.file));
     // A writer that is not open has accepted nothing.
     const end = tail ? this.position : this.#buffers.queuedEnd;
     const served = this.#syncs.add(this.#phase === "opening" ? 0 : end, durable);
     if (this.#isDetached) this.#syncs.serve(this.flushedPosition);
     else this.#stepSoon();
-    return await served;
+    return served;
   }
 
   /** The descriptor may be closed, and its number may belong to another file. */
-  #assertSyncable(): void {
-    if (this.#isDetached && !this.file.isDurable) throw closedStreamError("sync", this.file);
+  get #isPastSync(): boolean {
+    return this.#isDetached && !this.file.isDurable;
   }
 
   /** Calls step() after the current callers have run, so that one write and one sync serve all of them. */
@@ -222,7 +222,7 @@ export class Writer implements AttachedWriter {
     if (!durable && this.#queue.flushed === end) return;
     // The kernel reports a failure only once, so a second sync must not run beside the first.
     while (file.durability.isSyncing) this.waitNow(deadline);
-    this.#assertSyncable();
+    if (this.#isPastSync) throw closedStreamError("sync", file);
     try {
       if (!file.isDurable) file.syncNow();
     } catch (error) {
