@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { cachedBytes, hasProgram, pause, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
@@ -115,6 +116,15 @@ testCopy("does not lengthen a file that another program cuts", async (from, dir)
   later.letGo();
   await Promise.all([writing, copying]);
   assert(await to.size() <= to.alignUp(100));
+  // It cuts off the block that the copy is about to read.
+  await to.writeAt(pattern(8192), 0);
+  using reads = hold("read", { only: ({ fd }) => fd === descriptorNumber(to) });
+  const again = from.copyRangeTo(to, 0, 100, 4096);
+  await reads.reach();
+  await Deno.truncate(to.path);
+  reads.letGo();
+  await again;
+  assertEquals(await to.size(), 4196);
 });
 
 testInEachDirectory("copyRangeTo() copies within a file what does not overlap", async (dir) => {
