@@ -116,7 +116,8 @@ testCopy("does not lengthen a file that another program cuts", async (from, dir)
   later.letGo();
   await Promise.all([writing, copying]);
   assert(await to.size() <= to.alignUp(100));
-  // It cuts off the block that the copy is about to read.
+  // It cuts off the block that the copy is about to read. Without Direct I/O there are no blocks.
+  if (!to.direct) return;
   await to.writeAt(pattern(8192), 0);
   using reads = hold("read", { only: ({ fd }) => fd === descriptorNumber(to) });
   const again = from.copyRangeTo(to, 0, 100, 4096);

@@ -25,7 +25,7 @@ flushSync syncs nothing where nothing was written before it
   writer/writer.ts: const { file, position: end } = this; → const { file, position: end } = this; const wasDurable = file.isDurable;
   writer/writer.ts: if (!file.isDurable) file.syncNow → if (durable && !wasDurable) file.syncNow
 flushSync syncs a descriptor that is closed
-  writer/writer.ts: this.#assertSyncable();\n    try { → try {
+  writer/writer.ts: if (this.#isPastSync) throw closedStreamError("sync", file); →
 a sync of flushSync that failed is tried again
   writer/writer.ts: this.fail(error);\n      throw error; → throw error;
   file/durability.ts: if (this.syncError) throw this.syncError;\n    this.#noteResult → this.#noteResult
