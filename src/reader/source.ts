@@ -16,6 +16,7 @@ export class ReaderSource {
   #finished: Promise<void> | undefined;
   #pulling = false;
   #straight: Promise<number> | undefined;
+  #straightFailed = false;
   readonly #ended = Promise.withResolvers<void>();
   readonly ended: Promise<void> = this.#ended.promise;
 
@@ -47,7 +48,8 @@ export class ReaderSource {
 
   /** Whether to read into the consumer's view without a copy. If bytes are read ahead, copying them is faster. */
   #mayReadStraight(controller: ReadableByteStreamController): boolean {
-    if (!this.readAhead.idle || !this.file.engine.endsWithProcess) return false;
+    if (this.#straightFailed || !this.readAhead.idle) return false;
+    if (!this.file.engine.endsWithProcess) return false;
     const { bufferSize, readAhead } = this.options;
     const room = controller.byobRequest?.view?.byteLength ?? 0;
     return room >= (readAhead === 0 ? 1 : bufferSize);
@@ -96,13 +98,21 @@ export class ReaderSource {
     return yieldIfNeeded(length);
   }
 
-  /** Reads into the consumer's view while nothing is read ahead. Returns false without Direct I/O, or at the end. */
+  /**
+   * Reads into the consumer's view while nothing is read ahead. Returns false without Direct I/O, at the end, and after
+   * a failure: reads of single buffers then give the bytes before it.
+   */
   async #pullStraight(controller: ReadableByteStreamController): Promise<boolean> {
     const { file, readAhead } = this;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
+    const failed = () => {
+      this.#straightFailed = true;
+      return 0;
+    };
     for (;;) {
       const { position } = readAhead;
-      const length = await (this.#straight = readStraight(file, view, position, this.options.end));
+      this.#straight = readStraight(file, view, position, this.options.end).catch(failed);
+      const length = await this.#straight;
       if (this.#finished) return true;
       // The consumer has skipped these bytes meanwhile.
       if (readAhead.position !== position) continue;
@@ -121,7 +131,7 @@ export class ReaderSource {
 
   async #finish(closeFile: boolean): Promise<void> {
     await this.readAhead.cancel();
-    await this.#straight?.catch(() => {});
+    await this.#straight;
     const { file } = this;
     // If the file has an open writer, the writer closes it.
     if ((closeFile || file.dropped) && !file.writer) await file.close();

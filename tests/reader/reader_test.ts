@@ -141,6 +141,18 @@ testReaders("Bytes before a failure are given, and no read follows it", 100_000,
   assertEquals(failing.count, count);
 });
 
+testReaders("Bytes before a failure are given to a large view", 65_536, async (read, file) => {
+  for (const readAhead of [0, 3]) {
+    using _ = fail("read", Errno.EIO, ({ position, length }) => position + length > 20_000);
+    const reader = read({ bufferSize: 4096, readAhead }).getReader({ mode: "byob" });
+    for (let at = 0; at < 16_384; at += 4096) {
+      const { value } = await reader.read(alignedView(file, 65_536));
+      assertEquals(value, pattern(4096, at));
+    }
+    await assertRejects(() => reader.read(alignedView(file, 65_536)), Error, "os error 5");
+  }
+});
+
 const placeOf = (buffer: ArrayBuffer) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
 
 testReaders("An aligned view is filled in place", 4 << 20, async (read, file) => {
