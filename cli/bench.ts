@@ -35,14 +35,16 @@ const LEAST_BYTES = 1024 ** 2;
 /** Measures and prints. Resolves to the exit code. */
 export async function bench(dir: string, options: BenchOptions): Promise<number> {
   using interruption = new Interruption();
+  let report: BenchReport;
   try {
-    const report = await measure(dir, options, interruption.signal);
-    print(options.json ? jsonText(report, 2) : benchLines(report).join("\n"));
-    return EXIT_OK;
+    report = await measure(dir, options, interruption.signal);
   } catch (error) {
     const remedy = remedyFor(error, { dest: dir, directory: true, sourceOpen: true });
     return endEarly(error, "what was written is removed", remedy);
   }
+  // The remedies are for the directory, not for standard output.
+  print(options.json ? jsonText(report, 2) : benchLines(report).join("\n"));
+  return EXIT_OK;
 }
 
 async function measure(

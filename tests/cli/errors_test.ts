@@ -73,6 +73,7 @@ const refused: [command: string, says: string | RegExp, code?: number][] = [
   ["write dangling < in", /No such file or directory(?!.*mkdir)/],
   ["copy --no-clobber in out", "open 'out'; without --no-clobber it would be replaced\n"],
   ["read in > /dev/full", "dma: No space left on device (os error 28)\n"],
+  ["bench --seconds 1 --size 1M > /dev/full", "dma: No space left on device (os error 28)\n"],
   ["write --json new < /dev/null > /dev/full", /Cannot print the JSON.*: No space.* in new\n$/],
   ["copy in hard", ITSELF],
   ["copy in .", ITSELF],
