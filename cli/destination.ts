@@ -63,13 +63,19 @@ export class Destination {
   /** Opens the file, or creates it. */
   static async open(path: string, options: DestinationOptions): Promise<Destination> {
     await refuseSpecialFile(path);
-    const { append, atomic = false, attributes, clobber = true, direct } = options;
+    const { append, atomic = false, attributes, clobber = true, direct, verify } = options;
     const mode = attributes.creationMode;
-    const file = append
-      ? await DmaFile.open(path, { append: true, create: true, mode })
-      : clobber
-      ? await DmaFile.create(path, { atomic, mode, direct })
-      : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
+    const open = (read: boolean) =>
+      append
+        ? DmaFile.open(path, { append: true, create: true, mode, read })
+        : clobber
+        ? DmaFile.create(path, { atomic, mode, direct, read })
+        : DmaFile.open(path, { write: true, createNew: true, mode, direct, read });
+    // As with cp, a file that this user may not read can be written.
+    const file = await open(true).catch((error) => {
+      if (verify || !(error instanceof Deno.errors.PermissionDenied)) throw error;
+      return open(false);
+    });
     const facts = await file.stat();
     // An existing file may have a wider mode.
     if (attributes.final && !atomic) new Descriptor(file).setMode(facts.mode! & mode);

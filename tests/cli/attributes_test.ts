@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { DMA, Running, succeeds, testDma } from "./process.ts";
 
@@ -90,10 +90,23 @@ testDma("dma --atomic over a file or a link to it keeps its mode and owner", asy
   }
 });
 
+/** The arguments with which setpriv runs dma with fewer rights. */
+const without = (rights: string) => [`--inh-caps=${rights}`, `--bounding-set=${rights}`, ...DMA];
+
+testDma("dma writes to a file that it may not read, as cp does", async (dir) => {
+  const [source, target] = [`${dir}/source`, `${dir}/target`];
+  await make(source, 0o600);
+  await make(target, 0o200);
+  for (const args of [[], ["--append"]]) {
+    const copy = ["copy", "--quiet", ...args, source, target];
+    await runOrThrow("setpriv", [...without("-dac_override,-dac_read_search"), ...copy]);
+  }
+  await assertFile(target, joined(pattern(5000), pattern(5000)));
+}, { ignore: !mayDropRights });
+
 testDma("dma gives a group that cannot be kept no old rights, and says so", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];
   await make(source, 0o600);
-  const without = (rights: string) => [`--inh-caps=${rights}`, `--bounding-set=${rights}`, ...DMA];
   for (const [mode, expected] of [[0o640, "600 0 0"], [0o664, "644 0 0"]] as const) {
     await make(target, mode, { owner: true });
     const copy = [...without("-chown"), "copy", "--atomic", "--quiet", source, target];
