@@ -121,6 +121,8 @@ function forDest(
     case "EACCES":
       return `the permissions of the file system forbid it, not Deno's: ls -ld ${both}`;
     case "EPERM":
+      // The message names the reason.
+      if (message.includes("sticky")) return undefined;
       return `lsattr -d ${both} shows what is immutable or append-only`;
     case "EROFS":
       return `its file system is mounted read-only: findmnt -T ${parent}`;

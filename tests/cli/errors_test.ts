@@ -166,6 +166,7 @@ testDma("remedyFor() knows errors that need a special machine", async (parent) =
     [opening(EACCES, missing), `${not}d ${folder}`, missing],
     [ioError(EACCES, "read", "in"), `${not} in`],
     [opening(EPERM), `lsattr -d ${folder} ${file} shows what is immutable or append-only`],
+    [ioError(EPERM, "open", dest, "it belongs to another user, and its directory is sticky")],
     [opening(ENOSPC), `make room, or write elsewhere: df -h ${folder}`],
     [opening(EROFS), `its file system is mounted read-only: findmnt -T ${folder}`],
     [opening(ETXTBSY), "it is a program that is running: --atomic replaces it"],
