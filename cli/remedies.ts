@@ -146,7 +146,7 @@ const SLASH = "it is a file: leave out the slash at the end";
 const ANYWHERE: Record<string, string> = {
   EDQUOT: "your quota is used up: quota -s",
   EFBIG: "if a limit is the reason, ulimit -f unlimited lifts it",
-  EIO: "if a device failed, dmesg says more",
+  EIO: "if a device failed, dmesg says more; a limit (ulimit -f) inside a block ends a write too",
   EMFILE: "ulimit -n 4096 allows more",
   ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
 };

@@ -28,7 +28,7 @@ const REFUSES_FLAG = errnos("EOPNOTSUPP", "ENOSYS", "EPERM");
 /** One transfer of a range that suits the file's alignment. It ends with all bytes, the file's end, or an error. */
 export class Transfer implements Completion {
   #flags: number;
-  /** The bytes moved from the start on, also after a failure. A part of a block counts only in the last attempt. */
+  /** The bytes moved from the start on, also after a failure. A part of a block does not count. */
   bytesDone = 0;
   /** The most bytes moved so far, including parts of blocks. */
   #furthest = 0;
@@ -109,13 +109,7 @@ export class Transfer implements Completion {
     this.bytesDone = alignDown(reached, this.file.blockSize);
     // A write that stops inside the same block again makes no progress.
     const hasProgress = this.op === "write" ? this.bytesDone > before : reached > furthest;
-    if (!hasProgress) {
-      // The last attempt begins where the kernel stops: only then it tells the reason, as a limit of the file size.
-      const isLast = this.op === "write" && this.#stalled === MAX_ATTEMPTS - 2;
-      // Direct I/O takes whole blocks only, and not every kernel refuses others.
-      if (isLast && (!this.file.direct || this.file.leaveDirect())) this.bytesDone = reached;
-      return this.#retry(Errno.EIO);
-    }
+    if (!hasProgress) return this.#retry(Errno.EIO);
     this.#stalled = 0;
     this.start();
   }

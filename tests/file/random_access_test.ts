@@ -1,6 +1,6 @@
 // DmaFile.readAt, readAtAligned, readInto and writeAt: any position, the end of the file, alignment, and errors.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
 import { Errno, Statx } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
@@ -178,18 +178,6 @@ testDirectAndCached("A temporary error is tried again, and at last reported", as
   }
   await assertFile(file.path, pattern(SIZE));
 });
-
-testInEachDirectory("A write that stops inside a block gets the kernel's reason", async (dir) => {
-  for (const [direct, expected] of [["prefer", "EFBIG"], ["require", "EIO"]] as const) {
-    await using file = await DmaFile.create(dir.file("file"), { direct });
-    using _ = interpose("write", ({ operation: { position, buffered }, end }) => {
-      assert(buffered || position === 0, "Direct I/O takes whole blocks only");
-      end(position === 0 ? 1024 : -Errno.EFBIG);
-    });
-    const error = await assertRejects(() => file.writeAt(pattern(4096), 0), Error, "stops at 1024");
-    assertEquals((error as DmaError).code, expected);
-  }
-}, { where: isOnDisk });
 
 testInEachDirectory("Direct I/O that a transfer refuses is given up if it may be", async (dir) => {
   for (const direct of ["prefer", "require"] as const) {
