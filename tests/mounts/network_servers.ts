@@ -160,7 +160,7 @@ const NINE = "-t 9p -o trans=virtio,version=9p2000.L,msize=262144";
 const servers: readonly Server[] = [
   nfs("4.2"),
   nfs("3"),
-  // The page cache of kernels 6.12 and 7.2 takes what another client wrote at the end for zeros, with Deno's files too.
+  // The page cache of kernels 6.12 to 7.3 takes what another client wrote at the end for zeros, with Deno's files too.
   smb("SMB 3.1.1", "vers=3.1.1", ["goes on at the end", "in turns"]),
   smb("SMB 3.1.1, cache=none", "vers=3.1.1,cache=none"),
   fromHost("9p", tags.nine, NINE, [LOCKS_ALONE]),
