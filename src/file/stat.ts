@@ -49,7 +49,7 @@ function sizeOf(bytes: Bytes, path: string): number {
 
 export function parseStat(bytes: Bytes, path: string) {
   const mask = u32(bytes, 0);
-  const mode = u32(bytes, 28) & 0xffff;
+  const mode = modeOf(bytes);
   const deviceMajor = u32(bytes, 136);
   const deviceMinor = u32(bytes, 140);
   const saysDirect = (mask & Statx.DIOALIGN) !== 0;
@@ -114,6 +114,11 @@ function fileInfoOf(facts: StatFacts, bytes: Bytes): Deno.FileInfo {
   };
 }
 
+/** The file type and the permissions. */
+function modeOf(bytes: Bytes): number {
+  return u32(bytes, 28) & 0xffff;
+}
+
 /** Reads the structure at the start of `bytes`. */
 type Parse<T> = (bytes: Bytes, path: string) => T;
 
@@ -165,7 +170,7 @@ export function knownSize(file: FileAt): number | undefined {
 
 /** Whether a name may lead to a regular file: it does, or the kernel has nothing in memory there. */
 export function mayBeFile(file: FileAt): boolean | undefined {
-  const isFile = (bytes: Bytes, path: string) => parseStat(bytes, path).kind === "file";
+  const isFile = (bytes: Bytes) => KINDS[modeOf(bytes) >> 12] === "file";
   return known(file, isFile, ({ errno }) => errno === Errno.EAGAIN || errno === Errno.ENOENT);
 }
 
