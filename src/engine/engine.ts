@@ -64,12 +64,13 @@ export function attempt<T>(work: () => T): T | DmaError {
   }
 }
 
-const last = new WeakMap<object, Promise<unknown>>();
+/** The end of the last work in turn on each object. */
+const lastTurns = new WeakMap<object, Promise<unknown>>();
 
 /** Runs work when all earlier work on the same object has ended, even if that has failed. */
 export function inTurn<T>(object: object, work: () => Promise<T>): Promise<T> {
-  const done = (last.get(object) ?? Promise.resolve()).then(work);
-  last.set(object, done.catch(() => {}));
+  const done = (lastTurns.get(object) ?? Promise.resolve()).then(work);
+  lastTurns.set(object, done.catch(() => {}));
   return done;
 }
 
