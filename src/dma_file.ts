@@ -10,7 +10,6 @@ import { MAX_TRANSFER } from "./engine/linux.ts";
 import { openAtomic } from "./file/atomic.ts";
 import { copyRange } from "./file/copy_range.ts";
 import { closedError } from "./file/descriptor.ts";
-import { isSame } from "./file/file_name.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
 import { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
@@ -19,7 +18,7 @@ import { readInto, writeAt } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { readBytes } from "./file/shared_reads.ts";
 import { freeSpace, reserveSpace, truncateTo } from "./file/space.ts";
-import { fileInfo, stat } from "./file/stat.ts";
+import { fileInfo, isSame, stat } from "./file/stat.ts";
 import {
   createRequest,
   type DmaCreateOptions,
@@ -49,8 +48,8 @@ import { Writer } from "./writer/writer.ts";
 
 type Inspect = typeof Deno.inspect;
 
-/** The open file of each DmaFile. The streams look it up here, and so tell a DmaFile from a similar object. */
-const openFiles = new WeakMap<DmaFile, OpenFile>();
+/** The open file of a DmaFile; undefined for any other value. DmaFile sets it, which alone can read its private field. */
+let fileOf: (value: unknown) => OpenFile | undefined;
 
 /** Keeps the DmaFile of each running `readMany` alive: the garbage collector would otherwise close it. */
 const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
@@ -68,12 +67,12 @@ function whenDropped(object: WeakKey, ended: Promise<void>, end: () => void): vo
 
 /** The file's descriptor, valid while it is open. The command line needs it for operations that DmaFile lacks. */
 export function descriptorNumber(file: DmaFile): number {
-  return openFiles.get(file)!.fd;
+  return fileOf(file)!.fd;
 }
 
 /** The open file of a DmaFile. Throws TypeError for any other value; the message uses `name` and `what`. */
 function openFileOf(name: string, value: unknown, what: string): OpenFile {
-  const file = openFiles.get(value as DmaFile);
+  const file = fileOf(value);
   if (file) return file;
   throw wrongObject(name, value, "DmaFile", what);
 }
@@ -102,6 +101,9 @@ export class DmaFile implements AsyncDisposable {
     "A DmaFile belongs to its isolate: open the file again in the other one",
   );
   readonly #file: OpenFile;
+  static {
+    fileOf = (value) => #file in Object(value) ? (value as DmaFile).#file : undefined;
+  }
   #reader: DmaStreamReader | undefined;
   #writer: DmaStreamWriter | undefined;
 
@@ -114,7 +116,6 @@ export class DmaFile implements AsyncDisposable {
       );
     }
     this.#file = file;
-    openFiles.set(this, file);
     if (file.writable) finishAtEnd(file);
     whenDropped(this, file.descriptor.closed, () => file.drop());
   }

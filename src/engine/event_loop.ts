@@ -45,9 +45,12 @@ async function turnOnce(): Promise<void> {
 /** Microtasks in which a caller makes its next call: an `async` function takes up to three, and they nest. */
 const MICROTASKS = 16;
 
+/** Each wait for a promise is a microtask. That for another value makes a promise first. */
+const settled = Promise.resolve();
+
 /** Calls `work` in a microtask, or after several. Test frameworks replace the global `queueMicrotask` with a fake. */
 export async function queueMicrotask(work: () => void, microtasks = 1): Promise<void> {
-  for (let left = microtasks; left > 0; left--) await undefined;
+  for (let left = microtasks; left > 0; left--) await settled;
   work();
 }
 

@@ -86,7 +86,9 @@ export class Pool {
     const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);
     // The last slab with a free block comes first, so that older ones can drain and be unmapped.
-    const slab = slabs?.findLast(({ hasRoom }) => hasRoom) ?? this.#map(blockSize);
+    let at = slabs ? slabs.length - 1 : -1;
+    while (at >= 0 && !slabs![at]!.hasRoom) at--;
+    const slab = slabs?.[at] ?? this.#map(blockSize);
     if (slab.used++ === 0) this.#idle -= slab.length;
     const block = slab.free.pop() ?? new PoolBlock(slab);
     block.inUse = true;

@@ -5,12 +5,11 @@ import { allocateMemory } from "../dma_buffer.ts";
 import { inTurn, promiseOf } from "../engine/engine.ts";
 import { errnos } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
-import { isSame } from "./file_name.ts";
 import { mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readInUse, writePieces } from "./random_access.ts";
 import { cutPadding } from "./space.ts";
-import { stat } from "./stat.ts";
+import { isSame, stat } from "./stat.ts";
 import { completeBlocks } from "./transfer.ts";
 
 /** The bytes of one call, which cannot be interrupted. A multiple of any block size. */

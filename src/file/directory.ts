@@ -12,7 +12,7 @@ import {
 } from "../engine/linux.ts";
 import { type Lookup, NO_LIMITS, type Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
-import { cachedStat, type StatFacts } from "./stat.ts";
+import { cachedStat, knownFacts, type StatFacts } from "./stat.ts";
 
 /** The open directories by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
@@ -81,7 +81,9 @@ export class Directory {
     unwrap(fd, "open", asked);
     try {
       const handle = engine.identify(fd, "");
-      const facts = await cachedStat({ engine, fd, path: asked });
+      const directory = { engine, fd, path: asked };
+      // A directory that is known is held within the call, so that the next call finds it.
+      const facts = knownFacts(directory) ?? await cachedStat(directory);
       return Directory.#hold(engine, fd, handle ?? keyOf(facts), facts);
     } catch (error) {
       engine.runNow({ op: "close", fd });

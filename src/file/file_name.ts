@@ -6,13 +6,16 @@ import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE } from "../engine/linux.ts
 import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, throwIfLacking, unwrap } from "../errors.ts";
 import { assertOpened, Directory, NOT_KNOWN, openAt } from "./directory.ts";
-import { type FileAt, type Handle, knownFacts, look, mayBeFile, type StatFacts } from "./stat.ts";
-
-export type FileIdentity = Pick<StatFacts, "device" | "inode">;
-
-export function isSame(one: FileIdentity | undefined, other: FileIdentity): boolean {
-  return one?.device === other.device && one.inode === other.inode;
-}
+import {
+  type FileAt,
+  type FileIdentity,
+  type Handle,
+  isSame,
+  knownIdentity,
+  look,
+  mayBeFile,
+  type StatFacts,
+} from "./stat.ts";
 
 /** Splits a path into the directory and the last component, with its trailing slashes. */
 function splitPath(path: string): { directory: string; component: string } {
@@ -118,11 +121,6 @@ export class FileName {
     return new FileName(this.directory, ".", this.path).open(flags | O_TMPFILE, mode);
   }
 
-  /** The facts of the name itself, if they are known. */
-  get knownFacts(): StatFacts | undefined {
-    return knownFacts(this.#file(false));
-  }
-
   /** As {@linkcode mayBeFile}. A symbolic link is not followed. */
   get mayBeFile(): boolean | undefined {
     return mayBeFile(this.#file(false));
@@ -211,7 +209,7 @@ export class FileName {
   /** The directory to which another program has moved an open file; undefined if it has not, or if there is none. */
   #whereMoved(file: FileIdentity, fd: number): string | undefined {
     // Faster than two real paths.
-    if (isSame(this.knownFacts, file)) return undefined;
+    if (isSame(knownIdentity(this.#file(false)), file)) return undefined;
     const here = this.engine.realPath(this.directory.fd);
     const real = this.engine.realPath(fd);
     const parent = real?.slice(0, Math.max(1, real.lastIndexOf("/")));

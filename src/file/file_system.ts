@@ -155,11 +155,18 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
 /** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<number | bigint, FileSystem>();
 
-export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
+const mountOf = ({ mountIdIsUnique, mountId }: StatFacts) => mountIdIsUnique ? mountId : undefined;
+
+/** The file system, if no call is needed to know it. */
+export function knownFileSystem(facts: StatFacts): FileSystem | undefined {
   // FUSE may be on a block device (fuseblk), but never reports an alignment.
   if (facts.deviceMajor !== 0 && facts.directMemory !== undefined) return DISK;
-  const mount = facts.mountIdIsUnique ? facts.mountId : undefined;
-  const found = mount === undefined ? undefined : known.get(mount);
+  const mount = mountOf(facts);
+  return mount === undefined ? undefined : known.get(mount);
+}
+
+export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
+  const found = knownFileSystem(facts);
   if (found) return found;
   const { type, hasBlocks } = await statfs(handle);
   const shown = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
@@ -170,6 +177,7 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
   const ofServer = row === FUSE ? SERVERS.get(server ?? "") : undefined;
   const fileSystem = { ...row, ...ofServer, stores: row.stores && !isView };
+  const mount = mountOf(facts);
   if (mount !== undefined) known.set(mount, fileSystem);
   return fileSystem;
 }

@@ -4,9 +4,10 @@ import { inTurn, run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { type FileIdentity, type FileName, temporaryNames } from "./file_name.ts";
+import { type FileName, temporaryNames } from "./file_name.ts";
 import { assertStillWritable, demandName, findPermitted, limitedOf } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
+import type { FileIdentity } from "./stat.ts";
 
 /** Saved at import, because tests of a program may replace the function by one that always returns the same value. */
 const randomUUID = crypto.randomUUID.bind(crypto);

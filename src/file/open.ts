@@ -20,7 +20,7 @@ import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { FileName } from "./file_name.ts";
-import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
+import { explain, type FileSystem, fileSystemOf, knownFileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
 import {
@@ -32,7 +32,7 @@ import {
   isRefused,
   knownPath,
 } from "./permissions.ts";
-import { cachedStat, type Handle, stat, type StatFacts } from "./stat.ts";
+import { cachedStat, type Handle, knownFacts, stat, type StatFacts } from "./stat.ts";
 
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
@@ -76,7 +76,8 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   const { fd, created } = opened;
   let facts: StatFacts | undefined;
   try {
-    facts = await cachedStat(name.handle(fd));
+    const handle = name.handle(fd);
+    facts = knownFacts(handle) ?? await cachedStat(handle);
     if (prepared) await prepared;
     const file = await setUp(opened, request, facts);
     if (request.unnamed) opened.name.release();
@@ -99,7 +100,9 @@ async function setUp(
 ): Promise<OpenFile> {
   const handle = name.handle(fd);
   const { engine, path } = handle;
-  const fileSystem = await assertRegularFile(handle, facts);
+  assertRegular(facts, path);
+  const fileSystem = knownFileSystem(facts) ?? await fileSystemOf(handle, facts);
+  assertStored(handle, fileSystem);
   engine.setLocal(fd, !fileSystem.onThreads);
   // 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2)), as on ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
@@ -145,20 +148,19 @@ async function assertRewritable(handle: Handle, fileSystem: FileSystem): Promise
   }
 }
 
-/** The file system of a regular file. Throws for other files, and for files that Deno would not open. */
-async function assertRegularFile(handle: Handle, facts: StatFacts): Promise<FileSystem> {
-  const { path } = handle;
-  if (facts.kind === "directory") throw ioError(Errno.EISDIR, "open", path);
-  if (facts.kind !== "file") {
-    throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${facts.kind} is not a regular file`);
-  }
-  const fileSystem = await fileSystemOf(handle, facts);
-  if (!fileSystem.stores) {
+function assertRegular({ kind }: StatFacts, path: string): void {
+  if (kind === "directory") throw ioError(Errno.EISDIR, "open", path);
+  if (kind === "file") return;
+  throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${kind} is not a regular file`);
+}
+
+/** Throws for files of the kernel, and for files that Deno would not open. */
+function assertStored({ engine, fd, path }: Handle, { stores, inMemory }: FileSystem): void {
+  if (!stores) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "a kernel file is not a regular file");
   }
   // Devices and shared memory are on tmpfs.
-  if (fileSystem.inMemory) checkSpecial(handle.engine.realPath(handle.fd));
-  return fileSystem;
+  if (inMemory) checkSpecial(engine.realPath(fd));
 }
 
 async function openDescriptor(name: FileName, request: OpenRequest): Promise<Opened> {
@@ -192,7 +194,8 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
       if (fd !== -Errno.ENOENT || !create) return { name, fd, created: false };
     }
     // The real path of the directory is checked, because a file has none before it exists.
-    await demandName(name, limited);
+    const demanded = demandName(name, limited);
+    if (demanded) await demanded;
     const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
     if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
   }
@@ -264,7 +267,10 @@ async function openExisting(
     const isGone = limited.length > 0 && real?.endsWith(" (deleted)") && attempts > 1;
     if (isGone) return await openExisting(name, flags, limited, attempts - 1);
     if (limited.length > 0) await demand(limited, knownPath(real, name.path));
-    await assertRegularFile(name.handle(found), await cachedStat(name.handle(found)));
+    const handle = name.handle(found);
+    const facts = await cachedStat(handle);
+    assertRegular(facts, name.path);
+    assertStored(handle, await fileSystemOf(handle, facts));
     for (const path of [real, name.realPath]) checkSpecial(path);
     const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, ...NO_LIMITS };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).

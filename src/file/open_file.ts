@@ -205,8 +205,13 @@ export class OpenFile {
     const data = durability.isDurable ? undefined : durability.sync(true);
     const name = naming.isVolatile ? naming.sync() : undefined;
     // Both end before this does, even if one of them fails.
-    if (data && name) await Promise.allSettled([data, name]);
-    await data;
+    const named = name?.catch(() => {});
+    try {
+      await data;
+    } catch (error) {
+      await named;
+      throw error;
+    }
     await name;
   }
 

@@ -91,9 +91,13 @@ function absolutePath(engine: Engine, path: string): string {
   }
 }
 
-export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
-  if (limited.length > 0) await demand(limited, knownPath(name.realPath, name.path));
-  if (isRefused(name)) checkSpecial(name.realPath);
+/** Demands access to the real path of a name. Undefined if there is nothing to wait for. */
+export function demandName(name: FileName, limited: readonly Access[]): Promise<void> | undefined {
+  const check = () => {
+    if (isRefused(name)) checkSpecial(name.realPath);
+  };
+  if (limited.length > 0) return demand(limited, knownPath(name.realPath, name.path)).then(check);
+  return void check();
 }
 
 export function isRefused({ directory }: FileName): boolean {

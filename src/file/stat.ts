@@ -38,6 +38,11 @@ function statOf({ engine, fd, name = "", follow = true }: FileAt, cached: boolea
 }
 
 export type StatFacts = ReturnType<typeof parseStat>;
+export type FileIdentity = Pick<StatFacts, "device" | "inode">;
+
+export function isSame(one: FileIdentity | undefined, other: FileIdentity): boolean {
+  return one?.device === other.device && one.inode === other.inode;
+}
 
 /** The file's length. Throws if it is not a safe integer. */
 function sizeOf(bytes: Bytes, path: string): number {
@@ -45,6 +50,11 @@ function sizeOf(bytes: Bytes, path: string): number {
   if (typeof size === "number") return size;
   const why = `${size} bytes are more than a number holds exactly`;
   throw ioError(Errno.EOVERFLOW, "stat", path, why);
+}
+
+/** Both parts of a device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
+function deviceNumber(major: number, minor: number): number {
+  return (minor >>> 8) * 0x100000 + major * 0x100 + (minor & 0xff);
 }
 
 export function parseStat(bytes: Bytes, path: string) {
@@ -67,8 +77,7 @@ export function parseStat(bytes: Bytes, path: string) {
     inode: u64(bytes, 32),
     deviceMajor,
     deviceMinor,
-    /** Both parts of the device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
-    device: (deviceMinor >>> 8) * 0x100000 + deviceMajor * 0x100 + (deviceMinor & 0xff),
+    device: deviceNumber(deviceMajor, deviceMinor),
     /** The identifier of the mount; undefined before kernel 5.8. */
     mountId: mask & (Statx.MNT_ID | Statx.MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
     mountIdIsUnique: (mask & Statx.MNT_ID_UNIQUE) !== 0,
@@ -162,6 +171,15 @@ function known<T>(
  */
 export function knownFacts(file: FileAt): StatFacts | undefined {
   return file.engine.isLocal(file.fd) ? known(file, parseStat) : undefined;
+}
+
+/** As {@linkcode knownFacts}, of what identifies the file. */
+export function knownIdentity(file: FileAt): FileIdentity | undefined {
+  const parse = (bytes: Bytes) => ({
+    device: deviceNumber(u32(bytes, 136), u32(bytes, 140)),
+    inode: u64(bytes, 32),
+  });
+  return file.engine.isLocal(file.fd) ? known(file, parse) : undefined;
 }
 
 export function knownSize(file: FileAt): number | undefined {

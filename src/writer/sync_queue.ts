@@ -74,6 +74,7 @@ export class SyncQueue {
   async run(queue: WriteQueue): Promise<void> {
     assert(!this.#running, "one sync at a time");
     this.#running = true;
+    let served: Waiter[] = [];
     try {
       const file = this.file;
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
@@ -81,10 +82,13 @@ export class SyncQueue {
       if (cut) await cut;
       // The sync may not cover later completions.
       const { flushed } = queue;
-      const synced = file.sync().then(() => flushed);
-      for (const { target, resolve } of this.#waiting) if (target <= flushed) resolve(synced);
+      served = this.#waiting.filter(({ target }) => target <= flushed);
       this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
-      await synced;
+      await file.sync();
+      for (const { resolve } of served) resolve(flushed);
+    } catch (error) {
+      for (const { reject } of served) reject(error);
+      throw error;
     } finally {
       this.#running = false;
     }

@@ -251,12 +251,12 @@ export class Writer implements AttachedWriter {
   }
 
   /** Writes the rest and ends as options and announcement require. After a failure it frees everything and rejects. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     if (!this.ending) {
       this.#closeBegun = true;
       this.step();
     }
-    await this.closedOrFailed;
+    return this.closedOrFailed;
   }
 
   /** Discards unflushed bytes. A close that has begun is not undone. Rejects if the file could not be cut. */

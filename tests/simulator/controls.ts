@@ -52,7 +52,7 @@ tries a failed sync again
 counts as durable what is still being synced
   file/open_file.ts: durability.isDurable ? undefined : durability.sync(true); → durability.isDurable ? undefined : durability.sync(true); durability.noteDurableWrite(durability.changes);
 counts as durable what was written during the sync
-  file/open_file.ts: await data;\n    await name; → await data; await name; durability.noteDurableWrite(durability.changes);
+  file/open_file.ts: await name; → await name; durability.noteDurableWrite(durability.changes);
 moves the flushed position past a hole
   writer/write_queue.ts: this.#advance(); → if (!error) this.written = Math.max(this.written, write.dataEnd); this.#advance();
 counts as flushed what a server has only answered
