@@ -42,21 +42,20 @@ async function turnOnce(): Promise<void> {
   isOverdue = false;
 }
 
+const settled = Promise.resolve();
+
+/** Calls `work` in a microtask. Test frameworks replace the global function with a fake. */
+export function queueMicrotask(work: () => void): void {
+  settled.then(work);
+}
+
 /** Microtasks in which a caller makes its next call: an `async` function takes up to three, and they nest. */
 const MICROTASKS = 16;
 
-/** Each wait for a promise is a microtask. That for another value makes a promise first. */
-const settled = Promise.resolve();
-
-/** Calls `work` in a microtask, or after several. Test frameworks replace the global `queueMicrotask` with a fake. */
-export async function queueMicrotask(work: () => void, microtasks = 1): Promise<void> {
-  for (let left = microtasks; left > 0; left--) await settled;
-  work();
-}
-
 /** Calls `work` in this turn of the event loop, after callers with resolved promises have made their next call. */
-export function afterCallers(work: () => void): void {
-  queueMicrotask(work, MICROTASKS);
+export async function afterCallers(work: () => void): Promise<void> {
+  for (let left = MICROTASKS; left > 0; left--) await settled;
+  work();
 }
 
 let moved = 0;

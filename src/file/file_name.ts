@@ -11,6 +11,7 @@ import {
   type FileIdentity,
   type Handle,
   isSame,
+  knownFacts,
   knownIdentity,
   look,
   mayBeFile,
@@ -127,8 +128,10 @@ export class FileName {
   }
 
   /** The facts of the file at the name, if there is one. Without `follow` those of a link itself. Errors name `op`. */
-  look(op: string, follow = true): Promise<StatFacts | undefined> {
-    return look(this.#file(follow), op);
+  async look(op: string, follow = true): Promise<StatFacts | undefined> {
+    const file = this.#file(follow);
+    // A link may lead to a server.
+    return (follow ? undefined : knownFacts(file)) ?? await look(file, op);
   }
 
   /** Throws if the name no longer leads to this file. Errors name `op`. */
