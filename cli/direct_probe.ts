@@ -4,7 +4,7 @@ import { isNoCow } from "./descriptor.ts";
 import { describe } from "./output.ts";
 import { type BrokenPromise, brokenPromises, content, isContent } from "./promise_probe.ts";
 import { ScratchDirectory, scratchPath } from "./scratch_directory.ts";
-import { type Mount, mountOf } from "./system_facts.ts";
+import { isKernelView, type Mount, mountOf } from "./system_facts.ts";
 
 const PROBE_BYTES = 1024 * 1024;
 
@@ -54,9 +54,11 @@ export async function probe(path: string): Promise<DirectProbe> {
     const info = await Deno.stat(path);
     result.kind = info.isDirectory ? "directory" : info.isFile ? "file" : "other";
     result.mount = await mountOf(path);
-    if (result.kind === "directory") await tryDirectory(path, result);
-    else if (result.kind === "file") await tryFile(path, result);
-    else result.error = "It is neither a directory nor a regular file";
+    if (result.kind === "file") await tryFile(path, result);
+    else if (result.kind !== "directory") {
+      result.error = "It is neither a directory nor a regular file";
+    } else if (!result.mount || !isKernelView(result.mount)) await tryDirectory(path, result);
+    else result.error = `${result.mount.type} shows the state of the kernel, and stores no files`;
   } catch (error) {
     result.error = describe(error);
   }

@@ -5,7 +5,13 @@ import type { DirectProbe } from "./direct_probe.ts";
 import { PROGRAM } from "./help_text.ts";
 import { pathFlag, quoted } from "./remedies.ts";
 import type { Finding, Report } from "./report.ts";
-import { type IoUringLimits, isKernel, isMemory, type Mount } from "./system_facts.ts";
+import {
+  type IoUringLimits,
+  isKernel,
+  isKernelView,
+  isMemory,
+  type Mount,
+} from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** The facts, before they are judged. */
@@ -88,6 +94,7 @@ function remedyForPath({ error, kind, mount, path }: DirectProbe): string | null
   const failedWith = (errno: number) => error!.includes(`(os error ${errno})`);
   const { EACCES, ENOENT, ENOSPC } = Errno;
   if (kind === "other") return "name a directory, or a regular file";
+  if (mount && isKernelView(mount)) return "name a directory on a disk";
   if (kind === null && failedWith(ENOENT)) {
     return `name an existing path, or mkdir -p ${quoted(path)}`;
   }

@@ -108,7 +108,10 @@ function forDest(
   const both = isMissing(dest) || directory ? parent : `${parent} ${quoted(dest)}`;
   switch (code) {
     case "ENOENT":
-      if (!isMissing(where)) return undefined;
+      // A link may lead into a directory that is missing.
+      if (!isMissing(where)) {
+        return isLink(dest) ? undefined : `no file can be made there: findmnt -T ${parent}`;
+      }
       return `make ${directory ? "it" : "its directory"} first: mkdir -p ${parent}`;
     case "EEXIST":
       return "without --no-clobber it would be replaced";
@@ -169,6 +172,14 @@ function isMissing(path: string): boolean {
 function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
   } catch {
     return false;
   }

@@ -128,6 +128,12 @@ export function isMemory({ type }: Mount): boolean {
   return type === "tmpfs" || type === "ramfs";
 }
 
+/** Whether a mount shows the state of the kernel, and stores no files. In some of them a new directory has an effect. */
+export function isKernelView({ type }: Mount): boolean {
+  return /^(binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|efivarfs|fusectl|mqueue|proc|pstore|resctrl|securityfs|selinuxfs|sysfs|tracefs)$/
+    .test(type);
+}
+
 /** Whether `path` is `directory` or below it. */
 export function isWithin(path: string, directory: string): boolean {
   return directory === "/" || path === directory || path.startsWith(`${directory}/`);

@@ -64,6 +64,14 @@ testDma("dma doctor ends with 1 and names what is missing or unknown", async (di
   }
 });
 
+testOnce("dma doctor names a view of the kernel, and makes no directory in it", async () => {
+  const { stdout } = await dma(["doctor", "/proc"]);
+  assertMatch(
+    stdout,
+    /^Does not work: \/proc: proc shows the state of the kernel, .*\n\n.*\n {2}Remedy: name /,
+  );
+});
+
 testInEachDirectory("dma doctor does not open a FIFO", async (dir) => {
   await runOrThrow("mkfifo", [dir.file("fifo")]);
   const { stdout } = await dma(["doctor", dir.file("fifo")]);
@@ -197,8 +205,8 @@ const machines: [change: Partial<Facts>, ...parts: string[]][] = [
     " | as root: mount -o remount,rw /mnt | ",
   ],
   [found({ mount: READ_ONLY, kind: "file" }), `${FAST} | info | `],
-  // /proc exists, but no file can be created in it.
-  [found({ direct: null, error: "No such file (os error 2): open '/proc/x'" }), "/x' | null | "],
+  // The directory exists, but no file can be created in it.
+  [found({ direct: null, error: "No such file (os error 2): open '/mnt/x'" }), "/x' | null | "],
   [{ lockedMemory: 64 * 1024 }, " | warning | "],
   [{ lockedMemory: 8 * MIB }, `${FAST} | info | `, "buffers of one writer"],
   [engine({ registeredBuffers: false }), "kernel 5.19"],

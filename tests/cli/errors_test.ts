@@ -59,6 +59,7 @@ const NO_UTF8 = /It must be UTF-8: name the file by a symbolic link; dma .* --he
 const refused: [command: string, says: string | RegExp, code?: number][] = [
   ["write 'a b/out' < in", "; make its directory first: mkdir -p 'a b'\n"],
   ["copy -- in -a/out", "; make its directory first: mkdir -p ./-a\n"],
+  ["copy in /proc/x", "open '/proc/x'; no file can be made there: findmnt -T /proc\n"],
   ["copy in no/", "; make the directory first: mkdir -p no/\n"],
   ["write ./ < in", "; name a file in it, such as ./NAME\n"],
   ["copy in out/", "; it is a file: leave out the slash at the end\n"],
@@ -95,7 +96,7 @@ testDma("dma names what to do about a path, and changes nothing", async (dir) =>
   const few = `--allow-ffi --allow-read=${dir} --allow-write=${dir}`;
   for (const [command, says, code = 1] of refused) {
     // What is in /dev needs all permissions.
-    const flags = command.includes("/dev/") ? "-A" : few;
+    const flags = /\/(dev|proc)\//.test(command) ? "-A" : few;
     assertRefused(await shell(dir, `dma ${command}`, flags), code, says);
   }
   assertEquals(await namesIn(dir), ["dangling", "descriptor", "fifo", "hard", "in", "new", "out"]);
