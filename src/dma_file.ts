@@ -1290,7 +1290,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    * ```
    */
   get currentPos(): number {
-    return this.#source.readAhead.position;
+    return this.#source.position;
   }
 
   /**

@@ -24,6 +24,11 @@ export class ReaderSource {
     this.readAhead = new ReadAhead(file, options);
   }
 
+  /** The position of the next byte to be delivered. The stream may hold bytes, such as a part of an element of a view. */
+  get position(): number {
+    return this.readAhead.position + (this.#controller?.deref()?.desiredSize ?? 0);
+  }
+
   /** Whether the stream has no chunk and has not ended, so that a direct pipe may read the file. */
   get untouched(): boolean {
     const controller = this.#controller?.deref();
