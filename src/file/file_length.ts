@@ -45,6 +45,8 @@ export class FileLength {
   readonly #handles: FileHandle[] = [];
   /** The end of the content. Reserved space or padding may follow. No byte below it is cut off. */
   contentEnd: number;
+  /** The end of the zeros that `preallocate` has added. Only a truncate or the cut of a writer goes below it. */
+  reservedEnd = 0;
   /** The end of the content without bytes that a server has not confirmed. */
   #confirmedEnd: number;
   /** The upper bound of the size without the operations in flight. */
@@ -235,6 +237,7 @@ export class FileLength {
     this.contentEnd = Math.min(this.contentEnd, end);
     this.#confirmedEnd = Math.min(this.#confirmedEnd, end);
     this.#bound = Math.min(this.#bound, end);
+    this.reservedEnd = Math.min(this.reservedEnd, end);
   }
 
   /**
@@ -246,7 +249,7 @@ export class FileLength {
     this.#endAt(size);
     if (appended) this.addContent(size);
     else if (!this.#handles.some(({ writer }) => writer?.hasOpened)) {
-      this.addContent(Math.min(known, this.#bound));
+      this.addContent(Math.min(known, Math.max(this.#bound, this.reservedEnd)));
     }
   }
 }

@@ -20,15 +20,22 @@ export async function freeSpace(file: OpenFile, position: number, length: number
 
 /** Reserves the first `length` bytes. Without enough room nothing stays reserved past the end of the file. */
 export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
-  const { descriptor, fd } = file;
+  const { descriptor, engine, fd, length: ends, path } = file;
   const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;
   const operation = { op: "allocate", fd, mode, position: 0, length } as const;
   return descriptor.use("allocate", async () => {
     let cut: Promise<void> | undefined;
     await file.change(0, keepSize ? 0 : length, async () => {
-      const before = file.length.sizeNow;
+      const before = ends.sizeNow;
       try {
-        await descriptor.call("allocate", operation);
+        await promiseOf((ended) => {
+          const complete = (result: number) => {
+            // Noted here and not after a promise, because a writer that blocks may open before a microtask runs.
+            if (result >= 0 && !keepSize) ends.reservedEnd = Math.max(ends.reservedEnd, length);
+            ended(result < 0 ? ioError(-result, "allocate", path) : undefined);
+          };
+          engine.submit(operation, { complete });
+        });
       } catch (error) {
         const mayHaveReserved = FULL.has((error as DmaError).errno) && before !== undefined;
         // Within the change: a writer that opens after it would take the reserved space for content.
@@ -71,9 +78,9 @@ export function truncateTo(file: OpenFile, length: number): Promise<void> {
 /** Releases what a failed allocation has reserved past `before`, the length before it, and past the end of the file. */
 function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, (size) => {
-    const { keptEnd, sizeUpperBound } = file.length;
+    const { keptEnd, reservedEnd, sizeUpperBound } = file.length;
     if (size === undefined || size > sizeUpperBound) return undefined;
-    return Math.min(size, Math.max(before, keptEnd));
+    return Math.min(size, Math.max(before, reservedEnd, keptEnd));
   });
 }
 
@@ -83,7 +90,7 @@ function cutReserved(file: OpenFile, before: number): Promise<void> {
  */
 export function cutPadding(file: OpenFile, padded: number, before: number): Promise<void> {
   return truncateAlone(file, (size = padded) => {
-    const end = Math.max(before, file.length.keptEnd);
+    const end = Math.max(before, file.length.reservedEnd, file.length.keptEnd);
     // Any other length comes from another write. A writer's cut cannot replace this one: it may have run before.
     return size === padded && end < padded ? end : undefined;
   });
