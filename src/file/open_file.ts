@@ -29,7 +29,10 @@ export interface OpenRequest {
 
 /** Safe on every file system that does not report its alignment. */
 const SAFE_ALIGNMENT = 4096;
-/** The largest block size. With some mount options `stx_blksize` is larger (xfs with `allocsize` or `largeio`). */
+/**
+ * The largest block size. With some mount options `stx_blksize` is larger (xfs with `allocsize` or `largeio`), or a
+ * stripe's width: only its largest divisor that is a power of two is whole blocks, and has atomic writes.
+ */
 const LARGEST_BLOCK = 64 << 10;
 
 /**
@@ -39,7 +42,7 @@ const LARGEST_BLOCK = 64 << 10;
  * writes of another handle through the cache in the same page: seen on ext4 with blocks of 1,024 bytes.
  */
 function offsetAlignment({ directOffset = 0, blockSize }: StatFacts): number {
-  const block = directOffset > 0 && blockSize <= LARGEST_BLOCK ? blockSize : 0;
+  const block = directOffset > 0 && blockSize <= LARGEST_BLOCK ? blockSize & -blockSize : 0;
   return Math.max(SAFE_ALIGNMENT, directOffset, block);
 }
 

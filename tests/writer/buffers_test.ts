@@ -28,10 +28,10 @@ testInOneDirectory("A small file takes a small buffer, and a large one whole one
   await closeWith(writer, pattern(256 * KIB + 100));
 });
 
-testInOneDirectory("A buffer has whole blocks, also with a stripe of three disks", async (dir) => {
+testInOneDirectory("A buffer has whole blocks, also if they have 48 KiB", async (dir) => {
   using _isUnknown = replaceMethod("isLocal", () => undefined);
-  // The block size that xfs reports with su=16k,sw=3 and the mount option largeio.
-  using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 0xc0, 0, 0], 4));
+  // The alignment that xfs reports for shared extents of this size on a realtime device.
+  using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 0xc0, 0, 0], 156));
   using _writes = interpose("write", ({ operation: { memory, length }, pass }) => {
     assert(length <= memory.bytes.length, `${length} bytes of ${memory.bytes.length}`);
     pass();
