@@ -128,6 +128,12 @@ export function isMemory({ type }: Mount): boolean {
   return type === "tmpfs" || type === "ramfs";
 }
 
+/** Whether a program or another machine is known to serve the files of a mount. */
+export function isServed({ type }: Mount): boolean {
+  return /^(9p|afs|beegfs|ceph|cifs|coda|fuse|gpfs|lustre|nfs|prl_fs|pvfs2|smb|vboxsf|virtiofs|vmhgfs)/
+    .test(type);
+}
+
 /** Whether a mount shows the state of the kernel, and stores no files. In some of them a new directory has an effect. */
 export function isKernelView({ type }: Mount): boolean {
   return /^(binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|efivarfs|fusectl|mqueue|proc|pstore|resctrl|securityfs|selinuxfs|sysfs|tracefs)$/

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { DirectProbe } from "../../cli/direct_probe.ts";
 import { reportLines } from "../../cli/doctor_text.ts";
 import { type Facts, findings, verdict } from "../../cli/findings.ts";
-import { findMount } from "../../cli/system_facts.ts";
+import { findMount, isServed } from "../../cli/system_facts.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
@@ -88,6 +88,11 @@ testOnce("findMount() takes the longest mount point, the last of two, and unesca
   assertEquals(findMount(mountinfo, "/mnt/a")?.options, ["ro", "nosuid"]);
   assertEquals(findMount(mountinfo, "/mnt/ab")?.type, "ext4");
   assertEquals(findMount(mountinfo, "/mnt/a b/c")?.mountPoint, "/mnt/a b");
+});
+
+testOnce("isServed() knows the file systems that show defects only later", () => {
+  const types = ["fuse.juicefs", "fuseblk", "nfs4", "ceph", "ext4", "xfs", "overlay", "tmpfs"];
+  assertEquals(types.filter((type) => isServed({ ...ext4, type })), types.slice(0, 4));
 });
 
 const MIB = 1024 ** 2;
