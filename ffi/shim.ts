@@ -177,7 +177,7 @@ function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
 function loadThrough(libc: Libc, fd: number, bytes: Uint8Array<ArrayBuffer>, path: string): Shim {
   try {
     if (Number(libc.write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
-      throw new Error("it cannot be written");
+      throw new Error(`its ${bytes.length} bytes cannot be written: ulimit -f, or no room`);
     }
     return open(libc, path);
   } finally {

@@ -1,7 +1,7 @@
 // How the libraries are loaded: those that the environment names, and the shim, which is a file in the cache folder if the
 // kernel refuses to load code from memory. Without liburing: faults/restricted_test.ts.
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
@@ -39,6 +39,22 @@ testOnce("The shim loads where its descriptor was that of another library", asyn
     symbols.close(fd);
     await report(() => dma.DmaFile.temp().then((file) => file.close()));`);
   assertEquals(output, "ok undefined");
+});
+
+testOnce("A limit on the size of files that is too low for the shim is reported", async () => {
+  const { output } = await runChild(`
+    const { openLibc } = await import("${urlOf("ffi/library.ts")}");
+    const { setrlimit, signal } = openLibc({
+      setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+      signal: { parameters: ["i32", "usize"], result: "pointer" },
+    });
+    // SIGXFSZ, which would end the program, is ignored: SIG_IGN. Then RLIMIT_FSIZE.
+    signal(25, 1n);
+    setrlimit(1, BigUint64Array.of(5120n, 5120n));
+    // Nothing is made in the user's cache folder.
+    for (const name of ["HOME", "XDG_CACHE_HOME"]) Deno.env.delete(name);
+    await report(() => dma.DmaFile.temp());`);
+  assertMatch(output, /Cannot load the shim: neither from memory \(its \d+ bytes .* ulimit -f/);
 });
 
 const program = `
