@@ -125,43 +125,36 @@ testInOneDirectory("A failed reservation is cut to the length when it began", as
   assertEquals((await Deno.stat(file.path)).size, 100);
 });
 
-const besideReservation: Record<string, (file: DmaFile) => Promise<unknown>> = {
-  "a copy that pads the same block": async (file) => {
-    await using source = await openPattern(`${file.path}.source`, 100);
-    using _ = hold("write");
+testInOneDirectory("preallocate keeps its zeros if it is not awaited", async (dir) => {
+  await using source = await openPattern(dir.file("source"), 100);
+  const keepsZeros = async (beside: (file: DmaFile) => Promise<unknown>) => {
+    await using file = await openPattern(dir.file("file"), 4096, { write: true });
+    await beside(file);
+    assertEquals(Deno.statSync(file.path).size, 12_288);
+  };
+  // A copy pads the same block.
+  await keepsZeros(async (file) => {
+    using writes = hold("write");
     const copying = source.copyRangeTo(file, 0, 100, 8192);
-    await _.reach();
+    await writes.reach();
     await file.preallocate(12_288);
-    _.letGo();
+    writes.letGo();
     await copying;
-  },
-  "a reservation that fails": async (file) => {
-    using _ = interpose(
-      "allocate",
-      ({ index, pass, end }) => index > 0 ? pass() : end(-Errno.ENOSPC),
-    );
-    const failing = assertRejects(() => file.preallocate(2 ** 30), Error, "No space left");
-    await Promise.all([failing, file.preallocate(12_288)]);
-  },
-  "a writer that opens after the call and blocks": async (file) => {
+  });
+  // Another reservation fails.
+  await keepsZeros(async (file) => {
+    using _ = interpose("allocate", ({ index, pass, end }) => index ? pass() : end(-Errno.ENOSPC));
+    await Promise.allSettled([file.preallocate(2 ** 30), file.preallocate(12_288)]);
+  });
+  // A writer opens after the call, and blocks.
+  await keepsZeros(async (file) => {
     const reserving = file.preallocate(12_288);
     const writer = new DmaStreamWriter(file, { closeFile: false });
     const writing = writer.write(pattern(10));
     writer.flushSync();
     await Promise.all([reserving, writing, writer.close()]);
-  },
-};
-
-for (const [name, act] of Object.entries(besideReservation)) {
-  testInOneDirectory(
-    `preallocate that is not awaited keeps its zeros beside ${name}`,
-    async (dir) => {
-      await using file = await openPattern(dir.file("file"), 4096, { write: true });
-      await act(file);
-      assertEquals(Deno.statSync(file.path).size, 12_288);
-    },
-  );
-}
+  });
+});
 
 testInOneDirectory("A failed reservation gives back nothing but its own space", async (dir) => {
   await using file = await openPattern(dir.file("file"), 4096, { write: true });
