@@ -87,7 +87,8 @@ export class SyncQueue {
       await file.sync();
       for (const { resolve } of served) resolve(flushed);
     } catch (error) {
-      for (const { reject } of served) reject(error);
+      // Later than the failure of the writer: callers get that, when everything is freed.
+      for (const { resolve } of served) resolve(Promise.reject(error));
       throw error;
     } finally {
       this.#running = false;

@@ -56,6 +56,7 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
   },
   flushAligned: (stream) => stream.flushAligned(),
   sync: (stream) => stream.sync(),
+  "sync that fails": (stream) => stream.sync(),
   close: (stream) => stream.close(),
   "closed, before an abort": (stream) => stream.closed.finally(() => stream.abort()),
   "closed of a lock, after an abort": async (stream) => {
@@ -79,7 +80,7 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
 testDirectAndCached("A failure is told once, when the file is let go", async (dir) => {
   for (const [name, tell] of Object.entries(tellers)) {
     const stream = await create(dir, unreserved);
-    using _ = fail("write", Errno.ENOSPC);
+    using _ = fail(name === "sync that fails" ? "sync" : "write", Errno.ENOSPC);
     using _closes = interpose("close", ({ pass }) => void setTimeout(pass, 20));
     // A pipe into a stream that has failed before does not count.
     if (!name.startsWith("pipe")) await stream.write(pattern(5000));
