@@ -1,7 +1,7 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
 import { attempt, type Ended, type Engine, promiseOf } from "../engine/engine.ts";
-import { Errno, Statx, STATX_BYTES } from "../engine/linux.ts";
+import { Attribute, Errno, Statx, STATX_BYTES } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
 import { u32, u64 } from "../engine/struct.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
@@ -188,7 +188,8 @@ export function knownSize(file: FileAt): number | undefined {
 
 /** Whether a name may lead to a regular file: it does, or the kernel has nothing in memory there. */
 export function mayBeFile(file: FileAt): boolean | undefined {
-  const isFile = (bytes: Bytes) => KINDS[modeOf(bytes) >> 12] === "file";
+  const isFile = (bytes: Bytes) =>
+    KINDS[modeOf(bytes) >> 12] === "file" && !(u32(bytes, 8) & Attribute.MOUNT_ROOT);
   return known(file, isFile, ({ errno }) => errno === Errno.EAGAIN || errno === Errno.ENOENT);
 }
 

@@ -62,6 +62,16 @@ serverTest("a path from a folder on a server that stands still does not block", 
   assert(blocked < 500, `The call took ${Math.round(blocked)} ms`);
 }, ["permissions"]);
 
+serverTest("a file of a server that is mounted on a name does not block", async (server) => {
+  const [inner, name] = [`${server.path}/inner`, `${server.backing}/name`];
+  for (const path of [inner, name]) await (await DmaFile.create(path)).close();
+  await runOrThrow("mount", ["--bind", inner, name]);
+  await using _ = { [Symbol.asyncDispose]: async () => void await unmount(name) };
+  await server.command("fault open delay 500");
+  const open = async () => (await DmaFile.open(name)).close();
+  assert(await turnsSoon(open), "No turn before the open is almost over");
+});
+
 /** More reads than Deno has threads. */
 const READS = 64;
 
