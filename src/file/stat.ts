@@ -186,7 +186,10 @@ export function knownSize(file: FileAt): number | undefined {
   return known(file, sizeOf);
 }
 
-/** Whether a name may lead to a regular file: it does, or the kernel has nothing in memory there. */
+/**
+ * Whether a name may lead to a regular file: it does, or the kernel has nothing in memory there. A file that is mounted
+ * on the name does not count, because it may be on a server.
+ */
 export function mayBeFile(file: FileAt): boolean | undefined {
   const isFile = (bytes: Bytes) =>
     KINDS[modeOf(bytes) >> 12] === "file" && !(u32(bytes, 8) & Attribute.MOUNT_ROOT);
