@@ -10,10 +10,18 @@ const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 50;
 
 /** Resolves to whether the lock was taken. If so, `owner` is kept from being collected. */
-export async function tryLock(file: OpenFile, owner: object, exclusive: boolean): Promise<boolean> {
+export async function tryLock(
+  file: OpenFile,
+  owner: object,
+  exclusive: boolean,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
   const { descriptor, engine, fd, fileSystem } = file;
-  const take = () => run(engine, { op: "lock", fd, operation });
+  const take = async () => {
+    signal?.throwIfAborted();
+    return await run(engine, { op: "lock", fd, operation });
+  };
   // Two threads could swap the calls of a program that does not wait for the first one.
   const result = await descriptor.use("lock", () => inTurn(descriptor, take));
   const isHeld = result === -Errno.EAGAIN ||
@@ -37,8 +45,7 @@ export async function lock(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (let pause = FIRST_PAUSE_MS;; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-    signal?.throwIfAborted();
-    if (await tryLock(file, owner, exclusive)) return;
+    if (await tryLock(file, owner, exclusive, signal)) return;
     await pauseFor(pause, signal);
   }
 }

@@ -89,6 +89,11 @@ testLock("lock() waits until its signal is aborted, or its file closed", async (
     assertStrictEquals(await waiting, reason);
   }
   await one.unlock();
+  // The abort follows the call at once, when the lock is free.
+  const late = new AbortController();
+  const waiting = other.lock(false, { signal: late.signal }).catch((error) => error);
+  late.abort(reason);
+  assertStrictEquals(await waiting, reason);
   // The lock was not granted nevertheless.
   assertEquals(await one.tryLock(true), true);
   const says = "Invalid signal 1: it must be an AbortSignal";
