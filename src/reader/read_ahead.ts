@@ -61,9 +61,7 @@ export class ReadAhead {
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
     if (this.#stopped || this.#position >= this.options.end) return null;
-    // A failure to start a read comes after the bytes of the reads in flight.
-    if (this.#queue.length === 0) this.#fill(Math.max(1, this.options.readAhead));
-    else if (!this.#queue[0]!.hasEnded) this.#fillAhead();
+    if (!this.#queue[0]?.hasEnded) this.#fillAhead(1);
     const read = this.#queue[0];
     if (!read?.hasEnded) return undefined;
     const { bytesDone, endOfFile, error, range: { memory, position } } = read;
@@ -146,12 +144,12 @@ export class ReadAhead {
     return (descriptor.closing ? undefined : length.sizeNow) ?? Infinity;
   }
 
-  /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for one of them. */
-  #fillAhead(): void {
+  /** Starts reads. A failure, as for lack of memory, counts only if there are fewer than `needed`. */
+  #fillAhead(needed = 0): void {
     try {
-      this.#fill(this.options.readAhead);
-    } catch {
-      // See above.
+      this.#fill(Math.max(needed, this.options.readAhead));
+    } catch (error) {
+      if (this.#queue.length < needed) throw error;
     }
   }
 

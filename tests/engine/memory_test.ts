@@ -118,6 +118,16 @@ testInOneDirectory("No piece of a write begins after one without memory", async 
   await assertFile(file.path, pattern(0));
 });
 
+testDirectAndCached("A reader with memory for one buffer reads all with it", async (dir) => {
+  await Deno.writeFile(dir.file("file"), pattern(300_000));
+  const stream = new DmaStreamReader(await DmaFile.open(dir.file("file")), { bufferSize: 65_536 });
+  using _ = replaceMethod("acquire", (size) => {
+    if (engine.pool.used + size > 100_000) throw new RangeError("Cannot map memory");
+    return engine.pool.acquire(size);
+  });
+  assertEquals(await allOf(stream), pattern(300_000));
+});
+
 testDirectAndCached("A directory that memory was refused for is opened later", async (dir) => {
   for (const isServed of [false, true]) {
     for (let only = 0, isDone = false; !isDone; only++) {
