@@ -18,9 +18,9 @@ export async function tryLock(
 ): Promise<boolean> {
   const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
   const { descriptor, engine, fd, fileSystem } = file;
-  const take = async () => {
+  const take = () => {
     signal?.throwIfAborted();
-    return await run(engine, { op: "lock", fd, operation });
+    return run(engine, { op: "lock", fd, operation });
   };
   // Two threads could swap the calls of a program that does not wait for the first one.
   const result = await descriptor.use("lock", () => inTurn(descriptor, take));
@@ -52,8 +52,7 @@ export async function lock(
 
 export async function unlock(file: OpenFile): Promise<void> {
   const { descriptor, fd } = file;
-  const operation = { op: "lock", fd, operation: LOCK_UN } as const;
-  const release = () => descriptor.call("unlock", operation);
+  const release = () => descriptor.call("unlock", { op: "lock", fd, operation: LOCK_UN });
   await descriptor.use("unlock", () => inTurn(descriptor, release));
   file.lockHolder = undefined;
 }
