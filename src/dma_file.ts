@@ -1183,6 +1183,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   /**
    * Closes the writer, even after an exception: if an incomplete file must not look complete, use `await using` on the
    * file instead. Does nothing if the writer was closed or aborted, or if a call or pipe has rejected with its failure.
+   * Rejects once if `file.close()` has aborted it.
    *
    * @example Close a log at the end of a scope
    * ```ts
