@@ -140,7 +140,10 @@ function nine(tag: string, path: string, ...more: string[]): string[] {
 async function startCluster(directory: string, stack: AsyncDisposableStack): Promise<void> {
   const work = `${directory}/ceph`;
   await Deno.mkdir(work);
-  await runOrThrow("ip", ["addr", "replace", `${onHost.address}/32`, "dev", "lo"]);
+  const address = [`${onHost.address}/32`, "dev", "lo"];
+  await runOrThrow("ip", ["addr", "replace", ...address]);
+  // Only here, because a run of other file systems at the same time must not take it away.
+  stack.defer(async () => void await run("ip", ["addr", "del", ...address]));
   stack.use(new Script(`${startCeph(onHost.address)}\ntouch $work/ready`, { work }));
   while (!exists(`${work}/ready`)) await pause(500);
 }
@@ -187,8 +190,7 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
 if (import.meta.main) {
   const exitCode = await runMain(async (directory, stop) => {
     const signal = AbortSignal.any([stop, AbortSignal.timeout(MINUTES * 60_000)]);
-    const removed = ["addr", "del", `${onHost.address}/32`, "dev", "lo"];
-    return await main(directory, signal).finally(() => run("ip", removed));
+    return await main(directory, signal);
   });
   Deno.exit(exitCode);
 }
