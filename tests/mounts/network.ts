@@ -137,7 +137,11 @@ function nine(tag: string, path: string, ...more: string[]): string[] {
 }
 
 /** Starts the Ceph cluster that the machine mounts, at a separate address. */
-async function startCluster(directory: string, stack: AsyncDisposableStack): Promise<void> {
+async function startCluster(
+  directory: string,
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<void> {
   const work = `${directory}/ceph`;
   await Deno.mkdir(work);
   const address = [`${onHost.address}/32`, "dev", "lo"];
@@ -145,7 +149,7 @@ async function startCluster(directory: string, stack: AsyncDisposableStack): Pro
   // Only here, because a run of other file systems at the same time must not take it away.
   stack.defer(async () => void await run("ip", ["addr", "del", ...address]));
   stack.use(new Script(`${startCeph(onHost.address)}\ntouch $work/ready`, { work }));
-  while (!exists(`${work}/ready`)) await pause(500);
+  while (!exists(`${work}/ready`)) await pause(500).then(() => signal.throwIfAborted());
 }
 
 async function main(directory: string, signal: AbortSignal): Promise<boolean> {
@@ -172,7 +176,7 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
 
   await using stack = new AsyncDisposableStack();
   const shares = await share(directory, stack);
-  if (wantsCeph) await startCluster(directory, stack);
+  if (wantsCeph) await startCluster(directory, stack, signal);
   const output = await runAndShow(EMULATOR, [
     // A nested KVM that cannot run a kernel of Debian's hangs, so this is emulated.
     ...["-machine", "q35,accel=tcg,memory-backend=memory", "-cpu", "max", "-smp", "2"],
