@@ -1,7 +1,7 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
 import { attempt, type Ended, type Engine, promiseOf } from "../engine/engine.ts";
-import { Attribute, Errno, Statx, STATX_BYTES } from "../engine/linux.ts";
+import { Attribute, Errno, errnos, Statx, STATX_BYTES } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
 import { u32, u64 } from "../engine/struct.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
@@ -16,6 +16,9 @@ const KINDS: Record<number, string> = {
   10: "symbolic link",
   12: "socket",
 };
+
+/** The kernel has no file at a name in memory, or knows that there is none. */
+const NOT_CACHED = errnos("EAGAIN", "ENOENT");
 
 /** A descriptor, which the caller keeps open, and its path for messages. */
 export interface Handle {
@@ -128,14 +131,11 @@ function modeOf(bytes: Bytes): number {
   return u32(bytes, 28) & 0xffff;
 }
 
-/** Reads the structure at the start of `bytes`. */
-type Parse<T> = (bytes: Bytes, path: string) => T;
-
-/** Reads the structure of a stat with this result. */
+/** Reads the structure at the start of `bytes`, if the stat with this result has put one there. */
 type Read<T> = (result: number, bytes: Bytes) => T;
 
 /** Reads the structure by `parse`, or throws the error of the stat, which names `op`. */
-function readBy<T>(parse: Parse<T>, path: string, op = "stat"): Read<T> {
+function readBy<T>(parse: (bytes: Bytes, path: string) => T, path: string, op = "stat"): Read<T> {
   return (result, bytes) => {
     unwrap(result, op, path);
     return parse(bytes, path);
@@ -151,18 +151,14 @@ function take<T>(engine: Engine, memory: Memory, result: number, read: Read<T>):
   }
 }
 
-/** What the kernel has in memory, on the JavaScript thread. On any failure the result of `otherwise`. */
-function known<T>(
-  file: FileAt,
-  parse: Parse<T>,
-  otherwise: (error: DmaError) => T | undefined = () => undefined,
-): T | undefined {
-  const { engine, path } = file;
+/** What the kernel has in memory, on the JavaScript thread; undefined if `read` throws or there is no memory. */
+function known<T>(file: FileAt, read: Read<T>): T | undefined {
+  const { engine } = file;
   const found = attempt(() => {
     const operation = statOf(file, true);
-    return take(engine, operation.memory, engine.runNow(operation), readBy(parse, path));
+    return take(engine, operation.memory, engine.runNow(operation), read);
   });
-  return found instanceof Error ? otherwise(found) : found;
+  return found instanceof Error ? undefined : found;
 }
 
 /**
@@ -170,7 +166,7 @@ function known<T>(
  * each statx(2), and SMB for that of a changed file.
  */
 export function knownFacts(file: FileAt): StatFacts | undefined {
-  return file.engine.isLocal(file.fd) ? known(file, parseStat) : undefined;
+  return file.engine.isLocal(file.fd) ? known(file, readBy(parseStat, file.path)) : undefined;
 }
 
 /** As {@linkcode knownFacts}, of what identifies the file. */
@@ -179,11 +175,11 @@ export function knownIdentity(file: FileAt): FileIdentity | undefined {
     device: deviceNumber(u32(bytes, 136), u32(bytes, 140)),
     inode: u64(bytes, 32),
   });
-  return file.engine.isLocal(file.fd) ? known(file, parse) : undefined;
+  return file.engine.isLocal(file.fd) ? known(file, readBy(parse, file.path)) : undefined;
 }
 
 export function knownSize(file: FileAt): number | undefined {
-  return known(file, sizeOf);
+  return known(file, readBy(sizeOf, file.path));
 }
 
 /**
@@ -193,7 +189,7 @@ export function knownSize(file: FileAt): number | undefined {
 export function mayBeFile(file: FileAt): boolean | undefined {
   const isFile = (bytes: Bytes) =>
     KINDS[modeOf(bytes) >> 12] === "file" && !(u32(bytes, 8) & Attribute.MOUNT_ROOT);
-  return known(file, isFile, ({ errno }) => errno === Errno.EAGAIN || errno === Errno.ENOENT);
+  return known(file, (result, bytes) => result < 0 ? NOT_CACHED.has(-result) : isFile(bytes));
 }
 
 /** `ended` is called within this call if there is no memory. */
@@ -217,7 +213,7 @@ export function stat(handle: Handle): Promise<StatFacts> {
 }
 
 export function fileInfo(handle: Handle): Promise<Deno.FileInfo> {
-  const parse: Parse<Deno.FileInfo> = (bytes, path) => fileInfoOf(parseStat(bytes, path), bytes);
+  const parse = (bytes: Bytes, path: string) => fileInfoOf(parseStat(bytes, path), bytes);
   return promiseOf((ended) => submit(handle, false, readBy(parse, handle.path), ended));
 }
 
