@@ -96,7 +96,9 @@ class WriterWritable extends Writable implements Upstream {
   override _writev(chunks: { chunk: Uint8Array }[], callback: Callback): void {
     const sink = sinkOf(this.#writer)!;
     const taken = chunks.map(({ chunk }) => sink.takeAtOnce(chunk) ?? this.#lock.write(chunk));
-    this.#give(Promise.all(taken), callback);
+    this.#waiting = callback;
+    callBack(Promise.all(taken), (error) => this.#accept(callback, error));
+    if (this.#handsOver) this.#accept(callback);
   }
 
   override _final(callback: Callback): void {
@@ -108,12 +110,6 @@ class WriterWritable extends Writable implements Upstream {
     // A close that has begun is not undone. An abort would undo it while the lock still has chunks.
     const ended = this.#closing ?? this.#lock.abort(error ?? destroyed());
     callBack(ended, (failure) => callback(error ?? failure));
-  }
-
-  #give(written: Promise<unknown>, callback: Callback): void {
-    this.#waiting = callback;
-    callBack(written, (error) => this.#accept(callback, error));
-    if (this.#handsOver) this.#accept(callback);
   }
 
   /** Continues Node's stream, unless a flush has continued it already. */
