@@ -1,5 +1,6 @@
 // A directory, held by a descriptor. It stays the same directory even if its path later leads to another one.
 
+import { assert } from "../assert.ts";
 import { type Engine, inTurn, run } from "../engine/engine.ts";
 import {
   AT_FDCWD,
@@ -122,10 +123,9 @@ export class Directory {
     const directories = held.get(engine)!;
     if (directories.get(this.key) === this) directories.delete(this.key);
     engine.runNow({ op: "close", fd });
-    const close = (fd: number) => void (fd >= 0 && engine.runNow({ op: "close", fd }));
-    const opened = this.#syncFd;
-    if (typeof opened === "number") close(opened);
-    else opened?.then(close, () => {});
+    const syncFd = this.#syncFd;
+    assert(!(syncFd instanceof Promise), "a directory is held while its descriptor is opened");
+    if (syncFd !== undefined) engine.runNow({ op: "close", fd: syncFd });
   }
 
   /** Opens the descriptor for {@linkcode sync}, which then cannot lack one. Undefined if it is open already. */
