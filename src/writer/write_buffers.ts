@@ -146,10 +146,7 @@ export class WriteBuffers {
   }
 
   drop(): void {
-    const buffer = this.#buffer;
-    if (!buffer) return;
+    if (this.#buffer) this.queue.release(this.#buffer, true);
     this.#buffer = undefined;
-    this.options.budget.held -= buffer.bytes.length;
-    this.file.engine.release(buffer);
   }
 }

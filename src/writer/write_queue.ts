@@ -77,11 +77,11 @@ export class WriteQueue {
 
   /** Drops the writes that have not started: continuing past a failed write would leave a hole. */
   drop(): void {
-    for (const write of this.#waiting.splice(0)) this.#release(write);
+    for (const write of this.#waiting.splice(0)) this.release(write.memory, write.isPooled);
   }
 
   /** Releases the memory of a write, which the kernel no longer uses, or never will. */
-  #release({ memory, isPooled }: Write): void {
+  release(memory: Memory, isPooled: boolean): void {
     this.options.budget.held -= memory.bytes.length;
     if (isPooled) this.file.engine.release(memory);
   }
@@ -129,7 +129,7 @@ export class WriteQueue {
   #end(write: Write, error: DmaError | undefined): void {
     assert(!write.isWritten, "a write ends once");
     this.#inFlight--;
-    this.#release(write);
+    this.release(write.memory, write.isPooled);
     write.isWritten = error === undefined;
     this.#failed ||= !write.isWritten;
     this.#advance();
