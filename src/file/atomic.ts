@@ -43,8 +43,8 @@ const NO_UNNAMED = errnos("EOPNOTSUPP", "EISDIR", "EINVAL");
 async function openUnnamed(target: FileName, request: OpenRequest): Promise<OpenFile | undefined> {
   const { fd, facts } = target.directory;
   const fileSystem = await fileSystemOf(target.handle(fd), facts);
-  target.engine.setLocal(fd, !fileSystem.onThreads);
-  if (!fileSystem.keepsUnnamed || !await target.canLink()) return undefined;
+  target.engine.setLocal(fd, !fileSystem.isServed);
+  if (fileSystem.isServed || !await target.canLink()) return undefined;
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
     return await openName(target.sibling(target.component), unnamed);

@@ -28,8 +28,6 @@ export const DISK = {
   reserves: true,
   /** A truncate takes effect even if earlier writes are not synced. */
   cutsDirty: true,
-  /** A write with RWF_DSYNC is durable when it ends. */
-  syncsWrites: true,
   /**
    * A write may end before the server has the bytes, and fail later; only a sync shows that. The number of bytes after
    * which a sync confirms the writes; 0 if a completed write is in the file.
@@ -41,10 +39,11 @@ export const DISK = {
   readsWait: false,
   /** close(2) may write to the disk and wait for it. */
   mayWriteAtClose: false,
-  /** A file without a name (O_TMPFILE) keeps a name that it gets. */
-  keepsUnnamed: true,
-  /** Every call for its files runs on a thread, because a submission to the ring may wait for a server. */
-  onThreads: false,
+  /**
+   * Another machine or a program serves the files. A submission to the ring may wait for it, so every call runs on a thread.
+   * A file without a name (O_TMPFILE) may lose a name that it gets. A write with RWF_DSYNC may end before it is durable.
+   */
+  isServed: false,
   /** statx(2) answers from memory with AT_STATX_DONT_SYNC. */
   statsFromMemory: true,
   /** flock(2) returns EACCES instead of EWOULDBLOCK if another process holds the lock. */
@@ -58,7 +57,7 @@ const MEMORY: FileSystem = { ...DISK, mayHaveNoBlocks: true, inMemory: true, ext
 /**
  * Files are on a server. A server that does not answer must not block other files.
  *
- * - `onThreads`: NFS opens within the submission to a ring: seen with kernel 6.12, the event loop stood still for as long as
+ * - `isServed`: NFS opens within the submission to a ring: seen with kernel 6.12, the event loop stood still for as long as
  *   one request took. SMB and 9p did not.
  * - `identifiesFiles`: a server may reuse the inode number of an open file.
  * - `exactTails`: Direct I/O takes any position and length (NFS: open(2); SMB and 9p: seen).
@@ -69,22 +68,19 @@ const NETWORK: FileSystem = {
   exactTails: true,
   extendsFreely: true,
   reserves: false,
-  syncsWrites: false,
-  keepsUnnamed: false,
-  onThreads: true,
+  isServed: true,
 };
 
 /**
  * A program serves the files.
  *
- * - `onThreads`: regular files of FUSE can be polled (fuse_file_poll), so io_uring takes them for files that do not block,
+ * - `isServed`: regular files of FUSE can be polled (fuse_file_poll), so io_uring takes them for files that do not block,
  *   and the submission waits for the server. Seen: timers run 2 to 4 % of the time at 20 ms a request. If a server asks for
  *   FOPEN_DIRECT_IO without FUSE_ASYNC_DIO, io_uring continues a short transfer at the position where it began. Seen with
- *   kernel 6.18: bytes are wrong.
+ *   kernel 6.18: bytes are wrong. JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
  * - `exactTails`: a server may refuse to cut padding (rclone without a cache: EPERM).
  * - `cutsDirty`: s3fs ignores a truncate of a file that is not synced: seen, 8,192 bytes stay 8,192.
  * - `reserves`: reserved space has to be cut off.
- * - `keepsUnnamed`: JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
  */
 const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cutsDirty: false };
 
@@ -196,13 +192,13 @@ async function statfs({ engine, fd, path }: Handle) {
 }
 
 /** An explanation of a server's refusal, with the remedy; empty if the error is clear. */
-export function explain({ name, onThreads }: FileSystem, errno: number): string {
+export function explain({ name, isServed }: FileSystem, errno: number): string {
   // Servers refuse truncates, and writes that do not follow the last one, by these errors.
-  if (!onThreads || (errno !== Errno.EPERM && errno !== Errno.ESPIPE)) return "";
+  if (!isServed || (errno !== Errno.EPERM && errno !== Errno.ESPIPE)) return "";
   return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
 }
 
 /** Whether a file may be longer than its reported length: a server that does not know the length reports 0. */
-export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
-  return onThreads && size === 0;
+export function mayBeLonger({ isServed }: FileSystem, size: number): boolean {
+  return isServed && size === 0;
 }

@@ -103,7 +103,7 @@ async function setUp(
   assertRegular(facts, path);
   const fileSystem = knownFileSystem(facts) ?? await fileSystemOf(handle, facts);
   assertStored(handle, fileSystem);
-  engine.setLocal(fd, !fileSystem.onThreads);
+  engine.setLocal(fd, !fileSystem.isServed);
   // 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2)), as on ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
     (fileSystem.directWhereSaid && facts.directMemory === undefined);

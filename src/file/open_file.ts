@@ -101,8 +101,7 @@ export class OpenFile {
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
-    this.writeFlags = (fileSystem.syncsWrites ? RWF_DSYNC : 0) |
-      (request.append ? RWF_DONTCACHE : 0);
+    this.writeFlags = (fileSystem.isServed ? 0 : RWF_DSYNC) | (request.append ? RWF_DONTCACHE : 0);
   }
 
   get fd(): number {

@@ -19,10 +19,8 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
   const facts = { ...knownFacts(handle)!, deviceMajor: 0, deviceMinor: 77, mountIdIsUnique: false };
   using _type = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
   const found = await fileSystemOf(handle, { ...facts, hasBirthTime: true });
-  const { keepsUnnamed, cutsDirty, reserves, syncsWrites, statsFromMemory, onThreads } = found;
-  const trusts = { keepsUnnamed, cutsDirty, reserves, syncsWrites, statsFromMemory };
-  assertEquals(Object.entries(trusts).filter(([, isTrusted]) => isTrusted !== false), []);
-  assertEquals(onThreads, true);
+  const { isServed, cutsDirty, reserves, statsFromMemory } = found;
+  assertEquals([isServed, cutsDirty, reserves, statsFromMemory], [true, false, false, false]);
   // 9p is known by the list of mounts, whatever its disk is.
   using _mounts = interpose("read", ({ operation: { memory, position }, end }) => {
     const mounts = position === 0 ? "31 1 0:77 / /mnt rw - 9p tag rw,trans=virtio\n" : "";
