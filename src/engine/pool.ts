@@ -31,8 +31,6 @@ export function sizeClass(size: number): number {
 /** A mapping of blocks of one size. */
 class Slab {
   readonly free: PoolBlock[] = [];
-  /** The bytes at the start that are divided into blocks so far. */
-  cut = 0;
   /** Blocks in use. */
   used = 0;
   /** The bytes of all acquired blocks, in total. */
@@ -57,10 +55,11 @@ class PoolBlock implements Memory {
   /** Guards against a second release, which would give the same memory to two owners. */
   inUse = false;
 
+  /** A new block of a mapping whose other blocks are all in use. */
   constructor(readonly slab: Slab) {
-    this.address = slab.address + slab.cut;
-    this.bytes = new Uint8Array(slab.buffer, slab.cut, slab.blockSize);
-    slab.cut += slab.blockSize;
+    const offset = slab.used * slab.blockSize;
+    this.address = slab.address + offset;
+    this.bytes = new Uint8Array(slab.buffer, offset, slab.blockSize);
   }
 
   get registration(): number {
@@ -89,8 +88,8 @@ export class Pool {
     let at = slabs ? slabs.length - 1 : -1;
     while (at >= 0 && !slabs![at]!.hasRoom) at--;
     const slab = slabs?.[at] ?? this.#map(blockSize);
-    if (slab.used++ === 0) this.#idle -= slab.length;
     const block = slab.free.pop() ?? new PoolBlock(slab);
+    if (slab.used++ === 0) this.#idle -= slab.length;
     block.inUse = true;
     slab.acquired += blockSize;
     // A mapping is a whole number of blocks, so this holds once.
