@@ -207,14 +207,12 @@ export class OpenFile {
     const data = durability.isDurable ? undefined : durability.sync(true);
     const name = naming.isVolatile ? naming.sync() : undefined;
     // Both end before this does, even if one of them fails.
-    const named = name?.catch(() => {});
+    name?.catch(() => {});
     try {
       await data;
-    } catch (error) {
-      await named;
-      throw error;
+    } finally {
+      await name;
     }
-    await name;
   }
 
   syncNow(): void {
