@@ -20,7 +20,8 @@ function endOf({ range }: Transfer): number {
 }
 
 export class ReadAhead {
-  #position: number;
+  /** The position of the next byte to be delivered. */
+  position: number;
   /** The aligned position of the next read. */
   #next: number;
   readonly #queue: Transfer[] = [];
@@ -32,12 +33,8 @@ export class ReadAhead {
   #knownSize: number | undefined;
 
   constructor(readonly file: OpenFile, readonly options: ReaderOptions) {
-    this.#position = Math.min(options.start, options.end);
-    this.#next = alignDown(this.#position, file.alignment);
-  }
-
-  get position(): number {
-    return this.#position;
+    this.position = Math.min(options.start, options.end);
+    this.#next = alignDown(this.position, file.alignment);
   }
 
   get #buffers(): number {
@@ -51,8 +48,8 @@ export class ReadAhead {
 
   /** Moves forward over bytes that were read directly. The queue must be empty. */
   jump(bytes: number): void {
-    this.#position += bytes;
-    this.#next = alignDown(this.#position, this.file.alignment);
+    this.position += bytes;
+    this.#next = alignDown(this.position, this.file.alignment);
   }
 
   /**
@@ -60,20 +57,20 @@ export class ReadAhead {
    * undefined if none are ready: {@linkcode ready} tells when. Throws the failure of the read at the position.
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
-    if (this.#stopped || this.#position >= this.options.end) return null;
+    if (this.#stopped || this.position >= this.options.end) return null;
     if (!this.#queue[0]?.hasEnded) this.#fillAhead(1);
     const read = this.#queue[0];
     if (!read?.hasEnded) return undefined;
     const { bytesDone, endOfFile, error, range: { memory, position } } = read;
     // `unload` unmaps all memory.
     if (memory.bytes.length === 0) throw ioError(Errno.EBADFD, "read", this.file.path);
-    const from = this.#position - position;
+    const from = this.position - position;
     const to = Math.min(bytesDone, this.options.end - position, from + most);
     if (to > from) return memory.bytes.subarray(from, to);
     if (error) throw error;
     assert(endOfFile, "a read that was delivered whole is gone");
     const size = this.#sizeNow();
-    if (!this.#isExact(size) || size <= this.#position) {
+    if (!this.#isExact(size) || size <= this.position) {
       this.#stop();
       return null;
     }
@@ -84,9 +81,9 @@ export class ReadAhead {
   }
 
   advance(count: number): void {
-    this.#position += count;
+    this.position += count;
     const read = this.#queue[0];
-    const isDelivered = read?.hasEnded && this.#position >= endOf(read);
+    const isDelivered = read?.hasEnded && this.position >= endOf(read);
     if (isDelivered && !read.endOfFile) {
       this.#queue.shift();
       this.#free(read);
@@ -102,11 +99,11 @@ export class ReadAhead {
     if (!this.peek(1)) return undefined;
     const { bytesDone, range: { memory, length, position } } = this.#queue[0]!;
     const end = position + length;
-    const isWhole = bytesDone === length && this.#position === position;
+    const isWhole = bytesDone === length && this.position === position;
     if (!isWhole || end > this.options.end || length % blockSize !== 0) return undefined;
     this.#queue.shift();
     this.options.budget.held -= length;
-    this.#position = end;
+    this.position = end;
     use(memory, length);
     this.#fillAhead();
     return length;
@@ -125,9 +122,9 @@ export class ReadAhead {
     const last = this.#isExact(size) ? undefined : queue.find(({ endOfFile }) => endOfFile);
     // A read of no bytes only shows that the end of the file is not past it.
     const lastEnd = last ? last.range.position + last.bytesDone : Infinity;
-    const furthest = Math.max(this.#position, Math.min(size, lastEnd));
-    const target = Math.min(this.#position + bytes, this.options.end, furthest);
-    this.#position = target;
+    const furthest = Math.max(this.position, Math.min(size, lastEnd));
+    const target = Math.min(this.position + bytes, this.options.end, furthest);
+    this.position = target;
     this.#drop(queue.filter((read) => endOf(read) <= target).length);
     const { alignment } = this.file;
     if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
