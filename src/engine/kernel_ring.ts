@@ -60,11 +60,9 @@ export class KernelRing {
 
   /** Creates a ring with `entries` submission entries. Throws NotSupported if the kernel refuses it. */
   constructor(readonly shim: Shim, readonly liburing: Liburing, entries: number) {
-    const address = shim.dma_map(CONTROL_BYTES, 0);
+    const address = this.#address = shim.dma_map(CONTROL_BYTES, 0);
     if (address < 0) throw refusal("mmap", -address);
-    const pointer = pointerTo(address);
-    this.#address = address;
-    this.#pointer = pointer;
+    const pointer = this.#pointer = pointerTo(address);
     this.#reapedPointer = pointerTo(address + REAPED_AT);
     this.reaped = new Int32Array(memoryAt(address + REAPED_AT, BATCH * 8));
     try {
