@@ -82,7 +82,8 @@ class Reads {
   readonly #begun: Group[] = [];
   #bytes = 0;
   #inFlight = 0;
-  #someOver = Promise.withResolvers<void>();
+  /** Called when a read has ended. */
+  #wake = () => {};
 
   constructor(readonly file: OpenFile, readonly limits: MergeLimits) {}
 
@@ -116,7 +117,7 @@ class Reads {
     read.catch((error) => ({ error })).then((outcome) => {
       group.outcome = outcome;
       this.#inFlight--;
-      this.#someOver.resolve();
+      this.#wake();
     });
   }
 
@@ -128,8 +129,7 @@ class Reads {
   }
 
   untilOver(): Promise<void> {
-    this.#someOver = Promise.withResolvers();
-    return this.#someOver.promise;
+    return new Promise((resolve) => this.#wake = resolve);
   }
 
   async end(): Promise<void> {
