@@ -18,13 +18,6 @@ interface FileHandle {
   readonly writer: { readonly hasOpened: boolean } | undefined;
 }
 
-/** A truncate, or another use of a length that must not change meanwhile. */
-interface Hold {
-  readonly begin: () => void;
-  /** Whether it may begin in a program that blocks, before calls whose end is not noted yet. */
-  readonly mayOvertake: boolean;
-}
-
 /** A user's truncate, the cut of padding or reserved space, or a look at the size. */
 type Purpose = "truncate" | "cut" | "size";
 
@@ -53,8 +46,11 @@ export class FileLength {
   #bound: number;
   /** The ends of the writes and allocations in flight. */
   readonly #ends: number[] = [];
-  /** If {@linkcode isHeld}, the first one runs and the others wait. */
-  readonly #holds: Hold[] = [];
+  /**
+   * Truncates, and other uses of a length that must not change meanwhile. If {@linkcode isHeld}, the first one runs and
+   * the others wait. One that may overtake begins in a program that blocks, before calls whose end is not noted yet.
+   */
+  readonly #holds: { readonly begin: () => void; readonly mayOvertake: boolean }[] = [];
   /** Whether a hold runs. A write that cannot wait may overtake a waiting one. */
   isHeld = false;
   /** The waiters whose `step` is called when no hold waits or runs. */
@@ -85,7 +81,8 @@ export class FileLength {
     if (this.#handles.length === 0) this.forget();
   }
 
-  get #size(): number | undefined {
+  /** The file's length, if the kernel has it in memory. */
+  get knownSize(): number | undefined {
     if (!this.fileSystem.statsFromMemory) return undefined;
     return knownSize(this.#handles[0]!.descriptor);
   }
@@ -176,10 +173,9 @@ export class FileLength {
 
   /** The file's length, as the kernel or this module knows it without a request to a server; otherwise undefined. */
   get sizeNow(): number | undefined {
-    const fileSystem = this.fileSystem;
-    if (!fileSystem.statsFromMemory) return this.sizeUpperBound;
-    const size = this.#size;
-    return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
+    if (!this.fileSystem.statsFromMemory) return this.sizeUpperBound;
+    const size = this.knownSize;
+    return size === undefined || mayBeLonger(this.fileSystem, size) ? undefined : size;
   }
 
   /** Marks all bytes below `end` as content; with `confirmed` false, only until {@linkcode noteLoss}. */
@@ -205,7 +201,7 @@ export class FileLength {
 
   /** After a failed write or allocation. Bytes past the bound belong to another program, and are not cut off. */
   #limitBound(start: number, end: number): void {
-    const size = this.#size ?? Infinity;
+    const size = this.knownSize ?? Infinity;
     const reached = size > start ? Math.max(this.#bound, end) : this.#bound;
     this.#bound = Math.max(this.contentEnd, Math.min(size, reached));
   }

@@ -5,7 +5,7 @@ import { errnos, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/lin
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { knownSize, type StatFacts, submitStat } from "./stat.ts";
+import { type StatFacts, submitStat } from "./stat.ts";
 
 /** After these errors fallocate(2) may have reserved a part. Seen on ext4: other programs then have no space. */
 export const FULL: ReadonlySet<number> = errnos("ENOSPC", "EDQUOT");
@@ -100,12 +100,11 @@ export function cutPadding(file: OpenFile, padded: number, before: number): Prom
 
 /** Calls `found` with the file's length, or undefined if the kernel does not report it. */
 function findSize(file: OpenFile, found: (size: number | undefined) => void): void {
-  const { descriptor, fileSystem } = file;
   // Without memory for the first look the second one may succeed.
-  const known = fileSystem.statsFromMemory ? knownSize(descriptor) : undefined;
+  const known = file.length.knownSize;
   if (known !== undefined) return found(known);
   const end = (facts: StatFacts | DmaError) => found((facts as Partial<StatFacts>).size);
-  submitStat(descriptor, end, true);
+  submitStat(file.descriptor, end, true);
 }
 
 /**

@@ -11,7 +11,7 @@ export interface Control {
 const text = String.raw`
 # What was wrong before this module had its present shape.
 cuts to a length from before it waited
-  file/space.ts: (size) => exceedsContent(file) ? file.length.lengthToCutTo(size) : undefined → ((length) => () => length)(file.length.lengthToCutTo(knownSize(file.descriptor)))
+  file/space.ts: (size) => exceedsContent(file) ? file.length.lengthToCutTo(size) : undefined → ((length) => () => length)(file.length.lengthToCutTo(file.length.knownSize))
 cuts off what another process appended
   file/file_length.ts: (size > end && size <= this.sizeUpperBound) → size > end
 goes by the length of a file that another process has cut
@@ -114,7 +114,7 @@ gives a buffer back that a read still has when it is cancelled
 reads past the end of its range
   reader/read_ahead.ts: Math.min(bytesDone, this.options.end - position, from + most) → Math.min(bytesDone, from + most)
 skips past the end of the file
-  reader/read_ahead.ts: Math.min(this.#position + bytes, this.options.end, furthest) → Math.min(this.#position + bytes, this.options.end)
+  reader/read_ahead.ts: Math.min(this.position + bytes, this.options.end, furthest) → Math.min(this.position + bytes, this.options.end)
 loses the buffer of a read that was skipped
   reader/read_ahead.ts: this.#unwanted--;\n      this.#free(read); → this.#unwanted--;
 closes the file under its reads
