@@ -151,14 +151,12 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
 /** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<number | bigint, FileSystem>();
 
-const mountOf = ({ mountIdIsUnique, mountId }: StatFacts) => mountIdIsUnique ? mountId : undefined;
-
 /** The file system, if no call is needed to know it. */
 export function knownFileSystem(facts: StatFacts): FileSystem | undefined {
   // FUSE may be on a block device (fuseblk), but never reports an alignment.
   if (facts.deviceMajor !== 0 && facts.directMemory !== undefined) return DISK;
-  const mount = mountOf(facts);
-  return mount === undefined ? undefined : known.get(mount);
+  const { uniqueMountId } = facts;
+  return uniqueMountId === undefined ? undefined : known.get(uniqueMountId);
 }
 
 export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
@@ -173,8 +171,7 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
   const ofServer = row === FUSE ? SERVERS.get(server ?? "") : undefined;
   const fileSystem = { ...row, ...ofServer, stores: row.stores && !isView };
-  const mount = mountOf(facts);
-  if (mount !== undefined) known.set(mount, fileSystem);
+  if (facts.uniqueMountId !== undefined) known.set(facts.uniqueMountId, fileSystem);
   return fileSystem;
 }
 

@@ -83,7 +83,8 @@ export function parseStat(bytes: Bytes, path: string) {
     device: deviceNumber(deviceMajor, deviceMinor),
     /** The identifier of the mount; undefined before kernel 5.8. */
     mountId: mask & (Statx.MNT_ID | Statx.MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
-    mountIdIsUnique: (mask & Statx.MNT_ID_UNIQUE) !== 0,
+    /** An identifier that no other mount ever gets; undefined before kernel 6.8. */
+    uniqueMountId: mask & Statx.MNT_ID_UNIQUE ? u64(bytes, 144) : undefined,
     /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not reported. */
     directMemory: saysDirect ? u32(bytes, 152) : undefined,
     /** Alignment of positions and lengths, likewise. */

@@ -16,7 +16,8 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
   await using file = await openPattern(dir.file("file"), 10);
   const handle = { engine, fd: descriptorNumber(file), path: file.path };
   // Neither the device nor the type is known.
-  const facts = { ...knownFacts(handle)!, deviceMajor: 0, deviceMinor: 77, mountIdIsUnique: false };
+  const device = { deviceMajor: 0, deviceMinor: 77, uniqueMountId: undefined };
+  const facts = { ...knownFacts(handle)!, ...device };
   using _type = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
   const found = await fileSystemOf(handle, { ...facts, hasBirthTime: true });
   const { isServed, cutsDirty, reserves, statsFromMemory } = found;
