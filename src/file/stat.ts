@@ -4,7 +4,7 @@ import { attempt, type Ended, type Engine, promiseOf } from "../engine/engine.ts
 import { Attribute, Errno, errnos, Statx, STATX_BYTES } from "../engine/linux.ts";
 import type { Bytes, Memory } from "../engine/operation.ts";
 import { u32, u64 } from "../engine/struct.ts";
-import { type DmaError, ioError, unwrap } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 
 /** The kinds of files by the upper four bits of the mode. */
 const KINDS: Record<number, string> = {
