@@ -105,9 +105,7 @@ export class FileName {
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
     if (flags & O_CREAT) this.#failuresBefore = Directory.failures;
-    const { directory, name } = this.#at;
-    const { cached, avoidsProc } = NO_LIMITS;
-    return run(this.engine, { op: "open", directory, name, flags, mode, cached, avoidsProc });
+    return run(this.engine, { op: "open", ...this.#at, flags, mode, ...NO_LIMITS });
   }
 
   /** Opens the name with O_PATH, which has no side effects. The result is the descriptor or `-errno`. */
