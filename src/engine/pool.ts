@@ -43,11 +43,9 @@ class Slab {
     readonly blockSize: number,
     readonly buffer: ArrayBuffer,
   ) {}
-
-  get hasRoom(): boolean {
-    return this.used * this.blockSize < this.length;
-  }
 }
+
+const hasRoom = ({ used, blockSize, length }: Slab) => used * blockSize < length;
 
 class PoolBlock implements Memory {
   readonly address: number;
@@ -83,11 +81,8 @@ export class Pool {
 
   acquire(size: number): Memory {
     const blockSize = sizeClass(size);
-    const slabs = this.#slabs.get(blockSize);
     // The last slab with a free block comes first, so that older ones can drain and be unmapped.
-    let at = slabs ? slabs.length - 1 : -1;
-    while (at >= 0 && !slabs![at]!.hasRoom) at--;
-    const slab = slabs?.[at] ?? this.#map(blockSize);
+    const slab = this.#slabs.get(blockSize)?.findLast(hasRoom) ?? this.#map(blockSize);
     const block = slab.free.pop() ?? new PoolBlock(slab);
     if (slab.used++ === 0) this.#idle -= slab.length;
     block.inUse = true;
