@@ -154,17 +154,17 @@ export type WriterOptions = Readonly<ReturnType<typeof writerOptions>>;
 /** The checked options of a writer. Sizes are multiples of the alignment. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
-  { alignment, appends, blockSize, engine, path }: OpenFile,
+  { alignment, blockSize, engine, path, request }: OpenFile,
 ) {
   const given = readOptions(options, WRITER_OPTIONS);
   const { bufferSize, writeBehind, position } = given;
-  const append = given.append || appends;
+  const append = given.append || request.append;
   if (append && position !== undefined) {
     const opened = ` of '${path}': it was opened with append: true`;
-    const why = appends ? opened : " and append: give one of them";
+    const why = request.append ? opened : " and append: give one of them";
     throw new TypeError(`Cannot start at position ${position}${why}`);
   }
-  const preallocate = given.preallocate && !appends;
+  const preallocate = given.preallocate && !request.append;
   // With exact tails and no preallocation, a write that overtook an earlier one would show zeros to other readers.
   const isExact = blockSize === 1 && !preallocate;
   return {

@@ -4,26 +4,19 @@ import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 
-interface WantedSync {
-  readonly dataOnly: boolean;
-  readonly ended: (error: DmaError | undefined) => void;
-}
-
 export class Durability {
-  changes: number;
   /** The changes that a sync has covered; -1 before the first sync. */
   #synced = -1;
   /** Whether a sync is in flight or waits. */
   isSyncing = false;
   /** The callers that share the next sync. */
-  readonly #waiting: WantedSync[] = [];
+  readonly #waiting: { dataOnly: boolean; ended: (error: DmaError | undefined) => void }[] = [];
   /** The first write or sync that failed: bytes may be missing. */
   failure: { readonly error: unknown } | undefined;
   syncError: DmaError | undefined;
 
-  constructor(readonly descriptor: Descriptor, changed: boolean) {
-    this.changes = changed ? 1 : 0;
-  }
+  /** `changes` of the file so far: one if its open has created or emptied it. */
+  constructor(readonly descriptor: Descriptor, public changes: number) {}
 
   get unsynced(): boolean {
     return this.changes > Math.max(0, this.#synced);

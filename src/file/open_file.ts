@@ -96,7 +96,7 @@ export class OpenFile {
     readonly ownsSize: boolean,
   ) {
     this.engine = descriptor.engine;
-    this.durability = new Durability(descriptor, ownsSize);
+    this.durability = new Durability(descriptor, ownsSize ? 1 : 0);
     this.length = FileLength.join(this);
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
@@ -110,10 +110,6 @@ export class OpenFile {
 
   get path(): string {
     return this.descriptor.path;
-  }
-
-  get appends(): boolean {
-    return this.request.append;
   }
 
   get writable(): boolean {
@@ -176,7 +172,7 @@ export class OpenFile {
   /** As {@linkcode assertWritable}. Throws also with `append: true`, because such writes have no position. */
   assertWritableAt(op: string): void {
     this.assertWritable(op);
-    if (!this.appends) return;
+    if (!this.request.append) return;
     const why = "it was opened with append: true, and every write goes to its end";
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }

@@ -49,9 +49,9 @@ export function reserveSpace(file: OpenFile, length: number, keepSize: boolean):
 }
 
 /** Whether there may be reserved space or padding past the content. */
-function exceedsContent({ appends, length }: OpenFile): boolean {
+function exceedsContent({ length, request }: OpenFile): boolean {
   // In a file that several programs append to, the bytes may be theirs.
-  return !appends && length.sizeUpperBound > length.contentEnd;
+  return !request.append && length.sizeUpperBound > length.contentEnd;
 }
 
 /** Cuts a file in use to its content, unless another program has made it longer. Returns undefined if nothing is to do. */

@@ -90,7 +90,7 @@ export class WriteBuffers {
     let at = from;
     while (at < end) {
       // Other programs may append too, so a chunk that fits into one buffer is written by one write.
-      this.#makeRoomFor(this.file.appends && at === 0 ? end : 1);
+      this.#makeRoomFor(this.file.request.append && at === 0 ? end : 1);
       if (!this.hasRoom) break;
       const buffer = this.#buffer ?? this.#allocate(this.#nextCapacity);
       const room = this.#capacity - this.#fill;
