@@ -1,7 +1,7 @@
 // What is known of a file system, and a disk that becomes full while a file is cut.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import { type DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
@@ -71,35 +71,6 @@ testInOneDirectory("No server is asked for a length on the JavaScript thread", a
   }
   assertEquals(asked.has(descriptor), false);
   await assertFile(file.path, pattern(5000));
-});
-
-testInOneDirectory("A close that may wait for a server or a disk runs on a thread", async (dir) => {
-  await Deno.writeFile(dir.file("file"), pattern(10));
-  const written = { write: true, direct: "off" } as const;
-  const ways = [[{}, true, true], [{}, false, false], [
-    written,
-    true,
-    dir.fileSystem === "tmpfs",
-  ]] as const;
-  for (const [options, isLocal, isQuick] of ways) {
-    const file = await DmaFile.open(dir.file("file"), options);
-    using _ = replaceMethod("isLocal", () => isLocal);
-    const quick: unknown[] = [];
-    using _closes = interpose("close", ({ operation, pass }) => {
-      quick.push(operation.quick);
-      pass();
-    });
-    await file.close();
-    assertEquals(quick, [isQuick]);
-  }
-});
-
-testInOneDirectory("A descriptor's file system is forgotten when it is closed", async (dir) => {
-  const file = await DmaFile.create(dir.file("file"));
-  const fd = descriptorNumber(file);
-  assert(engine.isLocal(fd) !== undefined);
-  await file.close();
-  assertEquals(engine.isLocal(fd), undefined);
 });
 
 testInOneDirectory("A failed reservation is cut to the length when it began", async (dir) => {

@@ -2,12 +2,13 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.ts";
+import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { run } from "../setup/command.ts";
 import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
 import { alter, interpose, withoutUnnamedFiles } from "../support/interpose.ts";
 import { promises } from "../mounts/promises.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -123,7 +124,7 @@ testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (
   await assertRejects(() => DmaFile.temp({ dir: dir.path }), NotSupported, "files without a name");
 });
 
-testInEachDirectory("A thread closes what may wait for the disk, and nothing else", async (dir) => {
+testInEachDirectory("A thread closes what may wait, and nothing else", async (dir) => {
   const path = dir.file("file");
   const written = async (options: DmaOpenOptions) => {
     const file = await openPattern(path, 5000, { write: true, ...options });
@@ -136,9 +137,11 @@ testInEachDirectory("A thread closes what may wait for the disk, and nothing els
     return file;
   };
   const isInMemory = dir.fileSystem === "tmpfs";
+  const onServer = "one on a server";
   const cases: [name: string, calls: 0 | 1, open: () => Promise<DmaFile>][] = [
     ["a large file", 1, () => openPattern(path, (1 << 20) + 1)],
     ["one without a name", 1, removed],
+    [onServer, 1, () => openPattern(path, 5000)],
     ["a small file", 0, () => openPattern(path, 5000)],
     ["one in the page cache", 0, () => openPattern(path, 5000, { direct: "off" })],
     ["one written past the page cache", 0, () => written({})],
@@ -146,8 +149,14 @@ testInEachDirectory("A thread closes what may wait for the disk, and nothing els
   ];
   for (const [name, calls, open] of cases) {
     const file = await open();
+    const descriptor = descriptorNumber(file);
+    assert(engine.isLocal(descriptor) !== undefined);
     const before = ioStats().submissions;
-    await file.close();
+    {
+      using _ = name === onServer ? replaceMethod("isLocal", () => false) : undefined;
+      await file.close();
+    }
     assertEquals(ioStats().submissions - before, calls, name);
+    assertEquals(engine.isLocal(descriptor), undefined);
   }
 });

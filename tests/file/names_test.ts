@@ -179,23 +179,20 @@ testInEachDirectory("A file is published and synced without another descriptor",
   }
 });
 
-testInOneDirectory(
-  "Files that are created at once share one descriptor of their directory",
-  async (dir) => {
-    await (await DmaFile.create(dir.file("first"))).close();
-    const runNow = engine.runNow.bind(engine);
-    let opened = 0;
-    using _ = replaceMethod("runNow", (each) => {
-      if (each.op === "open" && each.flags & O_DIRECTORY) opened++;
-      return runNow(each);
-    });
-    const create = (name: number) => DmaFile.create(dir.file(`${name}`));
-    const files = await Promise.all(Array.from({ length: 20 }, (_, name) => create(name)));
-    await Promise.all(files.map((file) => file.close()));
-    // A second one is for the sync.
-    assert(opened <= 2, `${opened} were opened`);
-  },
-);
+testInOneDirectory("Files that are created at once share their open directory", async (dir) => {
+  await (await DmaFile.create(dir.file("first"))).close();
+  const runNow = engine.runNow.bind(engine);
+  let opened = 0;
+  using _ = replaceMethod("runNow", (each) => {
+    if (each.op === "open" && each.flags & O_DIRECTORY) opened++;
+    return runNow(each);
+  });
+  const create = (name: number) => DmaFile.create(dir.file(`${name}`));
+  const files = await Promise.all(Array.from({ length: 20 }, (_, name) => create(name)));
+  await Promise.all(files.map((file) => file.close()));
+  // A second one is for the sync.
+  assert(opened <= 2, `${opened} were opened`);
+});
 
 testInEachDirectory("A directory that cannot be opened again fails each new file", async (dir) => {
   await Deno.mkdir(dir.file("other"));

@@ -10,7 +10,7 @@ import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/b
 import { descriptorsIn } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { replaceMethod } from "../support/engine.ts";
-import { alter, fail, interpose } from "../support/interpose.ts";
+import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
@@ -192,13 +192,6 @@ testInEachDirectory("direct is false without Direct I/O, even if O_DIRECT opens"
   await file.writeAt(pattern(4096), 0);
   await assertFile(path, pattern(4096));
 }, { where: ({ fileSystem }) => fileSystem === "ext4", ignore: Deno.uid() !== 0 });
-
-testInOneDirectory("Blocks of 1,024 bytes are written as whole pages", async (dir) => {
-  using _isUnknown = replaceMethod("isLocal", () => undefined);
-  using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 4, 0, 0], 4));
-  await using file = await DmaFile.create(dir.file("file"));
-  assertEquals(file.alignment.offset, 4096);
-});
 
 testInEachDirectory("Positions and buffers are rounded to the alignment", async (dir) => {
   await using file = await DmaFile.create(dir.file("aligned"));

@@ -131,20 +131,21 @@ testInEachDirectory("An atomic write is there, or is refused by name", async (di
   assertEquals(buffer.bytes[0], 8);
 });
 
-testInEachDirectory("An atomic write has a block at least", async (dir) => {
+testInEachDirectory("An atomic write has a block at least, and a page", async (dir) => {
   using _isUnknown = replaceMethod("isLocal", () => undefined);
-  // As on xfs with blocks of 1,024 bytes, which writes whole pages.
-  using _facts = alter("stat", ({ memory: { bytes } }) => {
-    const facts = new DataView(bytes.buffer, bytes.byteOffset);
-    facts.setUint32(0, facts.getUint32(0, true) | Statx.WRITE_ATOMIC, true);
-    facts.setUint32(168, 512, true);
-    facts.setUint32(172, 65_536, true);
-    // With su=16k,sw=3 and the mount option largeio xfs reports the width of the stripe.
-    facts.setUint32(4, 49_152, true);
-  });
-  await using file = await DmaFile.create(dir.file("file"));
-  const expected = file.direct ? { min: 16_384, max: 65_536 } : { min: 0, max: 0 };
-  assertEquals([file.atomicWrite, file.alignment.offset], [expected, file.direct ? 16_384 : 4096]);
+  // As on xfs: with su=16k,sw=3 and the mount option largeio it reports the width of the stripe.
+  for (const [blockSize, unit] of [[1024, 4096], [49_152, 16_384]] as const) {
+    using _facts = alter("stat", ({ memory: { bytes } }) => {
+      const facts = new DataView(bytes.buffer, bytes.byteOffset);
+      facts.setUint32(0, facts.getUint32(0, true) | Statx.WRITE_ATOMIC | Statx.DIOALIGN, true);
+      for (const at of [152, 156, 168]) facts.setUint32(at, 512, true);
+      facts.setUint32(172, 65_536, true);
+      facts.setUint32(4, blockSize, true);
+    });
+    await using file = await DmaFile.create(dir.file("file"));
+    const expected = file.direct ? { min: unit, max: 65_536 } : { min: 0, max: 0 };
+    assertEquals([file.atomicWrite, file.alignment.offset], [expected, file.direct ? unit : 4096]);
+  }
 });
 
 testDirectAndCached("A write in pieces that fails has ended when it rejects", async (dir) => {

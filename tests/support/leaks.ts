@@ -4,16 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { eventually, openTargets } from "./descriptors.ts";
 
-export interface Holdings {
-  readonly descriptors: number;
-  /** The targets of the descriptors. */
-  readonly targets: readonly string[];
-  readonly mappings: number;
-  /** Bytes of physical memory (VmRSS). */
-  readonly resident: number;
-  /** Bytes pinned for the kernel's use, as registered buffers are (VmPin). */
-  readonly pinned: number;
-}
+export type Holdings = Readonly<ReturnType<typeof takeStock>>;
 
 /** The growth of each count that is not reported as a leak. */
 const DEFAULT_TOLERANCE = {
@@ -26,14 +17,16 @@ const DEFAULT_TOLERANCE = {
 };
 
 /** Counts the resources. Compare only after a first round of the same work, because many are made once and kept. */
-export function takeStock(): Holdings {
+export function takeStock() {
   const targets = openTargets().sort();
   const status = Deno.readTextFileSync("/proc/self/status");
   return {
     descriptors: targets.length,
     targets,
     mappings: Deno.readTextFileSync("/proc/self/maps").trimEnd().split("\n").length,
+    /** Bytes of physical memory. */
     resident: kibibytes(status, "VmRSS") * 1024,
+    /** Bytes pinned for the kernel's use, as registered buffers are. */
     pinned: kibibytes(status, "VmPin") * 1024,
   };
 }
