@@ -1,10 +1,10 @@
 // The promises of every failed writer, whatever has failed.
 
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, type DmaStreamWriter, ioStats } from "../../mod.ts";
 import { within } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
-import { content, firstWrong } from "./content.ts";
+import { content } from "./content.ts";
 
 export const MiB = 1 << 20;
 
@@ -20,12 +20,6 @@ export async function writeContent(writer: DmaStreamWriter, end: number): Promis
 export async function finish(writer: DmaStreamWriter, end: number): Promise<void> {
   await writeContent(writer, end);
   await within(30, "close", writer.close());
-}
-
-export async function assertContent(path: string, length: number): Promise<void> {
-  const bytes = await Deno.readFile(path);
-  assertEquals(bytes.length, length, `The length of ${path}`);
-  assertEquals(firstWrong(bytes, length), -1, `The first wrong byte of ${path}`);
 }
 
 /** Throws unless `call` fails in time, with one of these codes and operations. Resolves to the failure. */

@@ -7,9 +7,9 @@ import { DmaFile } from "../../mod.ts";
 import { standStill } from "../mounts/server_promises.ts";
 import { runOrThrow, start, turnsSoon, within } from "../setup/command.ts";
 import { unmount } from "../setup/mounts.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
 import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
-import { assertContent } from "./failed_writer.ts";
 import { engines, serverTest } from "./machine.ts";
 import { resultOf, spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
@@ -43,7 +43,7 @@ for (const engine of engines) {
     await child.status;
     // Files on other file systems are complete.
     assert(!told.includes(other), told);
-    await assertContent(other, 3_000_001);
+    await assertFile(other, pattern(3_000_001));
   });
 }
 

@@ -4,16 +4,10 @@ import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { runOrThrow } from "../setup/command.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { type Disk, diskTest } from "./disks.ts";
-import {
-  assertContent,
-  assertFails,
-  assertSticky,
-  finish,
-  MiB,
-  writeContent,
-} from "./failed_writer.ts";
+import { assertFails, assertSticky, finish, MiB, writeContent } from "./failed_writer.ts";
 
 /** More bytes than any disk here has. */
 const TOO_MUCH = 512 * MiB;
@@ -34,11 +28,11 @@ for (const preallocate of [true, false]) {
     const full = { code: "ENOSPC", op: "write", path };
     await assertSticky(writer, await assertFails(() => finish(writer, TOO_MUCH), full));
     assert(writer.currentFlushedPos > 4 * MiB, "Most of the room was used");
-    await assertContent(path, writer.currentFlushedPos);
+    await assertFile(path, pattern(writer.currentFlushedPos));
     // The control: the disk is full, not broken. With room again there are no errors.
     await Deno.remove(path);
     await finish(new DmaStreamWriter(await DmaFile.create(path), { preallocate }), MiB);
-    await assertContent(path, MiB);
+    await assertFile(path, pattern(MiB));
   });
 }
 
@@ -54,5 +48,5 @@ roomTest("a size hint larger than the disk fails nothing", async (path, disk) =>
   assertEquals(ioStats().failed > failed, disk.type !== "btrfs", "Whether a reservation failed");
   const blocks = (await Deno.stat(path)).blocks!;
   assert(blocks * 512 < 5 * MiB, `Not given back: ${blocks * 512} bytes`);
-  await assertContent(path, 3 * MiB + 6);
+  await assertFile(path, pattern(3 * MiB + 6));
 });

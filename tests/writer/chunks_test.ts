@@ -206,43 +206,36 @@ testDirectAndCached("A chunk that is lost before it is taken fails the stream", 
   }
 });
 
-testWriter("writeBuffer writes a buffer, and keeps it", small, async (stream) => {
-  const buffer = stream.file.allocBuffer(20_480);
-  const view = buffer.bytes;
-  view.set(pattern(20_480));
-  await stream.writeBuffer(buffer);
-  assertEquals([view.length, buffer.bytes.length, stream.currentPos], [0, 0, 20_480]);
-  await assertRejects(() => stream.writeBuffer(buffer), TypeError, "passed to a writer");
-  await assertRejects(() => stream.file.writeAt(buffer, 0), TypeError, "passed to a writer");
-  await closeWith(stream, pattern(20_480));
-  assertEquals(buffer.bytes.length, 0);
-  const last = stream.file.allocBuffer(512);
-  await assertRejects(() => stream.writeBuffer(last), TypeError, "closed");
-  assert(last.bytes.length === last.length, "The buffer is the caller's again");
-});
-
 const unsynced = { bufferSize: 65_536, writeBehind: 4, syncOnClose: false };
 
-testWriter("writeBuffer makes no copy if the position is aligned", unsynced, async (stream) => {
+testWriter("writeBuffer keeps buffers, and copies none if aligned", unsynced, async (stream) => {
   const lengths: number[] = [];
   let pooled = 0;
+  const buffers = Array.from({ length: 10 }, () => stream.file.allocBuffer(262_144));
   {
     using _ = interpose("write", ({ operation, pass }) => {
       lengths.push(operation.length);
       pooled = Math.max(pooled, engine.pool.used);
       pass();
     });
-    for (let index = 0; index < 10; index++) {
-      const buffer = stream.file.allocBuffer(262_144);
-      buffer.bytes.set(pattern(262_144, index * 262_144));
+    for (const [index, buffer] of buffers.entries()) {
+      const view = buffer.bytes;
+      view.set(pattern(262_144, index * 262_144));
       await stream.writeBuffer(buffer);
+      assertEquals([view.length, buffer.bytes.length], [0, 0]);
+      await assertRejects(() => stream.writeBuffer(buffer), TypeError, "passed to a writer");
+      await assertRejects(() => stream.file.writeAt(buffer, 0), TypeError, "passed to a writer");
     }
     await stream.flushAligned();
   }
   // Each went as it was, larger than the writer's own buffers, and none of those was used.
   assertEquals([lengths, pooled], [Array(10).fill(262_144), 0]);
-  assertEquals(stream.currentFlushedPos, 2_621_440);
+  assertEquals([stream.currentPos, stream.currentFlushedPos], [2_621_440, 2_621_440]);
   await closeWith(stream, pattern(2_621_440));
+  assert(buffers.every(({ bytes }) => bytes.length === 0));
+  const last = stream.file.allocBuffer(512);
+  await assertRejects(() => stream.writeBuffer(last), TypeError, "closed");
+  assert(last.bytes.length === last.length, "The buffer is the caller's again");
 });
 
 const GIB = 1 << 30;
