@@ -1,7 +1,7 @@
 // A directory, held by a descriptor. It stays the same directory even if its path later leads to another one.
 
 import { assert } from "../assert.ts";
-import { defer, type Engine, inTurn, run } from "../engine/engine.ts";
+import { type Engine, inTurn, run } from "../engine/engine.ts";
 import {
   AT_FDCWD,
   Errno,
@@ -203,6 +203,5 @@ async function lookUpOnThread(engine: Engine, name: string, how: Lookup): Promis
   if (name.startsWith("/")) return await open(AT_FDCWD);
   const directory = openWorkingDirectory(engine);
   if (directory < 0) return directory;
-  using _directory = defer(() => engine.runNow({ op: "close", fd: directory }));
-  return await open(directory);
+  return await open(directory).finally(() => engine.runNow({ op: "close", fd: directory }));
 }

@@ -1,6 +1,6 @@
 // The known file systems, by their type from statfs(2). One without a row gets the safest treatment.
 
-import { defer, run } from "../engine/engine.ts";
+import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { u32, u64 } from "../engine/struct.ts";
 import { unwrap } from "../errors.ts";
@@ -177,12 +177,15 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
 
 async function statfs({ engine, fd, path }: Handle) {
   const memory = engine.acquire(128);
-  using _memory = defer(() => engine.release(memory));
-  const result = await run(engine, { op: "statfs", fd, memory });
-  // `unload` unmaps the memory before the promise is settled.
-  unwrap(memory.bytes.length > 0 ? result : -Errno.EBADFD, "statfs", path);
-  // struct statfs: f_type, f_bsize, f_blocks …; 64 bits each.
-  return { type: u32(memory.bytes, 0), hasBlocks: u64(memory.bytes, 16) > 0 };
+  try {
+    const result = await run(engine, { op: "statfs", fd, memory });
+    // `unload` unmaps the memory before the promise is settled.
+    unwrap(memory.bytes.length > 0 ? result : -Errno.EBADFD, "statfs", path);
+    // struct statfs: f_type, f_bsize, f_blocks …; 64 bits each.
+    return { type: u32(memory.bytes, 0), hasBlocks: u64(memory.bytes, 16) > 0 };
+  } finally {
+    engine.release(memory);
+  }
 }
 
 /** An explanation of a server's refusal, with the remedy; empty if the error is clear. */

@@ -1,6 +1,6 @@
 // Opens a regular file with Deno's permissions. Nothing is truncated before the type of the file is known.
 
-import { defer, type Engine, run } from "../engine/engine.ts";
+import { type Engine, run } from "../engine/engine.ts";
 import {
   AT_FDCWD,
   Errno,
@@ -138,8 +138,8 @@ async function setUp(
 async function assertRewritable(handle: Handle, fileSystem: FileSystem): Promise<void> {
   const { engine, fd, path } = handle;
   const memory = engine.acquire(1);
-  using _memory = defer(() => engine.release(memory));
-  const result = await run(engine, { op: "read", fd, memory, offset: 0, length: 1, position: 0 });
+  const reading = run(engine, { op: "read", fd, memory, offset: 0, length: 1, position: 0 });
+  const result = await reading.finally(() => engine.release(memory));
   if (result === -Errno.EPERM) {
     throw ioError(Errno.EPERM, "open", path, explain(fileSystem, Errno.EPERM));
   }
@@ -258,20 +258,23 @@ async function openExisting(
   const { engine } = name;
   const found = await name.locate(limited.length > 0);
   if (found < 0) return found;
-  using _found = defer(() => engine.runNow({ op: "close", fd: found }));
-  const real = engine.realPath(found);
-  // The kernel marks the path of a removed file. Another file may have the name.
-  const isGone = limited.length > 0 && real?.endsWith(" (deleted)") && attempts > 1;
-  if (isGone) return await openExisting(name, flags, limited, attempts - 1);
-  if (limited.length > 0) await demand(limited, knownPath(real, name.path));
-  const handle = name.handle(found);
-  const facts = await cachedStat(handle);
-  assertRegular(facts, name.path);
-  assertStored(handle, await fileSystemOf(handle, facts));
-  for (const path of [real, name.realPath]) checkSpecial(path);
-  const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, ...NO_LIMITS };
-  // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
-  const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
-  // /proc may not be mounted.
-  return fd === -Errno.ENOENT && limited.length === 0 ? await name.open(flags) : fd;
+  try {
+    const real = engine.realPath(found);
+    // The kernel marks the path of a removed file. Another file may have the name.
+    const isGone = limited.length > 0 && real?.endsWith(" (deleted)") && attempts > 1;
+    if (isGone) return await openExisting(name, flags, limited, attempts - 1);
+    if (limited.length > 0) await demand(limited, knownPath(real, name.path));
+    const handle = name.handle(found);
+    const facts = await cachedStat(handle);
+    assertRegular(facts, name.path);
+    assertStored(handle, await fileSystemOf(handle, facts));
+    for (const path of [real, name.realPath]) checkSpecial(path);
+    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, ...NO_LIMITS };
+    // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
+    const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
+    // /proc may not be mounted.
+    return fd === -Errno.ENOENT && limited.length === 0 ? await name.open(flags) : fd;
+  } finally {
+    engine.runNow({ op: "close", fd: found });
+  }
 }

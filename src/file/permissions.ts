@@ -3,7 +3,7 @@
 // of another process, where another file may have that real path: it is not followed while permissions are limited to
 // paths. Errors are Deno's own.
 
-import { defer, type Engine } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, unwrap } from "../errors.ts";
@@ -83,9 +83,12 @@ function absolutePath(engine: Engine, path: string): string {
   if (path.startsWith("/")) return path;
   // Without a descriptor the text alone could be mistaken for a path from the root.
   const fd = unwrap(openWorkingDirectory(engine), "open", path);
-  using _directory = defer(() => engine.runNow({ op: "close", fd }));
-  const directory = engine.realPath(fd);
-  return directory === undefined ? path : `${directory}/${path}`;
+  try {
+    const directory = engine.realPath(fd);
+    return directory === undefined ? path : `${directory}/${path}`;
+  } finally {
+    engine.runNow({ op: "close", fd });
+  }
 }
 
 /** Demands access to the real path of a name. Undefined if there is nothing to wait for. */

@@ -1,6 +1,6 @@
 // Servers, swap files and capabilities, from /proc, without blocking: the kernel may need long to list them.
 
-import { defer, run } from "../engine/engine.ts";
+import { run } from "../engine/engine.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";
 import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, throwIfLacking } from "../errors.ts";
@@ -47,23 +47,26 @@ export async function actsAsOwner(handle: Handle): Promise<boolean> {
 /** The text of a kernel file; empty if it cannot be read. Throws if memory or descriptors are lacking. */
 async function readText({ engine, path }: Handle, name: string): Promise<string> {
   const memory = engine.acquire(READ_BYTES);
-  using _memory = defer(() => engine.release(memory));
-  const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0, ...NO_LIMITS };
-  const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, ...how });
-  const decoder = new TextDecoder();
-  let text = "";
-  let result = fd;
-  for (let position = 0; fd >= 0; position += result) {
-    // At once on a kernel thread: a file that can be polled, as /proc/swaps, is always ready, and its read in the
-    // submission fails 128 times before io_uring uses one.
-    const range = { memory, offset: 0, length: READ_BYTES, position, waits: true };
-    result = await run(engine, { op: "read", fd, ...range });
-    // `unload` unmaps the memory before the promise is settled.
-    if (result <= 0 || memory.bytes.length === 0) break;
-    // Copied: TextDecoder may keep its argument, and the memory is released.
-    text += decoder.decode(memory.bytes.slice(0, result), { stream: true });
+  try {
+    const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0, ...NO_LIMITS };
+    const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, ...how });
+    const decoder = new TextDecoder();
+    let text = "";
+    let result = fd;
+    for (let position = 0; fd >= 0; position += result) {
+      // At once on a kernel thread: a file that can be polled, as /proc/swaps, is always ready, and its read in the
+      // submission fails 128 times before io_uring uses one.
+      const range = { memory, offset: 0, length: READ_BYTES, position, waits: true };
+      result = await run(engine, { op: "read", fd, ...range });
+      // `unload` unmaps the memory before the promise is settled.
+      if (result <= 0 || memory.bytes.length === 0) break;
+      // Copied: TextDecoder may keep its argument, and the memory is released.
+      text += decoder.decode(memory.bytes.slice(0, result), { stream: true });
+    }
+    if (fd >= 0) engine.runNow({ op: "close", fd });
+    if (result < 0) throwIfLacking(ioError(-result, "open", path, `${name} cannot be read`));
+    return text;
+  } finally {
+    engine.release(memory);
   }
-  if (fd >= 0) engine.runNow({ op: "close", fd });
-  if (result < 0) throwIfLacking(ioError(-result, "open", path, `${name} cannot be read`));
-  return text;
 }
