@@ -27,7 +27,6 @@ const REFUSES_FLAG = errnos("EOPNOTSUPP", "ENOSYS", "EPERM");
 
 /** One transfer of a range that suits the file's alignment. It ends with all bytes, the file's end, or an error. */
 export class Transfer implements Completion {
-  #flags: number;
   /** The bytes moved from the start on, also after a failure. A part of a block does not count. */
   bytesDone = 0;
   /** The most bytes moved so far, including parts of blocks. */
@@ -39,19 +38,15 @@ export class Transfer implements Completion {
   error: DmaError | undefined;
   #direct = false;
 
-  /** `ended` gets the number of bytes, or the error. `flags` are `RWF_*` of a write. */
+  /** `ended` gets the number of bytes, or the error. `flags` are `RWF_*` of a write; those that are refused are removed. */
   constructor(
     readonly file: OpenFile,
     readonly op: "read" | "write",
     readonly range: TransferRange,
     readonly ended: Ended<number>,
-    flags = 0,
+    public flags = 0,
   ) {
-    this.#flags = flags | (op === "write" ? file.writeFlags & RWF_DONTCACHE : 0);
-  }
-
-  get isDurable(): boolean {
-    return (this.#flags & RWF_DSYNC) !== 0;
+    if (op === "write") this.flags |= file.writeFlags & RWF_DONTCACHE;
   }
 
   start(): void {
@@ -69,7 +64,7 @@ export class Transfer implements Completion {
     } else if (length < left) this.#fail(Errno.EFBIG);
     else {
       const buffered = !direct;
-      const flags = this.#flags;
+      const { flags } = this;
       engine.submit({ op: "write", fd, memory, offset, length, position, buffered, flags }, this);
     }
   }
@@ -86,19 +81,15 @@ export class Transfer implements Completion {
   #judgeError(errno: number): void {
     if (PASSING.has(errno)) return this.#retry(errno);
     // The refusal of an atomic write has other reasons.
-    const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
+    const isAtomic = (this.flags & RWF_ATOMIC) !== 0;
     const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
     if (refusesDirect) return this.file.leaveDirect() ? this.start() : this.#fail(errno);
-    if (REFUSES_FLAG.has(errno) && this.#leaveFlagOut()) this.start();
-    else this.#fail(errno);
-  }
-
-  /** Some file systems lack RWF_DONTCACHE, and some gVisors RWF_DSYNC. Returns whether a flag is now left out. */
-  #leaveFlagOut(): boolean {
-    const refused = this.#flags & RWF_DONTCACHE || this.#flags & RWF_DSYNC;
-    this.#flags &= ~refused;
-    this.file.writeFlags &= ~refused;
-    return refused !== 0;
+    // Some file systems lack RWF_DONTCACHE, and some gVisors RWF_DSYNC.
+    const flag = this.flags & RWF_DONTCACHE || this.flags & RWF_DSYNC;
+    if (flag === 0 || !REFUSES_FLAG.has(errno)) return this.#fail(errno);
+    this.flags &= ~flag;
+    this.file.writeFlags &= ~flag;
+    this.start();
   }
 
   /** Continues from the start of the block in which the kernel stopped. */

@@ -111,7 +111,7 @@ export class WriteQueue {
     const { changes } = durability;
     this.pending.begin();
     const ended = () => {
-      if (writing.isDurable && !writing.error) durability.noteDurableWrite(changes);
+      if (writing.flags & RWF_DSYNC && !writing.error) durability.noteDurableWrite(changes);
       else durability.noteChange();
       this.#end(write, writing.error);
     };
