@@ -1,7 +1,7 @@
 // Publishes, renames, removes and syncs the name of an open file, even if its path leads to another file meanwhile.
 
 import { inTurn, run } from "../engine/engine.ts";
-import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
+import { Attribute, Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type FileName, temporaryNames } from "./file_name.ts";
@@ -68,13 +68,11 @@ export class Naming {
       assertStillWritable(target);
       const { fd } = this.descriptor;
       if (!this.#name) {
-        let result = await target.link(fd);
-        // linkat(2) cannot replace a name, but rename(2) can.
-        if (result === -Errno.EEXIST) {
-          this.#name = temporaryName(target);
-          result = await this.#name.link(fd);
-        }
-        unwrap(result, "link", target.path);
+        // Programs that watch a directory take a renamed file for complete (IN_MOVED_TO), and a linked one for empty
+        // (IN_CREATE in inotify(7)). But in an append-only directory no file can be renamed.
+        const { attributes } = target.directory.facts;
+        if (!(attributes & Attribute.APPEND)) this.#name = temporaryName(target);
+        unwrap(await (this.#name ?? target).link(fd), "link", target.path);
       }
       await this.#name?.rename(target);
       this.#become(target);

@@ -107,6 +107,16 @@ testBothWays("An atomic file does not appear after an abort or a failure", async
   await assertFile(dir.file("old"), pattern(100));
 });
 
+testBothWays("Programs that watch the directory see a new atomic file renamed", async (dir) => {
+  const watcher = Deno.watchFs(dir.path);
+  await (await create(dir.file("file"))).close();
+  for await (const { kind, paths } of watcher) {
+    if (!paths.includes(dir.file("file"))) continue;
+    assertEquals(kind, "rename");
+    break;
+  }
+});
+
 testBothWays("An atomic file replaces only a regular file", async (dir) => {
   await Deno.mkdir(dir.file("directory"));
   await runOrThrow("mkfifo", [dir.file("fifo")]);
@@ -159,6 +169,13 @@ testBothWays("An atomic file is not renamed into an immutable directory", async 
   } finally {
     await runOrThrow("chattr", ["-i", immutable]);
   }
+}, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
+
+testInEachDirectory("An atomic file appears in an append-only directory", async (dir) => {
+  await runOrThrow("chattr", ["+a", dir.path]);
+  await create(dir.file("file")).then((file) => file.close())
+    .finally(() => runOrThrow("chattr", ["-a", dir.path]));
+  await assertOnly(dir, "file");
 }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
 
 testInEachDirectory("A temporary name is hidden, and not too long", async (dir) => {
