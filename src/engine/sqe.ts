@@ -10,10 +10,7 @@ import {
   AT_SYMLINK_NOFOLLOW,
   Errno,
   IORING_FSYNC_DATASYNC,
-  O_DIRECTORY,
   O_PATH,
-  O_RDWR,
-  O_WRONLY,
   Opcode,
   PATH_MAX,
   RESOLVE_CACHED,
@@ -123,8 +120,8 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
         return sqe;
       }
       const sqe = entry(Opcode.OPENAT, directory, 0, length, 0, flags);
-      // An overlay copies a file of its lower layer when it is opened for writing, and btrfs reads to open a directory.
-      sqe.forceAsync = (flags & O_PATH) === 0 && (flags & (O_WRONLY | O_RDWR | O_DIRECTORY)) !== 0;
+      // An overlay asks the server of a lower layer, or copies its file, and btrfs reads to open a directory.
+      sqe.forceAsync = (flags & O_PATH) === 0;
       return withPaths(engine, sqe, name);
     }
     case "close":

@@ -37,8 +37,8 @@ export const DISK = {
   mayWriteOnce: false,
   /** A read that is submitted to the ring may wait for other blocks of the disk. */
   readsWait: false,
-  /** close(2) may write to the disk and wait for it. */
-  mayWriteAtClose: false,
+  /** close(2) may wait for the disk, or for a server. */
+  closeWaits: false,
   /**
    * Another machine or a program serves the files. A submission to the ring may wait for it, so every call runs on a thread.
    * A file without a name (O_TMPFILE) may lose a name that it gets. A write with RWF_DSYNC may end before it is durable.
@@ -94,7 +94,7 @@ const CIFS: FileSystem = { ...NETWORK, name: "CIFS", statsFromMemory: false, den
  * On a disk, without an alignment and a row. FAT with the mount option `flush` writes at a close (fat_file_release). A
  * snapshot of nilfs2 has the numbers of its original.
  */
-const OTHER_DISK: FileSystem = { ...DISK, identifiesFiles: false, mayWriteAtClose: true };
+const OTHER_DISK: FileSystem = { ...DISK, identifiesFiles: false, closeWaits: true };
 
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
 
@@ -134,8 +134,9 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   // The submission of a read waits for the extents and the checksums (btrfs_lookup_bio_sums), and for a sync of the file.
   [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false, readsWait: true }],
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
-  // its files cannot be polled, so io_uring passes blocking calls to its kernel threads.
-  [0x794c7630, { ...DISK, name: "overlay", directWhereSaid: true }],
+  // its files cannot be polled, so io_uring passes blocking calls to its kernel threads. But a lower layer may be, as the
+  // image of a container that is fetched on demand: its server is asked when a file is opened or closed.
+  [0x794c7630, { ...DISK, name: "overlay", directWhereSaid: true, closeWaits: true }],
   [0x01021994, { ...MEMORY, name: "tmpfs" }],
   [0x858458f6, { ...MEMORY, name: "ramfs" }],
   [0x65735546, FUSE],

@@ -238,10 +238,10 @@ export class OpenFile {
       this.naming.release();
       this.length.leave(this);
     }
-    const { direct, engine, fd, fileSystem: { inMemory, mayWriteAtClose } } = this;
+    const { direct, engine, fd, fileSystem: { inMemory, closeWaits } } = this;
     // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.
     const mayHaveReserved = this.request.write && !direct && !inMemory;
-    return !mayHaveReserved && !mayWriteAtClose && engine.isLocal(fd) === true;
+    return !mayHaveReserved && !closeWaits && engine.isLocal(fd) === true;
   }
 
   /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */

@@ -72,6 +72,23 @@ serverTest("a file of a server that is mounted on a name does not block", async 
   assert(await turnsSoon(open), "No turn before the open is almost over");
 });
 
+// As the image of a container that is fetched on demand.
+serverTest("a lower layer of an overlay on a server does not block", async (server) => {
+  const mount = `${server.path}-mount`;
+  const script = `cd "$0"; mkdir upper work "$2"; echo text > file
+    mount -t overlay -o "lowerdir=$1,upperdir=upper,workdir=work" overlay "$2"`;
+  await runOrThrow("sh", ["-ec", script, server.backing, server.path, mount]);
+  await using _ = { [Symbol.asyncDispose]: async () => void await unmount(mount) };
+  // This shows the module the file system of the directory.
+  await (await DmaFile.create(`${mount}/new`, { atomic: true })).close();
+  let file = await DmaFile.open(`${mount}/file`);
+  await file.close();
+  for (const each of ["open", "flush"]) await server.command(`fault ${each} delay 500`);
+  const open = async () => file = await DmaFile.open(`${mount}/file`);
+  assert(await turnsSoon(open), "No turn before the open is almost over");
+  assert(await turnsSoon(() => file.close()), "No turn before the close is almost over");
+}, ["names"]);
+
 /** More reads than Deno has threads. */
 const READS = 64;
 

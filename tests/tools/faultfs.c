@@ -10,6 +10,7 @@
 //   writeback      FUSE_WRITEBACK_CACHE
 //   lose-renamed   a rename succeeds and removes the file
 //   permissions    the kernel checks the permissions, for which it asks for attributes (default_permissions)
+//   names          the kernel remembers names and attributes for an hour
 //   no-size        every file has the length 0, as on servers that do not know its length
 //   disk           the bytes of the only file, "disk", are in memory, for a loop device. Like a real disk it has a volatile
 //                  cache: written bytes are durable only after fsync. "fault fsync short 0" makes a disk that lies
@@ -58,8 +59,8 @@ static int backing;
 enum { MOST_RULES = 32 };
 
 // The operations that can have faults.
-enum { OPEN, READ, WRITE, FSYNC, RENAME, FSYNCDIR };
-static const char *const operation_names[] = {"open", "read", "write", "fsync", "rename", "fsyncdir", 0};
+enum { OPEN, READ, WRITE, FSYNC, RENAME, FSYNCDIR, FLUSH };
+static const char *const operation_names[] = {"open", "read", "write", "fsync", "rename", "fsyncdir", "flush", 0};
 
 struct rule {
   int operation;
@@ -242,6 +243,7 @@ static int fuse_device;
 
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 static int loses_renamed, hides_size, has_disk;
+static uint64_t names_valid;
 static const char *more_options = "";
 
 // The features that the server requests. libfuse requests FUSE_ASYNC_DIO too.
@@ -274,7 +276,7 @@ static int attributes(uint64_t node, struct fuse_attr *attr) {
 }
 
 static void reply_attributes(const struct request *request) {
-  struct fuse_attr_out out = {0};
+  struct fuse_attr_out out = {.attr_valid = names_valid};
   int error = attributes(request->header->nodeid, &out.attr);
   error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
 }
@@ -284,7 +286,7 @@ static void reply_entry(const struct request *request, uint64_t node) {
   struct {
     struct fuse_entry_out entry;
     struct fuse_open_out open;
-  } out = {.entry.nodeid = node, .open.open_flags = open_flags};
+  } out = {.entry = {.nodeid = node, .entry_valid = names_valid, .attr_valid = names_valid}, .open.open_flags = open_flags};
   int error = attributes(node, &out.entry.attr);
   size_t length = request->header->opcode == FUSE_CREATE ? sizeof out : sizeof out.entry;
   error ? reply_error(request, error) : reply(request, 0, &out, length);
@@ -424,7 +426,7 @@ static void serve(const struct request *request, uint32_t opcode) {
   case FUSE_WRITE: return serve_write(request);
   case FUSE_FSYNC: return serve_fsync(request);
   case FUSE_FSYNCDIR: return reply_error(request, error_of(FSYNCDIR));
-  case FUSE_FLUSH:
+  case FUSE_FLUSH: return reply_error(request, error_of(FLUSH));
   case FUSE_RELEASE:
   case FUSE_RELEASEDIR: return reply_error(request, 0);
   case FUSE_RENAME: return serve_rename(request);
@@ -486,6 +488,7 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
   else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
   else if (!strcmp(flag, "permissions")) more_options = ",default_permissions";
+  else if (!strcmp(flag, "names")) names_valid = 3600;
   else if (!strcmp(flag, "no-size")) hides_size = 1;
   else if (!strcmp(flag, "disk")) has_disk = 1;
   else return 0;
