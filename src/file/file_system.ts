@@ -24,6 +24,8 @@ export const DISK = {
   exactTails: false,
   /** A write that extends a file costs no more than any other: moving the end ahead gains nothing. */
   extendsFreely: false,
+  /** Writes that extend a file run one after the other: a server may refuse them in another order. */
+  extendsInOrder: false,
   /** fallocate(2) reserves space for later writes, and a truncate frees it. */
   reserves: true,
   /** A truncate takes effect even if earlier writes are not synced. */
@@ -78,11 +80,19 @@ const NETWORK: FileSystem = {
  *   and the submission waits for the server. Seen: timers run 2 to 4 % of the time at 20 ms a request. If a server asks for
  *   FOPEN_DIRECT_IO without FUSE_ASYNC_DIO, io_uring continues a short transfer at the position where it began. Seen with
  *   kernel 6.18: bytes are wrong. JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
+ * - `extendsInOrder`: Mountpoint for Amazon S3 and goofys refuse writes out of order. The kernel lets only one write at a
+ *   time extend a file, but not in the order of the calls.
  * - `exactTails`: a server may refuse to cut padding (rclone without a cache: EPERM).
  * - `cutsDirty`: s3fs ignores a truncate of a file that is not synced: seen, 8,192 bytes stay 8,192.
  * - `reserves`: reserved space has to be cut off.
  */
-const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cutsDirty: false };
+const FUSE: FileSystem = {
+  ...NETWORK,
+  name: "FUSE",
+  mayHaveNoBlocks: true,
+  extendsInOrder: true,
+  cutsDirty: false,
+};
 
 /** v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still. */
 const V9FS: FileSystem = { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false };

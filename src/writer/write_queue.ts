@@ -61,7 +61,9 @@ export class WriteQueue {
 
   /** Prevents two writes of one block in flight: a partial block is written again with the next buffer. */
   #hasPlaceAt(position: number): boolean {
-    if (this.#inFlight >= this.options.writeBehind) return false;
+    const { fileSystem, length } = this.file;
+    const isAlone = fileSystem.extendsInOrder && position >= length.contentEnd;
+    if (this.#inFlight >= (isAlone ? 1 : this.options.writeBehind)) return false;
     const before = this.#started.at(-1);
     return !before || before.isWritten || before.end <= position;
   }

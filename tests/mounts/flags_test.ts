@@ -40,6 +40,15 @@ for (const pair of pairs) {
   }
 }
 
+serverTest("a server that refuses writes out of order gets all bytes", async ({ path }) => {
+  for (let round = 0; round < 5; round++) {
+    const file = await DmaFile.create(`${path}/file`, { direct: "off" });
+    const bytes = pattern(20_000_001);
+    await new Blob([bytes]).stream().pipeTo(file.writable);
+    await assertFile(file.path, bytes);
+  }
+}, ["in-order"]);
+
 serverTest("a file whose length its server does not know is read whole", async (server) => {
   for (const size of [0, 100, 10_000, 3_000_001]) {
     await Deno.writeFile(`${server.backing}/file`, pattern(size));

@@ -75,7 +75,7 @@ has one buffer too many
 does not give back what streams share
   writer/write_queue.ts: this.options.budget.held -= memory.bytes.length; →
 has one write too many in flight
-  writer/write_queue.ts: this.#inFlight >= this.options.writeBehind → this.#inFlight > this.options.writeBehind
+  writer/write_queue.ts: this.#inFlight >= (isAlone → this.#inFlight > (isAlone
 gives a buffer back before it is written
   writer/write_buffers.ts: position, dataEnd, true); → position, dataEnd, false); this.file.engine.release(memory);
 loses a buffer that is written

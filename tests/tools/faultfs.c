@@ -10,6 +10,7 @@
 //   writeback      FUSE_WRITEBACK_CACHE
 //   lose-renamed   a rename succeeds and removes the file
 //   permissions    the kernel checks the permissions, for which it asks for attributes (default_permissions)
+//   in-order       only writes at the end of a file succeed
 //   names          the kernel remembers names and attributes for an hour
 //   no-size        every file has the length 0, as on servers that do not know its length
 //   disk           the bytes of the only file, "disk", are in memory, for a loop device. Like a real disk it has a volatile
@@ -242,7 +243,7 @@ struct request {
 static int fuse_device;
 
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-static int loses_renamed, hides_size, has_disk;
+static int loses_renamed, hides_size, has_disk, wants_order;
 static uint64_t names_valid;
 static const char *more_options = "";
 
@@ -347,6 +348,8 @@ static void serve_read(const struct request *request) {
 static void serve_write(const struct request *request) {
   const struct fuse_write_in *in = request->arguments;
   struct fate fate = meet(WRITE, in->offset, in->offset + in->size);
+  struct stat status = {0};
+  if (wants_order && (fstat(descriptor_of(request), &status) || (uint64_t)status.st_size != in->offset)) fate.error = EINVAL;
   if (fate.error) return reply_error(request, fate.error);
   size_t most = smaller(in->size, fate.most);
   ssize_t length = current ? write_disk(in->offset, request->rest, most)
@@ -488,6 +491,7 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
   else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
   else if (!strcmp(flag, "permissions")) more_options = ",default_permissions";
+  else if (!strcmp(flag, "in-order")) wants_order = 1;
   else if (!strcmp(flag, "names")) names_valid = 3600;
   else if (!strcmp(flag, "no-size")) hides_size = 1;
   else if (!strcmp(flag, "disk")) has_disk = 1;
