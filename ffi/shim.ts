@@ -44,6 +44,8 @@ export interface Shim extends Omit<Functions, "dma_call_on_thread"> {
   ) => Promise<number>;
   /** The resources that are released when this isolate's thread ends. `dma_map` records mappings in it. */
   readonly resources: ResourceTable;
+  /** The bytes of a page of memory: up to 65,536 on aarch64. */
+  readonly pageSize: number;
 }
 
 /** Must equal SHIM_ABI of ffi/shim.c. */
@@ -60,6 +62,7 @@ const libcSymbols = {
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
   geteuid: { parameters: [], result: "u32" },
+  getpagesize: { parameters: [], result: "i32" },
   ...threadExitSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -99,6 +102,7 @@ function open(libc: Libc, path: string): Shim {
   return {
     ...functions,
     resources,
+    pageSize: libc.getpagesize(),
     dma_map(length, huge) {
       const address = dma_map(length, huge);
       if (address > 0) resources.trackMapping(address, length);

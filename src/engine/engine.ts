@@ -12,6 +12,8 @@ export interface Engine {
   readonly budget: BufferBudget;
   /** Whether this isolate ends only with the process. If not, operations must not use JavaScript's own memory. */
   readonly endsWithProcess: boolean;
+  /** The bytes of a page of memory. */
+  readonly pageSize: number;
 
   /** Queues an operation and returns at once. Its memory belongs to the kernel until `completion` is called. */
   submit(operation: Operation, completion: Completion): void;

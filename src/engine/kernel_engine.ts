@@ -21,6 +21,7 @@ const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
   readonly endsWithProcess: boolean;
+  readonly pageSize: number;
   readonly ring: Ring | undefined;
   readonly pool: Pool;
   readonly #isTest: boolean;
@@ -39,6 +40,7 @@ export class KernelEngine implements Engine {
     const { counters } = this;
     this.#shim = shim;
     this.endsWithProcess = endsWithProcess(shim);
+    this.pageSize = shim.pageSize;
     this.#isTest = isTest(shim);
     const ended = (request: Request, result: number) => this.#settle(request, result);
     // This module cancels nothing. The ring or the kernel cancels operations that it cannot perform.

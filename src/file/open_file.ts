@@ -39,11 +39,12 @@ const LARGEST_BLOCK = 64 << 10;
  * The alignment of positions and lengths: whole blocks of the file system, even if the disk accepts smaller units. If a
  * file shares blocks with a copy (`cp --reflink`, the default of cp), xfs writes smaller units through the page cache.
  * These writes collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18. So do
- * writes of another handle through the cache in the same page: seen on ext4 with blocks of 1,024 bytes.
+ * writes of another handle through the cache in the same page of memory: seen on ext4 with blocks of 1,024 bytes, and
+ * with blocks of 4,096 bytes and pages of 16 KiB.
  */
-function offsetAlignment({ directOffset = 0, blockSize }: StatFacts): number {
+function offsetAlignment({ directOffset = 0, blockSize }: StatFacts, pageSize: number): number {
   const block = directOffset > 0 && blockSize <= LARGEST_BLOCK ? blockSize & -blockSize : 0;
-  return Math.max(SAFE_ALIGNMENT, directOffset, block);
+  return Math.max(pageSize, directOffset, block);
 }
 
 export interface AttachedWriter {
@@ -99,7 +100,7 @@ export class OpenFile {
     this.durability = new Durability(descriptor, ownsSize ? 1 : 0);
     this.length = FileLength.join(this);
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
-    this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
+    this.alignment = direct ? offsetAlignment(facts, this.engine.pageSize) : SAFE_ALIGNMENT;
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
     this.writeFlags = (fileSystem.isServed ? 0 : RWF_DSYNC) | (request.append ? RWF_DONTCACHE : 0);
   }

@@ -9,9 +9,10 @@ import { hasProgram, run, runOrThrow, start } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { replaceMethod } from "../support/engine.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
+import { alter, fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
+import { closeWith } from "../writer/create.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
 
@@ -193,6 +194,19 @@ testInEachDirectory("direct is false without Direct I/O, even if O_DIRECT opens"
   await assertFile(path, pattern(4096));
 }, { where: ({ fileSystem }) => fileSystem === "ext4", ignore: Deno.uid() !== 0 });
 
+testInOneDirectory("Blocks of 1,024 bytes are written as whole pages", async (dir) => {
+  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 4, 0, 0], 4));
+  for (const pageSize of [4096, 65536]) {
+    using _pages = replaceMethod("pageSize", pageSize);
+    await using file = await DmaFile.create(dir.file("file"));
+    assertEquals(file.alignment.offset, pageSize);
+    const writer = new DmaStreamWriter(file);
+    await writer.write(pattern(100_001));
+    await closeWith(writer, pattern(100_001));
+  }
+});
+
 testInEachDirectory("Positions and buffers are rounded to the alignment", async (dir) => {
   await using file = await DmaFile.create(dir.file("aligned"));
   const { memory, offset } = file.alignment;
@@ -201,7 +215,7 @@ testInEachDirectory("Positions and buffers are rounded to the alignment", async 
   }
   // A block of the file system at least, and a page.
   const { blksize } = Deno.statSync(file.path);
-  if (isOnDisk(dir)) assertEquals(offset, Math.max(4096, blksize!));
+  if (isOnDisk(dir)) assertEquals(offset, Math.max(engine.pageSize, blksize!));
   if (!file.direct) assertEquals({ ...file.alignment }, noAlignment);
   for (const base of [0, 5 * offset, 2 ** 40, 2 ** 52]) {
     const values = [base, base + 1, base + offset - 1];

@@ -12,7 +12,7 @@ export const engine: KernelEngine = engineAtWork()!;
 // program whose isolate ends with the process.
 Object.assign(engine, { endsWithProcess: true });
 
-/** Replaces a method of the engine until it is disposed. */
+/** Replaces a method or a property of the engine until it is disposed. */
 export function replaceMethod<Name extends keyof KernelEngine>(
   name: Name,
   method: KernelEngine[Name],

@@ -36,6 +36,7 @@ export interface KernelOptions {
 export class SimulatedKernel implements Engine {
   readonly name = "io_uring";
   readonly endsWithProcess = true;
+  readonly pageSize = 4096;
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
   readonly memory: SimulatedMemory = new SimulatedMemory();
