@@ -21,7 +21,7 @@ static unsigned long address_space(void) {
   FILE *file = fopen("/proc/self/statm", "r");
   if (!file || fscanf(file, "%lu", &pages) != 1) give_up("/proc/self/statm");
   fclose(file);
-  return pages * 4096;
+  return pages * (unsigned long)sysconf(_SC_PAGESIZE);
 }
 
 static void check_mapping(double length, uint32_t huge) {
