@@ -179,7 +179,8 @@ export async function writePieces(
   position: number,
   flags = 0,
 ): Promise<void> {
-  const { engine } = file;
+  const { engine, fileSystem } = file;
+  const isInOrder = fileSystem.extendsInOrder && position + whole > file.length.contentEnd;
   // An atomic write must be a single write.
   const most = flags & RWF_ATOMIC ? whole : PIECE;
   let next = 0;
@@ -206,7 +207,7 @@ export async function writePieces(
       }
     }
   };
-  if (whole <= most) return await writeRest();
+  if (whole <= most || isInOrder) return await writeRest();
   // The error is thrown after all writes in flight have ended.
   const writers = await Promise.allSettled(Array.from({ length: PIECES_AT_ONCE }, writeRest));
   const failed = writers.find((each) => each.status === "rejected");
