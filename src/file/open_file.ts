@@ -204,12 +204,9 @@ export class OpenFile {
     const data = durability.isDurable ? undefined : durability.sync(true);
     const name = naming.isVolatile ? naming.sync() : undefined;
     // Both end before this does, even if one of them fails.
-    name?.catch(() => {});
-    try {
-      await data;
-    } finally {
-      await name;
-    }
+    await Promise.allSettled([data, name]);
+    await data;
+    await name;
   }
 
   syncNow(): void {

@@ -117,6 +117,12 @@ testDirectAndCached("A directory that cannot be synced fails the new names in it
     await give(`${folder}/later`);
     await atomic.close();
   }
+  // If both fail, the error is that of the bytes.
+  const writer = await create(dir);
+  using _ = interpose("sync", ({ operation: { fd }, end }) => {
+    end(isDirectory(fd) ? -Errno.EIO : -Errno.ENOSPC);
+  });
+  await assertRejects(() => writer.close(), Error, "(os error 28): sync");
 });
 
 testDirectAndCached("A sync makes durable what was there before", async (dir) => {
