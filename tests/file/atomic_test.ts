@@ -178,6 +178,12 @@ testInEachDirectory("An atomic file appears in an append-only directory", async 
   await assertOnly(dir, "file");
 }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
 
+testInEachDirectory("An atomic file appears where a sandbox forbids renames", async (dir) => {
+  using _ = fail("rename", Errno.EACCES);
+  await create(dir.file("file")).then((file) => file.close());
+  await assertFile(dir.file("file"), pattern(0));
+});
+
 testInEachDirectory("A temporary name is hidden, and not too long", async (dir) => {
   // An older kernel takes O_TMPFILE for O_DIRECTORY.
   using _ = withoutUnnamedFiles(Errno.EISDIR);
