@@ -28,9 +28,10 @@ export interface DmaStreamWriterOptions {
   bufferSize?: number;
   /**
    * The number of buffers that may be in flight, at most 1,024; values below 1 mean 1. One more buffer fills meanwhile.
-   * In a file opened with `append: true` the number is 1, and with `preallocate: false` where tails are exact too: with
-   * `direct: "off"`, on tmpfs, FUSE and most network file systems. With neither `writeBehind` nor `bufferSize` set, a
-   * writer uses less memory while there are many streams: see `bufferBudget` of `configure`.
+   * The number is 1 in a file opened with `append: true`, for writes that extend a FUSE file, and with `preallocate:
+   * false` where tails are exact: with `direct: "off"`, on tmpfs, FUSE and most network file systems. With neither
+   * `writeBehind` nor `bufferSize` set, a writer uses less memory while there are many streams: see `bufferBudget` of
+   * `configure`.
    *
    * @default {4}
    */

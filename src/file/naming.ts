@@ -76,8 +76,9 @@ export class Naming {
         unwrap(await (this.#name ?? target).link(fd), "link", target.path);
       }
       await this.#name?.rename(target).catch(async (error) => {
-        // A sandbox that forbids removing files forbids renaming them (landlock(7)). The hidden name stays.
+        // A sandbox may forbid renaming files, and with that removing them (landlock(7)): the hidden name then stays.
         if (hadName || error.errno !== Errno.EACCES || await target.link(fd) < 0) throw error;
+        await this.#name?.unlink().catch(() => {});
       });
       this.#become(target);
       this.#target = undefined;
