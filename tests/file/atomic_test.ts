@@ -182,6 +182,10 @@ testInEachDirectory("An atomic file appears where a sandbox forbids renames", as
   using _ = fail("rename", Errno.EACCES);
   await create(dir.file("file")).then((file) => file.close());
   await assertOnly(dir, "file");
+  // If it forbids removals too, the hidden name stays.
+  using _removals = fail("unlink", Errno.EACCES);
+  await create(dir.file("other")).then((file) => file.close());
+  assert((await namesIn(dir.path)).includes("other"));
 });
 
 testInEachDirectory("A temporary name is hidden, and not too long", async (dir) => {

@@ -147,6 +147,7 @@ testInEachDirectory("In a sticky directory a file is opened twice to create it",
 const noAlignment = { memory: 4096, offset: 4096 };
 
 testInEachDirectory('direct "off" goes through the page cache, "require" past it', async (dir) => {
+  using _ = replaceMethod("pageSize", 65536);
   await using file = await DmaFile.create(dir.file("cached"), { direct: "off" });
   assertEquals([file.direct, { ...file.alignment }], [false, noAlignment]);
   await file.writeAt(pattern(8192), 0);

@@ -69,6 +69,9 @@ testDirectAndCached("Nothing is written or synced twice, or for nothing", async 
   await unsynced.write(pattern(10_001));
   await closeWith(unsynced, pattern(10_001));
   assertEquals(done()[1], syncs);
+  // A file that is emptied has changed.
+  await (await DmaFile.create(unsynced.file.path)).writable.close();
+  assertEquals(done()[1], syncs! + 1);
 });
 
 /** Ways to give a file a name, and the operations that do, with the flags of an open. */
