@@ -118,14 +118,18 @@ testInOneDirectory("No piece of a write begins after one without memory", async 
   await assertFile(file.path, pattern(0));
 });
 
-testDirectAndCached("A reader with memory for one buffer reads all with it", async (dir) => {
+testDirectAndCached("A reader reads all with one buffer, and fails without", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(300_000));
-  const stream = new DmaStreamReader(await DmaFile.open(dir.file("file")), { bufferSize: 65_536 });
+  const open = () => DmaFile.open(dir.file("file"));
+  const streams = [await open(), await open()].map((file) => new DmaStreamReader(file));
+  let most = 1.5 * MiB;
   using _ = replaceMethod("acquire", (size) => {
-    if (engine.pool.used + size > 100_000) throw new RangeError("Cannot map memory");
+    if (engine.pool.used + size > most) throw new RangeError("Cannot map memory");
     return engine.pool.acquire(size);
   });
-  assertEquals(await allOf(stream), pattern(300_000));
+  assertEquals(await allOf(streams[0]!), pattern(300_000));
+  most = 0;
+  await assertFails(() => allOf(streams[1]!));
 });
 
 testDirectAndCached("A directory that memory was refused for is opened later", async (dir) => {
