@@ -35,9 +35,9 @@ export async function terminateOne(parent: string, number: number, random: Rando
   if (wrong !== undefined) throw new Error(`In a Worker: ${wrong}`);
   await eventually(() => descriptorTargets(directory).length === 0);
   for (const { name } of Deno.readDirSync(directory)) {
+    // An atomic file has a hidden name while it is published, or all the time if the file system needs that.
+    if (name.startsWith(".")) continue;
     const round = Number(name.split("-")[0]);
-    // Atomic files have hidden names, if the file system needs them.
-    if (Number.isNaN(round)) continue;
     // A removal by Deno itself may outlive its Worker.
     const bytes = await Deno.readFile(`${directory}/${name}`).catch(() => new Uint8Array());
     const foreign = firstForeign(bytes, 0, seedOf(round));
