@@ -1,6 +1,7 @@
 // One round: a file is opened, used in every way with many concurrent calls, and closed, and then checked. The round's
 // number determines all decisions. A byte of the file depends only on its position and the round.
 
+import { statfsSync, statSync } from "node:fs";
 import type { DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { content, firstForeign, firstWrong } from "../faults/content.ts";
 import { pause, within } from "../setup/command.ts";
@@ -76,7 +77,8 @@ export class Round {
   }
 
   #fail(name: string, error: unknown): void {
-    this.#failure ??= new Error(`${name}: ${Deno.inspect(error)}`, { cause: error });
+    const what = `${name}: ${Deno.inspect(error)}; ${room(this.directory)}`;
+    this.#failure ??= new Error(what, { cause: error });
   }
 
   /** Records that all bytes from `from` to `to` are promised. */
@@ -165,6 +167,16 @@ const CODES =
 /** The messages of V8 for mistakes in code, and of assertions. */
 const MISTAKE =
   /Assertion failed|is not a function|Cannot (read|set) propert|is not iterable|private (member|field)|is not defined|out of bounds|call stack|Cannot convert|Cannot destructure|detached ArrayBuffer$/;
+
+/** The free space and the longest open file, which show who has filled a disk. */
+function room(directory: string): string {
+  const { bavail, bsize } = statfsSync(directory);
+  const lengths = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) =>
+    // The descriptor of the listing itself is gone.
+    statSync(`/proc/self/fd/${name}`, { throwIfNoEntry: false })?.size ?? 0
+  );
+  return `${bavail * bsize} bytes are free, and the longest open file has ${Math.max(...lengths)}`;
+}
 
 /** Whether an error is a documented one: calls with wrong lengths, or on a closed object, may fail with these. */
 function isRight(error: unknown): boolean {
