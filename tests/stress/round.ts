@@ -5,7 +5,7 @@ import { statfsSync, statSync } from "node:fs";
 import type { DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { content, firstForeign, firstWrong } from "../faults/content.ts";
 import { pause, within } from "../setup/command.ts";
-import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { descriptorsOf, eventually, openDescriptors } from "../support/descriptors.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { RandomArguments } from "./arguments.ts";
 
@@ -168,14 +168,14 @@ const CODES =
 const MISTAKE =
   /Assertion failed|is not a function|Cannot (read|set) propert|is not iterable|private (member|field)|is not defined|out of bounds|call stack|Cannot convert|Cannot destructure|detached ArrayBuffer$/;
 
-/** The free space and the longest open file, which show who has filled a disk. */
+/** The free space and the longest open file of the directory, which show who has filled a disk. */
 function room(directory: string): string {
   const { bavail, bsize } = statfsSync(directory);
-  const lengths = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) =>
-    // The descriptor of the listing itself is gone.
-    statSync(`/proc/self/fd/${name}`, { throwIfNoEntry: false })?.size ?? 0
-  );
-  return `${bavail * bsize} bytes are free, and the longest open file has ${Math.max(...lengths)}`;
+  const real = Deno.realPathSync(directory);
+  const lengths = openDescriptors().filter(({ target }) => target.startsWith(`${real}/`))
+    .map(({ path }) => statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+  const longest = Math.max(0, ...lengths);
+  return `${bavail * bsize} bytes are free, and the longest open file has ${longest}`;
 }
 
 /** Whether an error is a documented one: calls with wrong lengths, or on a closed object, may fail with these. */

@@ -21,16 +21,21 @@ export function descriptorsIn(directory: string): number {
   return descriptorTargets(directory).filter((target) => target !== real).length;
 }
 
-/** The targets of all descriptors. Those of files without a name have the name that they had. */
-export function openTargets(): string[] {
+/** All descriptors: their paths in /proc, and their targets. Those of files without a name have the name that they had. */
+export function openDescriptors(): { path: string; target: string }[] {
   return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
+    const path = `/proc/self/fd/${name}`;
     try {
-      return [Deno.readLinkSync(`/proc/self/fd/${name}`).replace(/ \(deleted\)$/, "")];
+      return [{ path, target: Deno.readLinkSync(path).replace(/ \(deleted\)$/, "") }];
     } catch {
       // The descriptor of the listing itself.
       return [];
     }
   });
+}
+
+export function openTargets(): string[] {
+  return openDescriptors().map(({ target }) => target);
 }
 
 /** Waits until `condition` holds, at most a minute. */
