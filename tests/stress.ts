@@ -7,6 +7,7 @@ import { pause } from "./setup/command.ts";
 import { Random } from "./simulator/random.ts";
 import { runRound } from "./stress/rounds.ts";
 import { terminateOne } from "./stress/terminated.ts";
+import "./support/engine.ts";
 import { assertNoLeak, type Holdings, takeStock, untilCollected } from "./support/leaks.ts";
 
 /** The part of the time before the first count of resources, because many are created once and kept. */

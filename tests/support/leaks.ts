@@ -44,7 +44,12 @@ export function assertNoLeak(
       `${name}: ${before[name]}, then ${after[name]}; ${allowed[name]} more are allowed`
     );
   if (leaks.length === 0) return;
-  throw new Error(`Leaked:\n${leaks.join("\n")}\nopen: ${after.targets.join(", ")}`);
+  const added = [...after.targets];
+  for (const target of before.targets) {
+    const at = added.indexOf(target);
+    if (at >= 0) added.splice(at, 1);
+  }
+  throw new Error(`Leaked:\n${leaks.join("\n")}\nnew descriptors: ${added.join(", ")}`);
 }
 
 /** Collects all unreachable objects, and runs finalizers, whose operations may take longer: wait for the effect. */
