@@ -25,7 +25,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 17
+#define SHIM_ABI 18
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -113,7 +113,7 @@ struct resources {
   int32_t closed;   // the isolate's thread has ended: no further call may begin
   int32_t notifier; // an eventfd that a call may wait for, or -1
   uint8_t descriptors[8192]; // one bit for each open descriptor
-  int32_t results[1022]; // of calls on other threads, for callers that cannot wait for the event loop
+  int32_t results[1022]; // of calls on other threads, for callers that cannot wait for the event loop; or HELD
   struct {
     double address, length;
   } mapping[3000];
@@ -424,6 +424,19 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 
 // ---- the end of a thread --------------------------------------------------------------------------------------
 
+// The place of a result while its caller starts the call.
+#define HELD (INT32_MIN + 1)
+
+// Waits until the caller has started the call. Deno resolves a call that returns earlier in the same turn of the event
+// loop, between two microtasks of the program.
+static void await_start(const struct resources *resources, uint32_t place) {
+  static const struct __kernel_timespec MOMENT = {.tv_nsec = 1000};
+  while (__atomic_load_n(&resources->results[place], __ATOMIC_ACQUIRE) == HELD) {
+    if (__atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST)) return;
+    CALL(SYS_nanosleep, &MOMENT, 0, 0, 0, 0);
+  }
+}
+
 // dma_call on another thread. If it starts after the isolate has ended, it does nothing. A descriptor that it opens
 // is tracked before it returns, and one that it closes is tracked until the call.
 EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, uint32_t opcode, int32_t fd,
@@ -433,6 +446,7 @@ EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, u
   if (!closed && opcode == IORING_OP_CLOSE) untrack(resources, fd);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
   if ((opcode == IORING_OP_OPENAT || opcode == CALL_OPENAT2) && result >= 0) track(resources, result);
+  await_start(resources, place);
   __atomic_store_n(&resources->results[place], result, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->running, 1, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->calls, 1, __ATOMIC_RELEASE);

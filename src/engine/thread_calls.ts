@@ -3,7 +3,6 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { Counters } from "./counters.ts";
-import { eventLoopTurn } from "./event_loop.ts";
 import type { Request, Sqe } from "./sqe.ts";
 
 /** One device may use this part of the threads that no other device uses. */
@@ -11,20 +10,19 @@ const SHARE = 2 / 3;
 
 /** Marks a missing result. No call returns this number. */
 export const PENDING: number = -(2 ** 31);
+/** The same while a call is being started. The shim returns from it only afterwards: `HELD` of shim.c. */
+const HELD = PENDING + 1;
 
 /** Makes a call on a thread. Its result comes in a later turn of the event loop, and at once in `place`. */
-export async function callOnThread(
+export function callOnThread(
   { resources: { results }, dma_call_on_thread }: Shim,
   place: number,
   { opcode, fd, address, length, offset, flags }: Sqe,
 ): Promise<number> {
-  results[place] = PENDING;
+  results[place] = HELD;
   const call = dma_call_on_thread(place, opcode, fd, address, length, offset, flags);
-  // Deno resolves a call that has ended by now within this turn, between two microtasks of the program.
-  const isEarly = Atomics.load(results, place) !== PENDING;
-  const result = await call;
-  if (isEarly) await eventLoopTurn();
-  return result;
+  Atomics.store(results, place, PENDING);
+  return call;
 }
 
 export class ThreadCalls {

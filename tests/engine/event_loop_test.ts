@@ -5,7 +5,7 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { turnsSoon } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -146,3 +146,20 @@ for (const position of [0, 1]) {
     await assertFile(dir.file("file"), joined(new Uint8Array(position), content.subarray(PIECE)));
   });
 }
+
+testInOneDirectory(
+  "No call on a thread ends between two microtasks of the program",
+  async (dir) => {
+    await using file = await DmaFile.create(dir.file("file"));
+    let early = 0;
+    for (let attempt = 0; attempt < 2000; attempt++) {
+      let hasEnded = false;
+      // The kernel needs less time for it than Deno to start a call on a thread.
+      const locking = file.tryLock().then(() => hasEnded = true);
+      for (let microtasks = 0; microtasks < 20; microtasks++) await undefined;
+      if (hasEnded) early++;
+      await locking;
+    }
+    assertEquals(early, 0);
+  },
+);

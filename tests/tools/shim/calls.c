@@ -50,7 +50,7 @@ static void check_not_inherited(void) {
 }
 
 void test_memory(void) {
-  EQUAL(shim.abi(), 17);
+  EQUAL(shim.abi(), 18);
   const double lengths[] = {4096, 65536, HUGE_PAGE, HUGE_PAGE + 65536, 8 << 20};
   FOR_EACH(at, lengths) {
     check_mapping(lengths[at], 0);

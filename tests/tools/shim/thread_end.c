@@ -173,6 +173,28 @@ static void opening_and_closing(void) {
   close(fd);
 }
 
+// The place of a result while the caller starts the call.
+static const int32_t HELD = INT32_MIN + 1;
+
+static void *open_on_thread(void *unused) {
+  CHECK(open_zero() >= 0);
+  return unused;
+}
+
+static void with_a_held_call(void) {
+  int32_t *result = &resources->results[0];
+  for (int released = 1; released >= 0; released--) {
+    __atomic_store_n(result, HELD, __ATOMIC_SEQ_CST);
+    resources->calls = 1;
+    pthread_t caller = start(open_on_thread, NULL);
+    usleep(20000);
+    EQUAL(__atomic_load_n(result, __ATOMIC_SEQ_CST), HELD);
+    if (released) __atomic_store_n(result, INT32_MIN, __ATOMIC_SEQ_CST);
+    else on_thread_exit();
+    pthread_join(caller, NULL);
+  }
+}
+
 static const unsigned ring_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 
 static struct io_uring *make_ring(void) {
@@ -234,7 +256,7 @@ void test_thread_end(void) {
   shim.unmap(kept, 4096);
   shim.unmap(AT(resources), RESOURCES_BYTES);
   void (*const cases[])(void) = {without_ring, with_a_call, with_late_calls, with_a_stuck_call,
-                                 with_a_parked_call, opening_and_closing};
+                                 with_a_parked_call, with_a_held_call, opening_and_closing};
   FOR_EACH(at, cases) on_a_thread(cases[at]);
 }
 
