@@ -89,7 +89,7 @@ The end of the input:
 Slow input:
   If the input is a pipe, all bytes so far are written and made durable once a
   second, even if no buffer is full. --flush-every changes the interval. With
-  --direct off other programs can follow the file as it grows.
+  --direct off and without --size other programs can follow the file.
 ${MEANS}
 ${DURABILITY}
 ${JSON_TEXT}`;
