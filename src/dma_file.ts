@@ -235,10 +235,10 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The alignment of Direct I/O on this file, in bytes: `memory` for addresses, as the kernel requires it
-   * (`STATX_DIOALIGN`), and `offset` for positions and lengths: at least a block of the file system, and a page of
-   * memory, which has 4,096 bytes, or 16 or 64 KiB on some aarch64 kernels. If the kernel does not report them, they are
-   * 4,096 and a page. Without Direct I/O both are 4,096.
+   * The alignment of Direct I/O on this file, in bytes. `memory` is that of addresses, as the kernel reports it
+   * (`STATX_DIOALIGN`), and 4,096 if it does not. `offset` is that of positions and lengths: at least a block of the
+   * file system, and a page of memory (4,096 bytes, or 16 or 64 KiB on some aarch64 kernels). Without Direct I/O both
+   * are 4,096.
    *
    * @example Print the alignment
    * ```ts
