@@ -12,7 +12,6 @@ import {
   type Handle,
   isSame,
   knownFacts,
-  knownIdentity,
   look,
   mayBeFile,
   type StatFacts,
@@ -210,7 +209,7 @@ export class FileName {
   /** The directory to which another program has moved an open file; undefined if it has not, or if there is none. */
   #whereMoved(file: FileIdentity, fd: number): string | undefined {
     // Faster than two real paths.
-    if (isSame(knownIdentity(this.#file(false)), file)) return undefined;
+    if (isSame(knownFacts(this.#file(false)), file)) return undefined;
     const here = this.engine.realPath(this.directory.fd);
     const real = this.engine.realPath(fd);
     const parent = real?.slice(0, Math.max(1, real.lastIndexOf("/")));

@@ -170,15 +170,6 @@ export function knownFacts(file: FileAt): StatFacts | undefined {
   return file.engine.isLocal(file.fd) ? known(file, readBy(parseStat, file.path)) : undefined;
 }
 
-/** As {@linkcode knownFacts}, of what identifies the file. */
-export function knownIdentity(file: FileAt): FileIdentity | undefined {
-  const parse = (bytes: Bytes) => ({
-    device: deviceNumber(u32(bytes, 136), u32(bytes, 140)),
-    inode: u64(bytes, 32),
-  });
-  return file.engine.isLocal(file.fd) ? known(file, readBy(parse, file.path)) : undefined;
-}
-
 export function knownSize(file: FileAt): number | undefined {
   return known(file, readBy(sizeOf, file.path));
 }
