@@ -2,13 +2,9 @@
 
 import type { Bytes } from "./operation.ts";
 
-/** The buffer of the last structure, and its view. To create a view takes longer than to read a structure. */
-let viewed = new ArrayBuffer(0);
-let view = new DataView(viewed);
-
-export function u32({ buffer, byteOffset }: Bytes, at: number): number {
-  if (viewed !== buffer) view = new DataView(viewed = buffer);
-  return view.getUint32(byteOffset + at, true);
+export function u32(bytes: Bytes, at: number): number {
+  // Faster than a view, of which each structure would need its own.
+  return (bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24) >>> 0;
 }
 
 /** 64 bits at an offset: a BigInt if a number does not hold them exactly. */
