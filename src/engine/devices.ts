@@ -27,9 +27,6 @@ export class Devices {
   /** The shim's `struct identity`: the number of a mount, the length and the type of a file handle, and the handle. */
   readonly #identity = new Uint32Array(35);
   readonly #identityAddress = addressOf(this.#identity);
-  /** The last structure and its key: most calls are for one directory, and a comparison takes less time than a key. */
-  readonly #lastIdentity = new Uint32Array(35);
-  #lastKey = "";
 
   constructor(readonly shim: Shim) {}
 
@@ -91,12 +88,6 @@ export class Devices {
     const result = this.shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);
     if (result < 0) return undefined;
     if (path === 0) this.#unseen.set(fd, found[0]!);
-    const last = this.#lastIdentity;
-    const words = 3 + Math.ceil(found[1]! / 4);
-    let same = 0;
-    while (same < words && found[same] === last[same]) same++;
-    if (same === words) return this.#lastKey;
-    last.set(found);
-    return this.#lastKey = found.subarray(0, words).join();
+    return found.subarray(0, 3 + Math.ceil(found[1]! / 4)).join();
   }
 }
