@@ -12,8 +12,6 @@ export const DISK = {
   name: "a file system on a disk",
   /** Whether it stores written bytes. Kernel views such as proc do not. */
   stores: true,
-  /** statfs(2) may report no blocks, as tmpfs and some servers do. All others without are kernel views (simple_statfs). */
-  mayHaveNoBlocks: false,
   /** The device number and the inode number identify a file while it is open. */
   identifiesFiles: true,
   /** Files are in memory: O_DIRECT may be accepted, but has no effect. */
@@ -54,7 +52,7 @@ export const DISK = {
 
 export type FileSystem = Readonly<typeof DISK>;
 
-const MEMORY: FileSystem = { ...DISK, mayHaveNoBlocks: true, inMemory: true, extendsFreely: true };
+const MEMORY: FileSystem = { ...DISK, inMemory: true, extendsFreely: true };
 
 /**
  * Files are on a server. A server that does not answer must not block other files.
@@ -89,13 +87,12 @@ const NETWORK: FileSystem = {
 const FUSE: FileSystem = {
   ...NETWORK,
   name: "FUSE",
-  mayHaveNoBlocks: true,
   extendsInOrder: true,
   cutsDirty: false,
 };
 
 /** v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still. */
-const V9FS: FileSystem = { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false };
+const V9FS: FileSystem = { ...NETWORK, name: "9p", statsFromMemory: false };
 
 /** For a file that was changed cifs_getattr ignores AT_STATX_DONT_SYNC. */
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", statsFromMemory: false, deniesHeldLock: true };
@@ -108,7 +105,7 @@ const OTHER_DISK: FileSystem = { ...DISK, identifiesFiles: false, closeWaits: tr
 
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
 
-/** A file system without a row. It is refused if it reports no blocks. */
+/** A file system without a row. One that reports no blocks is a view of the kernel (simple_statfs). */
 const UNKNOWN: FileSystem = {
   ...NETWORK,
   name: "an unknown file system",
@@ -179,9 +176,9 @@ export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<Fi
   const mayBeV9fs = facts.deviceMajor === 0 && !facts.hasBirthTime;
   const server = shown === FUSE || mayBeV9fs ? await findServer(handle, facts) : undefined;
   const row = server === V9FS.name ? V9FS : shown;
-  const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
+  const isView = row === UNKNOWN && !hasBlocks;
   const ofServer = row === FUSE ? SERVERS.get(server ?? "") : undefined;
-  const fileSystem = { ...row, ...ofServer, stores: row.stores && !isView };
+  const fileSystem = isView ? KERNEL_VIEW : { ...row, ...ofServer };
   if (facts.uniqueMountId !== undefined) known.set(facts.uniqueMountId, fileSystem);
   return fileSystem;
 }

@@ -22,6 +22,11 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
   const found = await fileSystemOf(handle, { ...facts, hasBirthTime: true });
   const { isServed, cutsDirty, reserves, statsFromMemory } = found;
   assertEquals([isServed, cutsDirty, reserves, statsFromMemory], [true, false, false, false]);
+  // Without blocks it is a view of the kernel, but an overlay is not: its tmpfs may have no limit.
+  for (const [type, isStored] of [[[], false], [[0x30, 0x76, 0x4c, 0x79], true]] as const) {
+    using _ = alter("statfs", ({ memory: { bytes } }) => bytes.fill(0, 0, 24).set(type));
+    assertEquals((await fileSystemOf(handle, { ...facts, hasBirthTime: true })).stores, isStored);
+  }
   // 9p is known by the list of mounts, whatever its disk is.
   using _mounts = interpose("read", ({ operation: { memory, position }, end }) => {
     const mounts = position === 0 ? "31 1 0:77 / /mnt rw - 9p tag rw,trans=virtio\n" : "";
