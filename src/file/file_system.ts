@@ -20,12 +20,14 @@ export const DISK = {
   directWhereSaid: false,
   /** Direct I/O takes any position and length: no padding is written, so none has to be cut. */
   exactTails: false,
-  /** A write that extends a file costs no more than any other: moving the end ahead gains nothing. */
-  extendsFreely: false,
   /** Writes that extend a file run one after the other: a server may refuse them in another order. */
   extendsInOrder: false,
-  /** fallocate(2) reserves space for later writes, and a truncate frees it. */
-  reserves: true,
+  /**
+   * When a writer reserves space. "ahead" of its writes: on some of these file systems each write that extends a file runs
+   * alone. "hinted": only for a size hint, because such a write costs no more than any other. "never": that is so too,
+   * and fallocate(2) reserves no space for later writes, or a truncate does not free it.
+   */
+  reserves: "ahead" as "ahead" | "hinted" | "never",
   /** A truncate takes effect even if earlier writes are not synced. */
   cutsDirty: true,
   /**
@@ -52,7 +54,7 @@ export const DISK = {
 
 export type FileSystem = Readonly<typeof DISK>;
 
-const MEMORY: FileSystem = { ...DISK, inMemory: true, extendsFreely: true };
+const MEMORY: FileSystem = { ...DISK, inMemory: true, reserves: "hinted" };
 
 /**
  * Files are on a server. A server that does not answer must not block other files.
@@ -66,8 +68,7 @@ const NETWORK: FileSystem = {
   ...DISK,
   identifiesFiles: false,
   exactTails: true,
-  extendsFreely: true,
-  reserves: false,
+  reserves: "never",
   isServed: true,
 };
 
@@ -136,10 +137,10 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xf2f52010, { ...DISK, name: "f2fs" }],
   // Its device number is like that of a network file system. A block is copied when it is written. A snapshot has the
   // numbers of its original.
-  [0xca451a4e, { ...DISK, name: "bcachefs", identifiesFiles: false, extendsFreely: true }],
+  [0xca451a4e, { ...DISK, name: "bcachefs", identifiesFiles: false, reserves: "hinted" }],
   // A later write does not use the space that fallocate(2) reserved, and the reservation stays.
   // The submission of a read waits for the extents and the checksums (btrfs_lookup_bio_sums), and for a sync of the file.
-  [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false, readsWait: true }],
+  [0x9123683e, { ...DISK, name: "btrfs", reserves: "never", readsWait: true }],
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
   // its files cannot be polled, so io_uring passes blocking calls to its kernel threads. But a lower layer may be, as the
   // image of a container that is fetched on demand: its server is asked when a file is opened or closed.

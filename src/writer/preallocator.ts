@@ -31,11 +31,10 @@ export class Preallocator {
     { preallocate, sizeHint }: WriterOptions,
     startPosition: number,
   ) {
-    const { extendsFreely, reserves } = file.fileSystem;
+    const { reserves } = file.fileSystem;
     this.#oldEnd = file.length.contentEnd;
-    this.#expectedEnd = reserves && sizeHint > 0 ? startPosition + sizeHint : 0;
-    // If a write may extend the file at no cost, only a hinted size is reserved.
-    this.#isReady = preallocate && (this.#expectedEnd > 0 || !extendsFreely);
+    this.#expectedEnd = reserves !== "never" && sizeHint > 0 ? startPosition + sizeHint : 0;
+    this.#isReady = preallocate && (this.#expectedEnd > 0 || reserves === "ahead");
   }
 
   /** Moves the end ahead of a write, if a step is due. The writes in flight, from `flushed` on, get their space first. */

@@ -21,7 +21,7 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
   using _type = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
   const found = await fileSystemOf(handle, { ...facts, hasBirthTime: true });
   const { isServed, cutsDirty, reserves, statsFromMemory } = found;
-  assertEquals([isServed, cutsDirty, reserves, statsFromMemory], [true, false, false, false]);
+  assertEquals([isServed, cutsDirty, reserves, statsFromMemory], [true, false, "never", false]);
   // Without blocks it is a view of the kernel, but an overlay is not: its tmpfs may have no limit.
   for (const [type, isStored] of [[[], false], [[0x30, 0x76, 0x4c, 0x79], true]] as const) {
     using _ = alter("statfs", ({ memory: { bytes } }) => bytes.fill(0, 0, 24).set(type));
