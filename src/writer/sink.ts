@@ -19,9 +19,6 @@ const MAX_SHARED_BYTES = 256 << 10;
 /** The stream's item for chunks written without the lock. */
 const UNLOCKED = Symbol();
 
-/** A chunk is accepted in parts of this many bytes, the limit of V8's optimized code. */
-const MAX_PART = 1 << 30;
-
 /** A stream of another kind that writes to this one and has waiting chunks of its own. */
 export interface Upstream {
   /** Passes all waiting chunks to this stream at once, and does not wait until they are accepted. */
@@ -174,8 +171,6 @@ export class WriterSink {
         // A part of the chunk may be in the file, so the next chunk would be at a wrong position.
         const what = "a chunk whose buffer is detached or shrunk before it is taken";
         writer.fail(new TypeError(`Cannot write ${what}`));
-      } else if (length > MAX_PART) {
-        chunk.taken += writer.write(bytes.subarray(chunk.taken, chunk.taken + MAX_PART));
       } else chunk.taken += writer.write(bytes, chunk.taken);
     }
     if (chunk.taken < length || writer.failure) return false;
