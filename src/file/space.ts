@@ -123,28 +123,23 @@ function truncateAlone(
         release();
         ended(error);
       };
-      const truncate = (newLength: number | undefined, syncError?: DmaError) => {
-        if (newLength === undefined) return end(syncError);
-        const complete = (result: number) => {
-          if (result < 0) {
-            return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
-          }
-          length.truncated(newLength, isContent);
-          end(syncError);
-        };
-        engine.submit({ op: "truncate", fd, length: newLength }, { complete });
-      };
-      findSize(file, (size) => {
-        const newLength = decide(size);
-        const isReady = fileSystem.cutsDirty || !durability.unsynced;
-        if (isReady || newLength === undefined) return truncate(newLength);
-        // The truncate runs even if the sync fails. Its caller gets the error of a sync that no caller has got before.
-        const known = durability.syncError;
-        durability.submitSync(true, (error) => {
-          // The length is decided again, because another program may have appended.
-          findSize(file, (size) => truncate(decide(size), error === known ? undefined : error));
+      const truncate = (syncError?: DmaError) =>
+        findSize(file, (size) => {
+          const newLength = decide(size);
+          if (newLength === undefined) return end(syncError);
+          const complete = (result: number) => {
+            if (result < 0) {
+              return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
+            }
+            length.truncated(newLength, isContent);
+            end(syncError);
+          };
+          engine.submit({ op: "truncate", fd, length: newLength }, { complete });
         });
-      });
+      if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
+      // The truncate runs even if the sync fails. Its caller gets the error of a sync that no caller has got before.
+      const known = durability.syncError;
+      durability.submitSync(true, (error) => truncate(error === known ? undefined : error));
     }, isContent ? "truncate" : "cut");
   });
 }
