@@ -1,5 +1,6 @@
 // The engine of the kernel. The ring performs the operations that it supports, and Deno's threads the others.
 
+import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
@@ -28,6 +29,9 @@ export class KernelEngine implements Engine {
   readonly #shim: Shim;
   readonly #calls: ThreadCalls;
   readonly #devices: Devices;
+  /** A path for a call of this thread, and after it a path that the call returns. */
+  readonly #paths = new Uint8Array(2 * PATH_MAX);
+  readonly #pathsAddress = addressOf(this.#paths);
   /** The running pauses, and the time of their ends. */
   readonly #pauses = new Map<Request, number>();
   /** The quick closes that are due. */
@@ -196,11 +200,8 @@ export class KernelEngine implements Engine {
   identify(directory: number, path: string): string | undefined {
     if (this.#disposed) return undefined;
     if (path === "") return this.#devices.identify(directory);
-    const memory = this.acquire(PATH_MAX);
-    placePath(memory, path, 0);
-    const identity = this.#devices.identify(directory, memory.address);
-    this.release(memory);
-    return identity;
+    placePath(this.#paths, path, 0);
+    return this.#devices.identify(directory, this.#pathsAddress);
   }
 
   setFlags(fd: number, flags: number): number {
@@ -209,14 +210,11 @@ export class KernelEngine implements Engine {
   }
 
   realPath(fd: number): string | undefined {
-    const memory = this.acquire(2 * PATH_MAX);
-    placePath(memory, `/proc/self/fd/${fd}`, 0);
-    const { address, bytes } = memory;
+    placePath(this.#paths, `/proc/self/fd/${fd}`, 0);
+    const address = this.#pathsAddress;
     const target = address + PATH_MAX;
     const length = this.#shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
-    // Copied: TextDecoder may keep its argument, and the memory is released.
-    const real = bytes.slice(PATH_MAX, PATH_MAX + Math.max(0, length));
-    this.release(memory);
+    const real = this.#paths.subarray(PATH_MAX, PATH_MAX + Math.max(0, length));
     const path = attempt(() => strictDecoder.decode(real));
     return length > 0 && typeof path === "string" ? path : undefined;
   }

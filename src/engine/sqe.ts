@@ -19,7 +19,7 @@ import {
   STATX_BYTES,
   STATX_MASK,
 } from "./linux.ts";
-import type { Completion, Memory, Operation } from "./operation.ts";
+import type { Bytes, Completion, Memory, Operation } from "./operation.ts";
 
 /** The fields of a submission queue entry that differ between operations. The first six are those of `dma_call`. */
 export type Sqe = ReturnType<typeof entry>;
@@ -41,8 +41,8 @@ const SMALL_FILE = 1 << 20;
 
 const encoder = new TextEncoder();
 
-/** Copies a path into native memory, where it outlives the isolate. The kernel refuses a path that does not fit. */
-export function placePath({ bytes }: Memory, path: string, at: number): void {
+/** Copies a path to where the kernel reads it. The kernel refuses a path that does not fit. */
+export function placePath(bytes: Bytes, path: string, at: number): void {
   if (path === "") return void (bytes[at] = 0);
   const place = at === 0 && bytes.length === PATH_MAX ? bytes : bytes.subarray(at, at + PATH_MAX);
   const { read, written } = encoder.encodeInto(path, place);
@@ -67,13 +67,14 @@ export function entry(opcode: number, fd: number, address = 0, length = 0, offse
   };
 }
 
+/** The paths are in native memory, where they outlive the isolate. */
 function withPaths(engine: Engine, sqe: Sqe, path: string, second?: string): Sqe {
   const memory = engine.acquire(second === undefined ? PATH_MAX : 2 * PATH_MAX);
-  placePath(memory, path, 0);
+  placePath(memory.bytes, path, 0);
   sqe.paths = memory;
   sqe.address = memory.address;
   if (second === undefined) return sqe;
-  placePath(memory, second, PATH_MAX);
+  placePath(memory.bytes, second, PATH_MAX);
   sqe.offset = memory.address + PATH_MAX;
   return sqe;
 }
@@ -142,7 +143,7 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
       const flags = (cached ? AT_STATX_DONT_SYNC : 0) | (name === "" ? AT_EMPTY_PATH : 0) |
         (follow ? 0 : AT_SYMLINK_NOFOLLOW);
       // The path follows the result, so that no other memory may be lacking.
-      placePath(memory, name, STATX_BYTES);
+      placePath(memory.bytes, name, STATX_BYTES);
       return entry(opcode, fd, memory.address + STATX_BYTES, STATX_MASK, memory.address, flags);
     }
     case "statfs":
