@@ -4,7 +4,7 @@ import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { Opcode } from "./linux.ts";
 import type { Bytes } from "./operation.ts";
-import { readKernelFile } from "./process.ts";
+import { addressOfPath, readKernelFile } from "./process.ts";
 import { u32 } from "./struct.ts";
 
 /** The minor numbers of a device have 20 bits. */
@@ -82,12 +82,13 @@ export class Devices {
     return this.#unseen.get(fd) ?? -1;
   }
 
-  /** As `Engine.identify`, also of a file. `path` is the address of the path, or 0 for an empty one. */
-  identify(fd: number, path = 0): string | undefined {
+  /** As `Engine.identify`, also of an open file. */
+  identify(fd: number, path = ""): string | undefined {
     const found = this.#identity;
-    const result = this.shim.dma_call(Opcode.IDENTIFY, fd, path, 0, this.#identityAddress, 0);
+    const address = path === "" ? 0 : addressOfPath(path);
+    const result = this.shim.dma_call(Opcode.IDENTIFY, fd, address, 0, this.#identityAddress, 0);
     if (result < 0) return undefined;
-    if (path === 0) this.#unseen.set(fd, found[0]!);
+    if (path === "") this.#unseen.set(fd, found[0]!);
     return found.subarray(0, 3 + Math.ceil(found[1]! / 4)).join();
   }
 }

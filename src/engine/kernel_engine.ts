@@ -1,23 +1,19 @@
 // The engine of the kernel. The ring performs the operations that it supports, and Deno's threads the others.
 
-import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices, hasDisk } from "./devices.ts";
-import { attempt, type Engine, waitUntil } from "./engine.ts";
+import { type Engine, waitUntil } from "./engine.ts";
 import { neverNotified, pauseFor, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
-import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
+import { Errno, F_SETFL, Opcode } from "./linux.ts";
 import type { Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
-import { endsWithProcess, isTest } from "./process.ts";
+import { endsWithProcess, isTest, realPathOf } from "./process.ts";
 import { Ring } from "./ring.ts";
-import { closeNow, closeSmall, placePath, prepareSqe, type Request, type Sqe } from "./sqe.ts";
+import { closeNow, closeSmall, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
-
-/** For paths: a lenient decoder would return the path of another file. */
-const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
@@ -29,9 +25,6 @@ export class KernelEngine implements Engine {
   readonly #shim: Shim;
   readonly #calls: ThreadCalls;
   readonly #devices: Devices;
-  /** A path for a call of this thread, and after it a path that the call returns. */
-  readonly #paths = new Uint8Array(2 * PATH_MAX);
-  readonly #pathsAddress = addressOf(this.#paths);
   /** The running pauses, and the time of their ends. */
   readonly #pauses = new Map<Request, number>();
   /** The quick closes that are due. */
@@ -198,10 +191,7 @@ export class KernelEngine implements Engine {
   }
 
   identify(directory: number, path: string): string | undefined {
-    if (this.#disposed) return undefined;
-    if (path === "") return this.#devices.identify(directory);
-    placePath(this.#paths, path, 0);
-    return this.#devices.identify(directory, this.#pathsAddress);
+    return this.#disposed ? undefined : this.#devices.identify(directory, path);
   }
 
   setFlags(fd: number, flags: number): number {
@@ -210,13 +200,7 @@ export class KernelEngine implements Engine {
   }
 
   realPath(fd: number): string | undefined {
-    placePath(this.#paths, `/proc/self/fd/${fd}`, 0);
-    const address = this.#pathsAddress;
-    const target = address + PATH_MAX;
-    const length = this.#shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
-    const real = this.#paths.subarray(PATH_MAX, PATH_MAX + Math.max(0, length));
-    const path = attempt(() => strictDecoder.decode(real));
-    return length > 0 && typeof path === "string" ? path : undefined;
+    return realPathOf(this.#shim, fd);
   }
 
   acquire(size: number): Memory {

@@ -2,14 +2,36 @@
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import { AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
+import { attempt } from "./engine.ts";
+import { AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode, PATH_MAX } from "./linux.ts";
+import { placePath } from "./sqe.ts";
+
+/** Memory for a path of a call on this thread, and for what the call writes. */
+const memory = new Uint8Array(2 * PATH_MAX);
+
+/** For paths: a lenient decoder would return the path of another file. */
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The address of a path for the next call on this thread. */
+export function addressOfPath(path: string): number {
+  placePath(memory, path, 0);
+  return addressOf(memory);
+}
+
+/** As `Engine.realPath`. */
+export function realPathOf({ dma_call }: Shim, fd: number): string | undefined {
+  const address = addressOfPath(`/proc/self/fd/${fd}`);
+  const length = dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, address + PATH_MAX, 0);
+  const real = memory.subarray(PATH_MAX, PATH_MAX + Math.max(0, length));
+  const path = attempt(() => strictDecoder.decode(real));
+  return length > 0 && typeof path === "string" ? path : undefined;
+}
 
 /** The kernel's release, as "6.1.0-18-amd64". */
 export function kernelRelease(shim: Shim): string {
-  const bytes = new Uint8Array(4096);
-  shim.dma_call(Opcode.UNAME, -1, addressOf(bytes), 0, 0, 0);
+  shim.dma_call(Opcode.UNAME, -1, addressOf(memory), 0, 0, 0);
   // struct utsname: fields of 65 bytes, the release is the third.
-  const release = bytes.subarray(2 * 65, 3 * 65);
+  const release = memory.subarray(2 * 65, 3 * 65);
   return new TextDecoder().decode(release.subarray(0, release.indexOf(0)));
 }
 
@@ -43,32 +65,22 @@ export function endsWithProcess(shim: Shim): boolean {
 
 /** Whether the process uses inotify(7), by which Deno waits for changes of the files of a program. */
 function watchesFiles(shim: Shim): boolean {
-  const bytes = new Uint8Array(128);
-  const address = addressOf(bytes);
   // Deno has a low number for it, because it begins to wait before the program runs.
-  for (let fd = 0; fd < 256; fd++) {
-    new TextEncoder().encodeInto(`/proc/self/fd/${fd}\0`, bytes);
-    const length = shim.dma_call(Opcode.READLINK, AT_FDCWD, address, 64, address + 64, 0);
-    const target = bytes.subarray(64, 64 + Math.max(0, length));
-    if (new TextDecoder().decode(target) === "anon_inode:inotify") return true;
-  }
+  for (let fd = 0; fd < 256; fd++) if (realPathOf(shim, fd) === "anon_inode:inotify") return true;
   return false;
 }
 
 /** The text of a file that the kernel has in memory; undefined if it cannot be opened. */
 export function readKernelFile(shim: Shim, path: string): string | undefined {
-  // A larger buffer could fail for lack of memory.
-  const bytes = new Uint8Array(4096);
-  const address = addressOf(bytes);
-  new TextEncoder().encodeInto(`${path}\0`, bytes);
+  const address = addressOfPath(path);
   const fd = shim.dma_call(Opcode.OPENAT, AT_FDCWD, address, 0, 0, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return undefined;
   const decoder = new TextDecoder();
   let text = "";
   for (let position = 0;;) {
-    const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, position, 0);
+    const length = shim.dma_call(Opcode.READ, fd, address, memory.length, position, 0);
     if (length <= 0) break;
-    text += decoder.decode(bytes.subarray(0, length), { stream: true });
+    text += decoder.decode(memory.subarray(0, length), { stream: true });
     position += length;
   }
   shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
