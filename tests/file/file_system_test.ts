@@ -18,24 +18,23 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
   // Neither the device nor the type is known.
   const device = { deviceMajor: 0, deviceMinor: 77, uniqueMountId: undefined };
   const facts = { ...knownFacts(handle)!, ...device };
+  const find = (hasBirthTime: boolean) => fileSystemOf(handle, { ...facts, hasBirthTime });
   using _type = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
-  const found = await fileSystemOf(handle, { ...facts, hasBirthTime: true });
-  const { isServed, cutsDirty, reserves, statsFromMemory } = found;
+  const { isServed, cutsDirty, reserves, statsFromMemory } = await find(true);
   assertEquals([isServed, cutsDirty, reserves, statsFromMemory], [true, false, "never", false]);
   // Without blocks it is a view of the kernel, but an overlay is not: its tmpfs may have no limit.
   for (const [type, isStored] of [[[], false], [[0x30, 0x76, 0x4c, 0x79], true]] as const) {
     using _ = alter("statfs", ({ memory: { bytes } }) => bytes.fill(0, 0, 24).set(type));
-    assertEquals((await fileSystemOf(handle, { ...facts, hasBirthTime: true })).stores, isStored);
+    assertEquals((await find(true)).stores, isStored);
   }
   // 9p is known by the list of mounts, whatever its disk is.
   using _mounts = interpose("read", ({ operation: { memory, position }, end }) => {
     const mounts = position === 0 ? "31 1 0:77 / /mnt rw - 9p tag rw,trans=virtio\n" : "";
     end(new TextEncoder().encodeInto(mounts, memory.bytes).written);
   });
-  const find = () => fileSystemOf(handle, { ...facts, hasBirthTime: false });
-  assertEquals((await find()).name, "9p");
+  assertEquals((await find(false)).name, "9p");
   using _lack = fail("open", 24);
-  await assertRejects(find, Error, "Too many open files");
+  await assertRejects(() => find(false), Error, "Too many open files");
 });
 
 testInOneDirectory("No server is asked for a length on the JavaScript thread", async (dir) => {
