@@ -170,6 +170,8 @@ export class KernelRing {
   /** Frees the ring. No operation may be in flight. */
   close(): void {
     this.shim.resources.ring = 0;
+    // Later calls still acquire memory, which is no longer registered.
+    this.#freeBuffers.length = 0;
     // Views of it are empty from here on.
     this.reaped.buffer.transfer();
     // Undefined if the set-up has failed.

@@ -66,7 +66,6 @@ class PoolBlock implements Memory {
 }
 
 export class Pool {
-  #ring: KernelRing | undefined;
   readonly #slabs = new Map<number, Slab[]>();
   mapped = 0;
   /** Bytes of blocks in use. */
@@ -75,9 +74,7 @@ export class Pool {
   blocks = 0;
   #idle = 0;
 
-  constructor(readonly shim: Shim, ring?: KernelRing) {
-    this.#ring = ring;
-  }
+  constructor(readonly shim: Shim, readonly ring?: KernelRing) {}
 
   acquire(size: number): Memory {
     const blockSize = sizeClass(size);
@@ -88,8 +85,8 @@ export class Pool {
     block.inUse = true;
     slab.acquired += blockSize;
     // A mapping is a whole number of blocks, so this holds once.
-    if (this.#ring && slab.acquired === REGISTER_AFTER * slab.length) {
-      slab.registration = this.#ring.registerBuffer(slab.address, slab.length);
+    if (this.ring && slab.acquired === REGISTER_AFTER * slab.length) {
+      slab.registration = this.ring.registerBuffer(slab.address, slab.length);
     }
     this.used += blockSize;
     this.blocks++;
@@ -127,7 +124,7 @@ export class Pool {
   #drop(slab: Slab): void {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
-    if (slab.registration >= 0) this.#ring!.unregisterBuffer(slab.registration);
+    if (slab.registration >= 0) this.ring!.unregisterBuffer(slab.registration);
     this.#idle -= slab.length;
     // Detached first, so that any remaining view is empty.
     slab.buffer.transfer();
@@ -138,7 +135,5 @@ export class Pool {
   /** Unmaps everything. Views become empty. No operation may be in flight. */
   dispose(): void {
     for (const slab of [...this.#slabs.values()].flat()) this.#drop(slab);
-    // The ring is freed next, but later calls still acquire memory.
-    this.#ring = undefined;
   }
 }
