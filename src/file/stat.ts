@@ -55,11 +55,6 @@ function sizeOf(bytes: Bytes, path: string): number {
   throw ioError(Errno.EOVERFLOW, "stat", path, why);
 }
 
-/** Both parts of a device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
-function deviceNumber(major: number, minor: number): number {
-  return (minor >>> 8) * 0x100000 + major * 0x100 + (minor & 0xff);
-}
-
 export function parseStat(bytes: Bytes, path: string) {
   const mask = u32(bytes, 0);
   const mode = modeOf(bytes);
@@ -80,7 +75,8 @@ export function parseStat(bytes: Bytes, path: string) {
     inode: u64(bytes, 32),
     deviceMajor,
     deviceMinor,
-    device: deviceNumber(deviceMajor, deviceMinor),
+    /** Both parts, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
+    device: (deviceMinor >>> 8) * 0x100000 + deviceMajor * 0x100 + (deviceMinor & 0xff),
     /** The identifier of the mount; undefined before kernel 5.8. */
     mountId: mask & (Statx.MNT_ID | Statx.MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,
     /** An identifier that no other mount ever gets; undefined before kernel 6.8. */
@@ -97,7 +93,7 @@ export function parseStat(bytes: Bytes, path: string) {
 
 /** The facts and the rest of the structure as `Deno.stat` returns them. */
 function fileInfoOf(facts: StatFacts, bytes: Bytes): Deno.FileInfo {
-  const { kind, size, inode, device, mode, links, uid, blockSize } = facts;
+  const { kind, size, inode, device, mode, links, uid, blockSize, hasBirthTime } = facts;
   const time = (at: number) => {
     const seconds = (u32(bytes, at + 4) | 0) * 2 ** 32 + u32(bytes, at);
     return new Date(seconds * 1000 + Math.floor(u32(bytes, at + 8) / 1e6));
@@ -109,7 +105,7 @@ function fileInfoOf(facts: StatFacts, bytes: Bytes): Deno.FileInfo {
     size,
     mtime: time(112),
     atime: time(64),
-    birthtime: u32(bytes, 0) & Statx.BTIME ? time(80) : null,
+    birthtime: hasBirthTime ? time(80) : null,
     ctime: time(96),
     dev: device,
     ino: Number(inode),
