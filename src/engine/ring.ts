@@ -17,9 +17,9 @@ const MAX_REFUSALS = 1000;
 export class Ring {
   readonly notifier: Notifier;
 
-  // One slot per request in flight, as many as completion entries, so that none overflows. Its index is the user_data.
-  readonly #slots: (Request | null)[];
-  readonly #freeSlots: number[];
+  // One slot per request in flight, at most one per completion entry: none overflows. Its index is the user_data.
+  readonly #slots: (Request | null)[] = [];
+  readonly #freeSlots: number[] = [];
 
   /** Requests that wait for a slot, after `#taken` others that no longer do. */
   readonly #backlog: Request[] = [];
@@ -40,9 +40,6 @@ export class Ring {
     readonly counters: Counters,
     readonly ended: (request: Request, result: number) => void,
   ) {
-    const { depth } = kernel;
-    this.#slots = new Array(depth).fill(null);
-    this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
     this.notifier = new Notifier(kernel, counters, () => this.#reapInNewTurn());
   }
 
@@ -73,8 +70,8 @@ export class Ring {
     if (this.#prepared.length === this.kernel.entries) this.#submitPrepared();
     // After the ring has given up, entries remain in the queue that must not be submitted.
     if (!this.#supports(request)) return false;
-    const slot = this.#freeSlots.at(-1);
-    if (slot === undefined) return false;
+    const slot = this.#freeSlots.at(-1) ?? this.#slots.length;
+    if (slot === this.kernel.depth) return false;
     const result = this.kernel.prepare(request.sqe, slot);
     if (result === -Errno.EBUSY) return false;
     if (result < 0) {
