@@ -55,9 +55,8 @@ export class WriterSink {
   readonly #waiting: Chunk[] = [];
   /** The number of their bytes that are not accepted. */
   #waitingBytes = 0;
-  /** Items of the stream's queue that were accepted before their turn, and their bytes. */
+  /** Items of the stream's queue that were accepted before their turn. */
   #ahead = 0;
-  #moved = 0;
   /** Whether a writer from getWriter() holds the stream. Its own calls report a failure. */
   hasLock = false;
   /** The stream above, which has a reference to this one. {@linkcode flushNow} first takes the chunks that wait there. */
@@ -108,7 +107,8 @@ export class WriterSink {
     if (this.isOver || item === UNLOCKED) return 1;
     try {
       const bytes = chunkBytes("chunk", item);
-      this.#moved += lengthOfBytes(bytes);
+      // If a turn of the event loop is due, write() waits for it.
+      yieldIfNeeded(lengthOfBytes(bytes));
       if (!this.#add(bytes)) this.#ahead++;
     } catch (error) {
       this.writer.fail(error);
@@ -119,9 +119,7 @@ export class WriterSink {
   write(): Promise<void> | undefined {
     if (this.#ahead === 0) return this.#untilTaken();
     this.#ahead--;
-    const moved = this.#moved;
-    this.#moved = 0;
-    return yieldIfNeeded(moved);
+    return yieldIfNeeded(0);
   }
 
   async #untilTaken(): Promise<void> {
