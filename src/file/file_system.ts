@@ -23,9 +23,9 @@ export const DISK = {
   /** Writes that extend a file run one after the other: a server may refuse them in another order. */
   extendsInOrder: false,
   /**
-   * When a writer reserves space. "ahead" of its writes: on some of these file systems each write that extends a file runs
-   * alone. "hinted": only for a size hint, because such a write costs no more than any other. "never": that is so too,
-   * and fallocate(2) reserves no space for later writes, or a truncate does not free it.
+   * When a writer reserves space. "ahead": before its writes, because those that extend a file may run alone, as on ext4.
+   * "hinted": only for a size hint, because a write that extends a file costs no more than any other. "never": fallocate(2)
+   * reserves nothing for later writes, or a truncate does not free it, and such a write costs no more either.
    */
   reserves: "ahead" as "ahead" | "hinted" | "never",
   /** A truncate takes effect even if earlier writes are not synced. */
