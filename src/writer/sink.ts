@@ -292,12 +292,11 @@ export class WriterSink {
   }
 
   /** A stream that has failed keeps its failure, of which the caller knows, unless the call is not allowed. */
-  async abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
-    if (this.writer.failure) {
-      if (isAllowed) this.#noteReported();
-      await this.writer.ended;
-    }
-    await abort();
+  abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
+    const { failure } = this.writer;
+    if (!failure || !isAllowed) return abort();
+    this.#noteReported();
+    return this.writer.abort(failure.reason);
   }
 
   #noteReported(): void {

@@ -113,7 +113,9 @@ testDirectAndCached("Disposing is silent as soon as a failed writer is aborted",
     using _ = fail("write", Errno.ENOSPC);
     await stream.write(pattern(5000));
     await letGo(stream);
-    const aborted = (locked ? stream.getWriter() : stream).abort();
+    const lock = locked ? stream.getWriter() : undefined;
+    const aborted = (lock ?? stream).abort();
+    lock?.releaseLock();
     await stream[Symbol.asyncDispose]();
     await aborted;
   }
