@@ -96,9 +96,10 @@ class WriterWritable extends Writable implements Upstream {
   override _writev(chunks: { chunk: Uint8Array }[], callback: Callback): void {
     const sink = sinkOf(this.#writer)!;
     const taken = chunks.map(({ chunk }) => sink.takeAtOnce(chunk) ?? this.#lock.write(chunk));
-    this.#waiting = callback;
-    callBack(Promise.all(taken), (error) => this.#accept(callback, error));
-    if (this.#handsOver) this.#accept(callback);
+    // Node passes the same callback for every write.
+    const waiting = this.#waiting = (error?: Error | null) => callback(error);
+    callBack(Promise.all(taken), (error) => this.#accept(waiting, error));
+    if (this.#handsOver) this.#accept(waiting);
   }
 
   override _final(callback: Callback): void {

@@ -95,9 +95,10 @@ for (const caller of ["stream", "writer"] as const) {
       assertEquals(Deno.readFileSync(path).subarray(0, length), pattern(length));
     }
     // It is held back afterwards as before.
-    assertEquals(stream.write(pattern(5000, length)), false);
-    length += 5000;
+    assertEquals(stream.write(pattern(70_000, length)), false);
+    length += 70_000;
     await once(stream, "drain");
+    assertEquals(writer.currentPos, length);
     stream.end();
     await finished(stream);
     assertEquals(calls, 15);
