@@ -292,11 +292,10 @@ export class WriterSink {
   }
 
   /** A stream that has failed keeps its failure, of which the caller knows, unless the call is not allowed. */
-  abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
-    const { failure } = this.writer;
-    if (!failure || !isAllowed) return abort();
+  async abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
+    if (!this.writer.failure || !isAllowed) return await abort();
     this.#noteReported();
-    return this.writer.abort(failure.reason);
+    await this.writer.ended;
   }
 
   #noteReported(): void {
