@@ -224,7 +224,7 @@ export class FileLength {
     for (const { durability } of this.#handles) durability.noteChange();
   }
 
-  /** Notes that a read has met the end of the file, which another program may have cut below the end of the content. */
+  /** Notes the end of the file, which another program may have cut below the end of the content. */
   noteEnd(): void {
     this.#endAt(this.sizeNow ?? Infinity);
   }

@@ -26,9 +26,9 @@ export function reserveSpace(file: OpenFile, length: number, keepSize: boolean):
   return descriptor.use("allocate", async () => {
     let cut: Promise<void> | undefined;
     await file.change(0, keepSize ? 0 : length, async () => {
+      // Another program may have cut off content, and zeros of an earlier call.
+      ends.noteEnd();
       const before = ends.sizeNow;
-      // Another program may have cut off the zeros of an earlier call.
-      ends.reservedEnd = Math.min(ends.reservedEnd, before ?? Infinity);
       try {
         await promiseOf((ended) => {
           const complete = (result: number) => {

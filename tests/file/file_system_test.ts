@@ -97,6 +97,10 @@ testInOneDirectory("A failed reservation is cut to the length when it began", as
   await again;
   await writer.close();
   assertEquals((await Deno.stat(file.path)).size, 100);
+  // Nor does content come back as zeros that another program has cut off.
+  Deno.truncateSync(file.path, 50);
+  await assertRejects(() => file.preallocate(2 ** 30), Error, "No space left");
+  assertEquals((await Deno.stat(file.path)).size, 50);
 });
 
 testInOneDirectory("preallocate keeps its zeros if it is not awaited", async (dir) => {
