@@ -46,6 +46,8 @@ export class FileLength {
   #bound: number;
   /** The ends of the writes and allocations in flight. */
   readonly #ends: number[] = [];
+  /** The greatest of them, or of ended ones that {@linkcode #bound} includes. A search takes long among thousands. */
+  #lastEnd = 0;
   /**
    * Truncates, and other uses of a length that must not change meanwhile. If {@linkcode isHeld}, the first one runs and
    * the others wait. One that may overtake begins in a program that blocks, before calls whose end is not noted yet.
@@ -107,6 +109,7 @@ export class FileLength {
     assert(!this.isHeld, "no write begins while the file is truncated");
     if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
     this.#ends.push(end);
+    this.#lastEnd = Math.max(this.#lastEnd, end);
   }
 
   endWrite(start: number, end: number, succeeded: boolean): void {
@@ -168,7 +171,7 @@ export class FileLength {
 
   /** An upper bound of the file's size, unless another program has extended the file. */
   get sizeUpperBound(): number {
-    return this.#ends.reduce(later, this.#bound);
+    return Math.max(this.#bound, this.#lastEnd);
   }
 
   /** The file's length, as the kernel or this module knows it without a request to a server; otherwise undefined. */
@@ -203,7 +206,12 @@ export class FileLength {
   #limitBound(start: number, end: number): void {
     const size = this.knownSize ?? Infinity;
     const reached = size > start ? Math.max(this.#bound, end) : this.#bound;
-    this.#bound = Math.max(this.contentEnd, Math.min(size, reached));
+    this.#limit(Math.max(this.contentEnd, Math.min(size, reached)));
+  }
+
+  #limit(bound: number): void {
+    this.#bound = bound;
+    this.#lastEnd = this.#ends.reduce(later, 0);
   }
 
   /** The length to which a file of `size` bytes must be cut: see `cutToContent`; undefined if it must not be cut. */
@@ -212,7 +220,7 @@ export class FileLength {
     // A file that another program has cut must not be extended again.
     const isReserved = size === undefined || (size > end && size <= this.sizeUpperBound);
     if (isReserved) return end;
-    this.#bound = this.contentEnd;
+    this.#limit(this.contentEnd);
     return undefined;
   }
 
@@ -232,7 +240,7 @@ export class FileLength {
   #endAt(end: number): void {
     this.contentEnd = Math.min(this.contentEnd, end);
     this.#confirmedEnd = Math.min(this.#confirmedEnd, end);
-    this.#bound = Math.min(this.#bound, end);
+    this.#limit(Math.min(this.#bound, end));
     this.reservedEnd = Math.min(this.reservedEnd, end);
   }
 
