@@ -11,6 +11,9 @@ interface Flight {
   readonly bytes: Promise<Bytes>;
 }
 
+/** The most reads in flight that are searched: among thousands a search takes longer than a read. */
+const MAX_SEARCHED = 128;
+
 const flightsOf = new WeakMap<OpenFile, Set<Flight>>();
 
 /** As {@linkcode readRange}. Reads of a sealed file share reads in flight. */
@@ -21,7 +24,9 @@ export function readBytes(file: OpenFile, position: number, length: number): Pro
 async function readShared(file: OpenFile, position: number, length: number): Promise<Bytes> {
   const end = position + length;
   const flights = flightsOf.getOrInsertComputed(file, () => new Set());
-  const joined = flights.values().find((flight) => flight.start <= position && end <= flight.end);
+  const joined = flights.size > MAX_SEARCHED
+    ? undefined
+    : flights.values().find((flight) => flight.start <= position && end <= flight.end);
   const { start, bytes } = joined ?? begin(flights, file, position, end);
   try {
     const part = (await bytes).subarray(position - start, end - start);

@@ -77,6 +77,11 @@ testSealed("Concurrent reads of a sealed file share what covers them", async (fi
   for (const [shared, reads, ...ranges] of cases) {
     assertEquals(await readsFor(file, ...ranges), reads, shared);
   }
+  // Among many reads a search would take longer than a read.
+  const many = [4096, 8192].flatMap((length) =>
+    Array.from({ length: 70 }, (_, block): Read => [block * 4096, length])
+  );
+  assertEquals(await readsFor(file, ...many, [0, 12_288], [0, 12_288]), 142);
   // One after the other: nothing is kept.
   assertEquals([await readsFor(file, [0, 4096]), await readsFor(file, [0, 4096])], [1, 1]);
   const { reads } = ioStats();
