@@ -26,10 +26,7 @@ function read() {
 }
 
 /** Runs one program here. Returns whether it kept every promise. */
-async function runOne(
-  seed: number,
-  { steps, real, trace }: ReturnType<typeof read>["values"],
-): Promise<boolean> {
+async function runOne(seed: number, { steps, real, trace }: ReturnType<typeof read>["values"]) {
   const wanted = steps?.split(",").map(Number);
   const runner = await Runner.load([], real);
   const result = await runner.run(seed, wanted, trace ? console.log : undefined);

@@ -7,10 +7,7 @@ import { pattern } from "../support/bytes.ts";
 import { dma, testDma } from "./process.ts";
 
 /** Runs the command line with `--json`. Resolves to its object, and to standard error. */
-async function report(
-  args: string[],
-  input?: Uint8Array<ArrayBuffer>,
-): Promise<TransferReport & { stderr: string }> {
+async function report(args: string[], input?: Uint8Array<ArrayBuffer>) {
   const { code, stdout, stderr } = await dma([args[0]!, "--json", ...args.slice(1)], input);
   assertMatch(stdout, /^\{.*\}\n$/);
   const parsed: TransferReport = JSON.parse(stdout);

@@ -30,20 +30,17 @@ export class Example {
   }
 
   /** Starts it, with the arguments and the flags of its one command unless others are given. */
-  spawn(
-    args: readonly string[] = this.command.args,
-    flags: readonly string[] = this.command.flags,
-  ): Deno.ChildProcess {
+  spawn(args = this.command.args, flags = this.command.flags): Deno.ChildProcess {
     const path = `${root}/examples/${this.name}.ts`;
     const command = ["run", "--no-prompt", ...flags, path, ...args];
     return start(Deno.execPath(), command, { cwd: this.folder });
   }
 
-  async run(args?: readonly string[], flags?: readonly string[]): Promise<Ended> {
+  async run(args?: string[], flags?: string[]): Promise<Ended> {
     return await ended(this.spawn(args, flags));
   }
 
-  async succeeds(args?: readonly string[]): Promise<Ended> {
+  async succeeds(args?: string[]): Promise<Ended> {
     const ran = await this.run(args);
     assertEquals(ran.code, 0, ran.stderr);
     return ran;
@@ -57,13 +54,9 @@ export async function ended(child: Deno.ChildProcess): Promise<Ended> {
 }
 
 /** Registers a test of an example. Once for both engines: no example may look at DMA_ENGINE, which takes a permission. */
-export function testExample(
-  name: string,
-  sentence: string,
-  fn: (example: Example) => Promise<void>,
-): void {
+export function testExample(name: string, claim: string, fn: (example: Example) => Promise<void>) {
   const options = { bothEngines: false };
-  testInOneDirectory(`${name} ${sentence}`, ({ path }) => fn(new Example(name, path)), options);
+  testInOneDirectory(`${name} ${claim}`, ({ path }) => fn(new Example(name, path)), options);
 }
 
 /** An example that is a server. */

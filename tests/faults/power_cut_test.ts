@@ -14,12 +14,7 @@ const cuts = Number(Deno.env.get("DMA_CUTS") ?? 5);
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
 
 /** Cuts the power while a process writes, and unmounts the disk. The folder of each account is an image after a cut. */
-async function cutPower(
-  disk: Disk,
-  memory: FaultFileSystem,
-  directory: string,
-  life: Life,
-): Promise<Account[]> {
+async function cutPower(disk: Disk, memory: FaultFileSystem, directory: string, life: Life) {
   const random = new Random(life.seed);
   const writing = new Writing(life);
   const all: Account[] = [];

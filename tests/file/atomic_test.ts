@@ -6,23 +6,13 @@ import { Errno } from "../../src/engine/linux.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
-import {
-  testBetweenDirectories,
-  type TestDirectory,
-  testInEachDirectory,
-  type TestInEachDirectoryOptions,
-} from "../support/dirs.ts";
-import "../support/engine.ts";
+import { type TestDirectory, testEachPair, testInEachDirectory } from "../support/dirs.ts";
 import { fail, withoutUnnamedFiles } from "../support/interpose.ts";
 
 const { BadResource, IsADirectory, NotFound, NotSupported, PermissionDenied } = Deno.errors;
 
 /** Registers a test twice: with unnamed files, and with temporary names. */
-function testBothWays(
-  name: string,
-  fn: (dir: TestDirectory) => Promise<void>,
-  options?: TestInEachDirectoryOptions,
-): void {
+function testBothWays(...[name, fn, options]: Parameters<typeof testInEachDirectory>): void {
   testInEachDirectory(`${name}, where files need no name`, fn, options);
   testInEachDirectory(`${name}, where files need a name`, async (dir) => {
     using _ = withoutUnnamedFiles();
@@ -145,7 +135,7 @@ testBothWays("An atomic file replaces only a regular file", async (dir) => {
   await assertOnly(dir, "directory", "fifo", "kept", "link", "proc");
 });
 
-testBetweenDirectories("An atomic file is not renamed", async (from, to) => {
+testEachPair("An atomic file is not renamed", async (from, to) => {
   for (const refuses of [false, true]) {
     using _ = refuses ? withoutUnnamedFiles() : undefined;
     const file = await create(from.file("kept"));

@@ -9,8 +9,8 @@ import { assertFile, assertNoFile, filled, joined, overlaid, pattern } from "../
 import { eventually } from "../support/descriptors.ts";
 import {
   isOnDisk,
-  testBetweenDirectories,
   type TestDirectory,
+  testEachPair,
   testInEachDirectory,
 } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
@@ -184,7 +184,7 @@ testInEachDirectory("A file that shares blocks bypasses the page cache", async (
   await assertFile(file.path, pattern(SIZE + 7000));
 }, { where: isOnDisk });
 
-testBetweenDirectories("copyRangeTo() copies", async (from, to) => {
+testEachPair("copyRangeTo() copies", async (from, to) => {
   await using source = await openPattern(from.file("from"), SIZE);
   for (const [position, length, at] of [[0, SIZE, 0], [512, 512, 512], [3, 9999, 5]] as const) {
     await using file = await openWith(to.file("to"), filled(6000, 7));

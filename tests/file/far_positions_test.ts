@@ -4,7 +4,6 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { filled, joined, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
 import { alter } from "../support/interpose.ts";
 import { allOf } from "../support/patterned.ts";
 

@@ -8,7 +8,6 @@ import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { fail, interpose } from "../support/interpose.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
-import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
 

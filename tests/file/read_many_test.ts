@@ -7,7 +7,6 @@ import { pause } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
 import { fail, hold } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { openPattern } from "../support/patterned.ts";

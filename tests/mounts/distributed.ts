@@ -131,11 +131,7 @@ const servers: readonly Server[] = [
 ];
 
 /** Installs the packages of the chosen file systems. Resolves to the folder of the Python programs. */
-async function install(
-  chosen: readonly Server[],
-  directory: string,
-  signal: AbortSignal,
-): Promise<string> {
+async function install(chosen: readonly Server[], directory: string, signal: AbortSignal) {
   await aptInstall(chosen.flatMap(({ debian = [] }) => debian.map((each) => [each])), signal);
   const python = chosen.flatMap(({ python = [] }) => python);
   const bin = `${directory}/venv/bin`;

@@ -137,11 +137,7 @@ function nine(tag: string, path: string, ...more: string[]): string[] {
 }
 
 /** Starts the Ceph cluster that the machine mounts, at a separate address. */
-async function startCluster(
-  directory: string,
-  stack: AsyncDisposableStack,
-  signal: AbortSignal,
-): Promise<void> {
+async function startCluster(directory: string, stack: AsyncDisposableStack, signal: AbortSignal) {
   const work = `${directory}/ceph`;
   await Deno.mkdir(work);
   const address = [`${onHost.address}/32`, "dev", "lo"];

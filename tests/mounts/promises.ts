@@ -26,10 +26,7 @@ async function writeAll(writer: DmaStreamWriter, bytes: Uint8Array<ArrayBuffer>)
   for (const chunk of chunksOf(bytes, CHUNK)) await writer.write(chunk);
 }
 
-export async function writeAndClose(
-  writer: DmaStreamWriter,
-  bytes: Uint8Array<ArrayBuffer>,
-): Promise<void> {
+export async function writeAndClose(writer: DmaStreamWriter, bytes: Uint8Array<ArrayBuffer>) {
   await writeAll(writer, bytes);
   await writer.close();
 }

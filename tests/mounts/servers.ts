@@ -102,12 +102,7 @@ export class Mounted implements AsyncDisposable {
   ) {}
 
   /** Mounts one below the directory, which must be empty, with one of its lists of options. */
-  static async start(
-    server: Server,
-    directory: string,
-    options: readonly string[] = [],
-    bin = "",
-  ): Promise<Mounted> {
+  static async start(server: Server, directory: string, options: readonly string[] = [], bin = "") {
     const env: Record<string, string> = { bin };
     for (const name of ["disk", "work", "mount"]) {
       await Deno.mkdir(env[name] = `${directory}/${name}`, { recursive: true });

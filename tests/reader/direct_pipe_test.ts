@@ -6,11 +6,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import {
-  testBetweenDirectories,
-  testDirectAndCached,
-  type TestDirectory,
-} from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory, testEachPair } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
 import { allOf, openPattern, readPattern } from "../support/patterned.ts";
@@ -138,7 +134,7 @@ testDirectAndCached("Whole buffers go from reads to writes without a copy", asyn
   await assertFile(target.file.path, pattern(size - 65_536, 65_536));
 });
 
-testBetweenDirectories("A file is piped", async (from, to) => {
+testEachPair("A file is piped", async (from, to) => {
   const end = 200_001;
   for (const [start, position] of [[0, 0], [512, 0], [3, 0], [3, 4099]] as const) {
     for (const bufferSize of [4096, 40_000]) {

@@ -6,7 +6,6 @@ import { Errno } from "../../src/engine/linux.ts";
 import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import { allOf, openPattern, readPattern } from "../support/patterned.ts";

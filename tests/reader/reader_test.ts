@@ -15,11 +15,7 @@ import { allOf, openPattern, readPattern } from "../support/patterned.ts";
 type Read = (options?: DmaStreamReaderOptions) => DmaStreamReader;
 
 /** Registers a test of readers of a file of so many bytes, once with Direct I/O and once without it. */
-function testReaders(
-  name: string,
-  size: number,
-  fn: (read: Read, file: DmaFile) => Promise<void>,
-): void {
+function testReaders(name: string, size: number, fn: (read: Read, file: DmaFile) => Promise<void>) {
   testDirectAndCached(name, async (dir) => {
     await using file = await openPattern(dir.file("file"), size);
     const read: Read = (options) => new DmaStreamReader(file, { closeFile: false, ...options });
@@ -177,10 +173,7 @@ const types = [Int8Array, Uint8ClampedArray, Uint16Array, Float32Array, BigInt64
 const ranges = [[0, 40_000], [0, 5000], [512, 8192], [4096, 4104], [5, 39_997]] as const;
 
 /** All bytes of a stream, read into views from `next`. */
-async function allByView(
-  stream: DmaStreamReader,
-  next: () => ArrayBufferView<ArrayBuffer>,
-): Promise<Uint8Array> {
+async function allByView(stream: DmaStreamReader, next: () => ArrayBufferView<ArrayBuffer>) {
   const reader = stream.getReader({ mode: "byob" });
   const parts = [];
   for (;;) {

@@ -38,18 +38,14 @@ export async function turnsSoon(begin: () => Promise<unknown>): Promise<boolean>
   return turned - began < performance.now() - turned;
 }
 
-/** Rejects if `promise` takes longer: whatever goes wrong, nothing hangs. */
-export async function within<T>(
-  seconds: number,
-  what: string | (() => string),
-  promise: Promise<T>,
-): Promise<T> {
+/** Rejects if `work` takes longer: whatever goes wrong, nothing hangs. */
+export async function within<T>(seconds: number, what: string | (() => string), work: Promise<T>) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     const fail = () => reject(new Error(`${typeof what === "string" ? what : what()} hangs`));
     timer = setTimeout(fail, seconds * 1000);
   });
-  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 /** Prints a line that is marked as one of the setup, because other programs print too. */
@@ -98,11 +94,7 @@ export async function run(
 }
 
 /** Runs a program and resolves to its output. If the program fails, throws an error with its last line. */
-export async function runOrThrow(
-  program: string,
-  args: readonly string[],
-  options?: RunOptions,
-): Promise<string> {
+export async function runOrThrow(program: string, args: readonly string[], options?: RunOptions) {
   const { success, output } = await run(program, args, options);
   if (!success) throw new Error(`${program} failed: ${lastLine(output)}`);
   return output.trim();
@@ -117,11 +109,7 @@ export async function endOf(child: Deno.ChildProcess, seconds = 200): Promise<En
 }
 
 /** Runs a program to its end, shows its output, and resolves to it. Used for the console of an emulated machine. */
-export async function runAndShow(
-  program: string,
-  args: readonly string[],
-  signal: AbortSignal,
-): Promise<string> {
+export async function runAndShow(program: string, args: readonly string[], signal: AbortSignal) {
   const child = start(program, args, { stderr: "inherit", signal });
   const [shown, kept] = child.stdout.tee();
   const showing = shown.pipeTo(Deno.stdout.writable, { preventClose: true });

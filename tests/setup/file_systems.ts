@@ -61,9 +61,7 @@ export async function makeWorkDirectory(): Promise<string> {
  * Runs a program of the tests in a {@linkcode makeWorkDirectory}, which is taken down afterwards. The first signal that would
  * end the process aborts the signal of `main` instead. Resolves to the exit code: 0 if `main` resolves to true.
  */
-export async function runMain(
-  main: (directory: string, signal: AbortSignal) => Promise<boolean>,
-): Promise<number> {
+export async function runMain(main: (directory: string, signal: AbortSignal) => Promise<boolean>) {
   const stop = new AbortController();
   let exitCode = 1;
   for (const [name, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
@@ -86,10 +84,7 @@ export async function runMain(
 }
 
 /** Mounts all possible file systems below `directory`. Resolves to their paths, and to the number of the others. */
-export async function mountFileSystems(
-  directory: string,
-  signal: AbortSignal,
-): Promise<{ mounted: string[]; skipped: number }> {
+export async function mountFileSystems(directory: string, signal: AbortSignal) {
   const total = Object.keys(kinds).length * sectorSizes.length + 1;
   if (Deno.uid() !== 0) {
     say(`Not root: ${total} extra file systems are skipped`);

@@ -4,10 +4,7 @@ import { emulatorFor } from "../ffi/architectures/targets.ts";
 import { hasProgram, lastLine, run, say } from "./command.ts";
 
 /** Fetches a Deno for aarch64, for user-mode emulation. Resolves to its path below `directory`, or undefined. */
-export async function fetchEmulatedDeno(
-  directory: string,
-  signal: AbortSignal,
-): Promise<string | undefined> {
+export async function fetchEmulatedDeno(directory: string, signal: AbortSignal) {
   if (Deno.build.arch === "aarch64") return undefined;
   const [emulator = ""] = emulatorFor("aarch64");
   if (!hasProgram(emulator)) {

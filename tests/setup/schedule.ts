@@ -22,11 +22,7 @@ export interface Surroundings {
 const LONGEST_MINUTES = 20;
 
 /** Runs all passes in order. With two at once each output is shown whole at its end, and the name of a failed test at once. */
-export async function runPasses(
-  passes: readonly Pass[],
-  surroundings: Surroundings,
-  tally: Tally,
-): Promise<void> {
+export async function runPasses(passes: readonly Pass[], surroundings: Surroundings, tally: Tally) {
   const queue = [...passes];
   const atOnce = navigator.hardwareConcurrency > 1 ? Math.min(2, passes.length) : 1;
   const runSome = async () => {
@@ -86,10 +82,7 @@ const SUMMARY = new RegExp(
 );
 
 /** Passes the output on. Resolves to the counts of the summary of `deno test`; undefined if the pass was stopped. */
-async function showAndCount(
-  stream: ReadableStream<Uint8Array>,
-  show: Show,
-): Promise<Tally | undefined> {
+async function showAndCount(stream: ReadableStream<Uint8Array>, show: Show) {
   let tally: Tally | undefined;
   const [shown, counted] = stream.tee();
   const showing = shown.pipeTo(new WritableStream({ write: (chunk) => void show(chunk) }));

@@ -23,11 +23,7 @@ export function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 /** What a file has when `bytes` are put into it. */
-export function overlaid(
-  before: Uint8Array,
-  bytes: Uint8Array,
-  position: number,
-): Uint8Array<ArrayBuffer> {
+export function overlaid(before: Uint8Array, bytes: Uint8Array, position: number) {
   const end = bytes.length === 0 ? 0 : position + bytes.length;
   const after = new Uint8Array(Math.max(before.length, end));
   after.set(before);

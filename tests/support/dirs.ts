@@ -105,7 +105,7 @@ export async function inFreshDirectory(
 }
 
 /** Registers one test for each pair of directories: `fn` goes from a fresh directory in one to one in the other. */
-export function testBetweenDirectories(
+export function testEachPair(
   name: string,
   fn: (from: TestDirectory, to: TestDirectory) => Promise<void>,
 ): void {

@@ -9,20 +9,12 @@ import {
 import { joined, pattern } from "./bytes.ts";
 
 /** Makes a file of that length with {@linkcode pattern} in it, and opens it for reading. */
-export async function openPattern(
-  path: string,
-  length: number,
-  options?: DmaOpenOptions,
-): Promise<DmaFile> {
+export async function openPattern(path: string, length: number, options?: DmaOpenOptions) {
   await Deno.writeFile(path, pattern(length));
   return await DmaFile.open(path, options);
 }
 
-export async function readPattern(
-  path: string,
-  length: number,
-  options?: DmaStreamReaderOptions,
-): Promise<DmaStreamReader> {
+export async function readPattern(path: string, length: number, options?: DmaStreamReaderOptions) {
   return new DmaStreamReader(await openPattern(path, length), options);
 }
 

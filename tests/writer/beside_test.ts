@@ -5,7 +5,6 @@ import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { closeWith, create, createOver } from "./create.ts";

@@ -12,21 +12,13 @@ export const small: DmaStreamWriterOptions = { bufferSize: 4096, writeBehind: 2 
 /** One small buffer in flight: most of what is written has to wait. */
 export const narrow: DmaStreamWriterOptions = { bufferSize: 4096, writeBehind: 1 };
 
-export async function create(
-  dir: TestDirectory,
-  options?: DmaStreamWriterOptions,
-  name = "file",
-): Promise<DmaStreamWriter> {
+export async function create(dir: TestDirectory, options?: DmaStreamWriterOptions, name = "file") {
   return new DmaStreamWriter(await DmaFile.create(dir.file(name)), options);
 }
 
-/** A writer on a file that has `content` already. */
-export async function createOver(
-  path: string,
-  content: Uint8Array,
-  options?: DmaStreamWriterOptions,
-): Promise<DmaStreamWriter> {
-  await Deno.writeFile(path, content);
+/** A writer on a file that has these bytes already. */
+export async function createOver(path: string, old: Uint8Array, options?: DmaStreamWriterOptions) {
+  await Deno.writeFile(path, old);
   return new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
 }
 
@@ -40,21 +32,13 @@ export function testWriter(
 }
 
 /** Throws unless the file has exactly these bytes, and no descriptor leads to it. */
-export async function assertClosed(
-  writer: DmaStreamWriter,
-  expected: Uint8Array,
-  msg?: string,
-): Promise<void> {
+export async function assertClosed(writer: DmaStreamWriter, expected: Uint8Array, msg?: string) {
   assertEquals(descriptorsOf(writer.file.path), 0, msg);
   await assertFile(writer.file.path, expected, msg);
 }
 
 /** Closes the writer, after which its file must have exactly these bytes. */
-export async function closeWith(
-  writer: DmaStreamWriter,
-  expected: Uint8Array,
-  msg?: string,
-): Promise<void> {
+export async function closeWith(writer: DmaStreamWriter, expected: Uint8Array, msg?: string) {
   await writer.close();
   await assertFile(writer.file.path, expected, msg);
 }

@@ -6,7 +6,6 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
-import "../support/engine.ts";
 import { alter, interpose } from "../support/interpose.ts";
 import { closeWith } from "./create.ts";
 

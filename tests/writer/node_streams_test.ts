@@ -1,6 +1,5 @@
 // toNodeWritable and toNodeReadable: as Node.js libraries expect, and nothing half-done published. An example has pipelines.
 
-import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";

@@ -1,6 +1,5 @@
 // What a writer makes durable, and what it leaves out: close(), sync() and flushSync().
 
-import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_CREAT, O_EXCL, RWF_DSYNC } from "../../src/engine/linux.ts";

@@ -18,11 +18,7 @@ async function write(file: DmaFile): Promise<void> {
   await file.writeAt(buffer, 0);
 }
 
-async function make(
-  path: string,
-  work: (file: DmaFile) => Promise<void>,
-  atomic = false,
-): Promise<void> {
+async function make(path: string, work: (file: DmaFile) => Promise<void>, atomic = false) {
   await using file = await DmaFile.create(`${inside}/${path}`, { atomic });
   await work(file);
 }

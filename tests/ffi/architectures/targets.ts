@@ -1,6 +1,6 @@
 // The ways to build and run the shim's self-test: on this processor, with another C library, and by user-mode emulation.
 
-import { type Ended, exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
+import { exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
 import { root } from "../../setup/root.ts";
 
 const sources = `${root}/tests/tools/shim`;
@@ -82,11 +82,7 @@ export async function embeddedShim(architecture: Architecture): Promise<Uint8Arr
   return Uint8Array.fromBase64(base64);
 }
 
-export function runSelfTest(
-  { emulator }: Target,
-  program: string,
-  args: readonly string[],
-): Promise<Ended> {
+export function runSelfTest({ emulator }: Target, program: string, args: readonly string[]) {
   const [command = "", ...rest] = [...emulator, program, ...args];
   if (emulator.length > 0) rest.push("emulated");
   return run(command, rest, { signal: AbortSignal.timeout(300_000) });

@@ -23,11 +23,7 @@ export interface Flight {
   result: number | undefined;
 }
 
-export function flightOf(
-  operation: Operation,
-  open: DescriptorTable,
-  { journaled }: DirectoryTree,
-): Flight {
+export function flightOf(operation: Operation, open: DescriptorTable, tree: DirectoryTree): Flight {
   const fields: Partial<Record<string, unknown>> = operation;
   const fds = DESCRIPTOR_FIELDS.flatMap((name) => fields[name] as number ?? []);
   const descriptions = fds.map((fd) => open.get(fd));
@@ -40,7 +36,7 @@ export function flightOf(
     descriptions,
     file: descriptions[operation.op === "copyRange" ? 1 : 0]?.file,
     bytes,
-    syncPoint: { changes: descriptions[0]?.file?.changes ?? 0, journaled },
+    syncPoint: { changes: descriptions[0]?.file?.changes ?? 0, journaled: tree.journaled },
     result: undefined,
   };
 }

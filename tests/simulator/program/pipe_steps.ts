@@ -84,12 +84,7 @@ async function pipeInto(writer: OpenWriter, choice: Pipe): Promise<void> {
 }
 
 /** A failed pipe has aborted the writer, unless `preventAbort` was set or the writer had failed itself. */
-async function fail(
-  writer: OpenWriter,
-  closing: Closing,
-  preventAbort: boolean,
-  failure: unknown,
-): Promise<void> {
+async function fail(writer: OpenWriter, closing: Closing, preventAbort: boolean, failure: unknown) {
   const { oracle, stream, handle: { session } } = writer;
   if (preventAbort) {
     // Only the writer knows whether it is still open.

@@ -77,10 +77,7 @@ async function readOnce(reader: OpenReader, view: number): Promise<boolean> {
 }
 
 /** Reads into a view: a large one suits Direct I/O, and is filled in place. */
-async function take(
-  { stream, handle: { file } }: OpenReader,
-  view: number,
-): Promise<Uint8Array | undefined> {
+async function take({ stream, handle: { file } }: OpenReader, view: number) {
   const reader = view === 0 ? stream.getReader() : stream.getReader({ mode: "byob" });
   reader.closed.catch(() => {});
   try {

@@ -21,10 +21,7 @@ export interface Change {
 }
 
 /** Loads the module with these changes, each of which must match exactly once; with `anew` another copy of it. */
-export async function loadModule(
-  changes: readonly Change[] = [],
-  anew: boolean = changes.length > 0,
-): Promise<ModuleUnderTest> {
+export async function loadModule(changes: readonly Change[] = [], anew = changes.length > 0) {
   const made = new Map<string, Promise<string>>();
   /** A module with the changes, and so the modules that it imports, as the URL of a blob. */
   const changed = (href: string): Promise<string> => {

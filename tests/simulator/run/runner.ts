@@ -32,11 +32,7 @@ export class Runner {
   }
 
   /** Runs the program of a seed, or these steps of it. */
-  async run(
-    seed: number,
-    steps?: readonly number[],
-    trace?: (line: string) => void,
-  ): Promise<SimulationResult> {
+  async run(seed: number, steps?: readonly number[], trace?: (line: string) => void) {
     const result = await simulate({ seed, steps, module: this.module, mirror: this.mirror, trace });
     // The module still has the files that a program has left open.
     if (result.failure) this.module = await loadModule(this.changes, true);

@@ -38,10 +38,7 @@ export function emptyReport(): Report {
 }
 
 /** Runs programs in as many Workers as there are processors. */
-export async function simulateInWorkers(
-  runs: Runs,
-  stride = navigator.hardwareConcurrency,
-): Promise<Report> {
+export async function simulateInWorkers(runs: Runs, stride = navigator.hardwareConcurrency) {
   const all = Array.from({ length: stride }, (_, index) => runInWorker(runs, index, stride));
   return (await Promise.all(all)).reduce((sum, { tally, failures }) => ({
     tally: addTally(sum.tally, tally),
