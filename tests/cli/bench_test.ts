@@ -4,11 +4,9 @@ import { statfs } from "node:fs/promises";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type BenchReport, type Measured, spread } from "../../cli/bench_report.ts";
 import { benchLines } from "../../cli/bench_text.ts";
-import { namesIn } from "../support/bytes.ts";
+import { MIB, namesIn } from "../support/bytes.ts";
 import { testOnce } from "../support/once.ts";
 import { assertRefused, dma, succeeds, testDma } from "./process.ts";
-
-const MIB = 1024 ** 2;
 
 const BRIEF = ["bench", "--seconds", "1", "--size", "1M"];
 

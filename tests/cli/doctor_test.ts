@@ -6,7 +6,7 @@ import { reportLines } from "../../cli/doctor_text.ts";
 import { type Facts, findings, verdict } from "../../cli/findings.ts";
 import { findMount, isServed } from "../../cli/system_facts.ts";
 import { runOrThrow } from "../setup/command.ts";
-import { namesIn, pattern } from "../support/bytes.ts";
+import { MIB, namesIn, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { testOnce } from "../support/once.ts";
 import { dma, succeeds, testDma } from "./process.ts";
@@ -89,7 +89,6 @@ testOnce("isServed() knows the file systems that show defects only later", () =>
   assertEquals(types.filter((type) => isServed({ ...ext4, type })), types.slice(0, 4));
 });
 
-const MIB = 1024 ** 2;
 const rw = { options: ["rw"], superOptions: ["rw"] };
 const ext4 = { type: "ext4", mountPoint: "/mnt", device: "/dev/sda1", ...rw };
 const btrfs = { ...ext4, type: "btrfs" };

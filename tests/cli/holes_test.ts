@@ -3,11 +3,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { tool } from "../faults/tools.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
-import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { assertFile, joined, MIB, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { DMA, spaceOf, succeeds, testDma } from "./process.ts";
-
-const MIB = 1024 ** 2;
 
 type Range = [position: number, length: number];
 

@@ -6,11 +6,10 @@ import { progressLine } from "../../cli/progress.ts";
 import * as units from "../../cli/units.ts";
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../../mod.ts";
 import { hasProgram, run } from "../setup/command.ts";
-import { pattern } from "../support/bytes.ts";
+import { MIB, pattern } from "../support/bytes.ts";
 import { testOnce } from "../support/once.ts";
 import { COMMANDS, DMA, succeeds, testDma } from "./process.ts";
 
-const MIB = 1024 ** 2;
 const TIB = 1024 ** 4;
 const ESCAPE = "\x1b";
 

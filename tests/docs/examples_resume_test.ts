@@ -2,11 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { pause } from "../setup/command.ts";
-import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, assertNoFile, MIB, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { type Example, Server, statusOf, testExample } from "./example.ts";
 
-const MIB = 1024 ** 2;
 const SIZE = 60 * MIB + 12_345;
 
 /** The durable position that a transfer of this file has saved. */

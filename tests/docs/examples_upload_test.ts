@@ -1,7 +1,7 @@
 // The example upload servers, with well-behaved and with misbehaving clients.
 
 import { assert, assertEquals } from "@std/assert";
-import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, assertNoFile, MIB, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { Server, statusOf, testExample } from "./example.ts";
 
@@ -11,7 +11,6 @@ const servers = [
   { name: "hono_upload", base: "/files/", folder: "files" },
 ] as const;
 
-const MIB = 1024 ** 2;
 const LIMIT = 5_000_000;
 
 const put = (url: string, body: BodyInit = "") => statusOf(url, { method: "PUT", body });

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaBuffer, DmaFile, DmaStreamReader } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { assertFile, filled, pattern } from "../support/bytes.ts";
+import { assertFile, filled, MIB, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
 import { fail, hold } from "../support/interpose.ts";
@@ -12,7 +12,6 @@ import { collectGarbage } from "../support/leaks.ts";
 import { openPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
-const MIB = 1 << 20;
 
 /** A buffer with the pattern in it, and the ArrayBuffer under it. */
 function filledBuffer(file: DmaFile, length: number): [DmaBuffer, ArrayBuffer] {

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, MIB, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -12,9 +12,8 @@ import { assertNoLeak, collectGarbage, takeStock, untilCollected } from "../supp
 import { allOf } from "../support/patterned.ts";
 import { create } from "../writer/create.ts";
 
-const MiB = 1024 * 1024;
 /** The memory that a pool may keep for reuse. */
-const KEPT = 32 * MiB;
+const KEPT = 32 * MIB;
 
 testInOneDirectory("1,500 small files one after the other leave nothing", async (dir) => {
   const write = async (count: number) => {
@@ -31,16 +30,16 @@ testInOneDirectory("1,500 small files one after the other leave nothing", async 
   await write(1500);
   // 1 MiB over 1,500 files is 700 bytes a file. A leaked writer holds 5 KiB, with its stream and its promises. Leaked
   // buffers would show in resident memory, of which V8's own share grows by some 12 MiB meanwhile.
-  await untilCollected(() => Deno.memoryUsage().heapUsed < heap + MiB);
-  assertNoLeak(before, takeStock(), { resident: 24 * MiB, mappings: 16 });
+  await untilCollected(() => Deno.memoryUsage().heapUsed < heap + MIB);
+  assertNoLeak(before, takeStock(), { resident: 24 * MIB, mappings: 16 });
   const { counters: { inFlight }, pool } = engine;
   assertEquals([inFlight, pool.blocks, pool.used, descriptorsIn(dir.path)], [0, 0, 0, 0]);
   assert(pool.mapped <= Math.max(mapped, KEPT), `The pool has ${pool.mapped} bytes`);
 });
 
 testInOneDirectory("The memory of a large file is given back when it is closed", async (dir) => {
-  const writer = await create(dir, { bufferSize: 8 * MiB, writeBehind: 15, syncOnClose: false });
-  const chunk = pattern(4 * MiB);
+  const writer = await create(dir, { bufferSize: 8 * MIB, writeBehind: 15, syncOnClose: false });
+  const chunk = pattern(4 * MIB);
   for (let index = 0; index < 64; index++) await writer.write(chunk);
   await writer.close();
   assertEquals(engine.pool.used, 0);
@@ -52,12 +51,12 @@ testInOneDirectory("Writes of many lengths share their memory", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const before = ioStats();
   const writes = Array.from({ length: 200 }, (_, index) => {
-    return file.writeAt(new Uint8Array(file.alignUp((index + 1) * 5000)), index * MiB);
+    return file.writeAt(new Uint8Array(file.alignUp((index + 1) * 5000)), index * MIB);
   });
   const { poolBytes, poolBytesUsed } = ioStats();
   const used = poolBytesUsed - before.poolBytesUsed;
   const mapped = poolBytes - before.poolBytes;
-  assert(used > 60 * MiB && mapped < 2.5 * used, `${mapped} bytes mapped for ${used}`);
+  assert(used > 60 * MIB && mapped < 2.5 * used, `${mapped} bytes mapped for ${used}`);
   await Promise.all(writes);
 });
 
@@ -114,7 +113,7 @@ testInOneDirectory("No piece of a write begins after one without memory", async 
   await using file = await DmaFile.create(dir.file("file"));
   // The first buffer is for the file's length.
   using _ = withoutMemory(1);
-  await assertFails(() => file.writeAt(pattern(8 * MiB), 0));
+  await assertFails(() => file.writeAt(pattern(8 * MIB), 0));
   await assertFile(file.path, pattern(0));
 });
 
@@ -122,7 +121,7 @@ testDirectAndCached("A reader reads all with one buffer, and fails without", asy
   await Deno.writeFile(dir.file("file"), pattern(300_000));
   const open = () => DmaFile.open(dir.file("file"));
   const streams = [await open(), await open()].map((file) => new DmaStreamReader(file));
-  let most = 1.5 * MiB;
+  let most = 1.5 * MIB;
   using _ = replaceMethod("acquire", (size) => {
     if (engine.pool.used + size > most) throw new RangeError("Cannot map memory");
     return engine.pool.acquire(size);

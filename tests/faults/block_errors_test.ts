@@ -4,23 +4,23 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { within } from "../setup/command.ts";
-import { assertNoFile } from "../support/bytes.ts";
+import { assertNoFile, MIB } from "../support/bytes.ts";
 import { content, firstWrong } from "./content.ts";
 import { diskTest } from "./disks.ts";
-import { assertFails, assertSticky, finish, MiB, writeContent } from "./failed_writer.ts";
+import { assertFails, assertSticky, finish, writeContent } from "./failed_writer.ts";
 
 const EIO = 5;
-const options = { bufferSize: MiB };
+const options = { bufferSize: MIB };
 
 /** btrfs repairs bad blocks by checksums and copies of its own. */
 const types = ["ext4", "xfs"] as const;
 
 diskTest("a block that cannot be read fails its reads alone", async (disk, memory) => {
   const path = disk.file("file");
-  const length = 12 * MiB;
+  const length = 12 * MIB;
   // With its full length, so that the places of its blocks are known.
   await finish(new DmaStreamWriter(await DmaFile.create(path), { sizeHint: length }), length);
-  const bad = 5 * MiB + 8192;
+  const bad = 5 * MIB + 8192;
   const [from, to] = await disk.extent(path, bad, 4096);
   await memory.command(`fault read err ${EIO} 0 ${from} ${to}`);
   const expected = { code: "EIO", op: "read", path };
@@ -52,14 +52,14 @@ diskTest("a disk fails a flush, and then every write", async (disk, memory) => {
   const other = new DmaStreamWriter(await DmaFile.create(disk.file("other")), options);
   const atomic = (await DmaFile.create(disk.file("atomic"), { atomic: true })).writable;
   await atomic.write(content(0, 100_000));
-  await writeContent(other, 3 * MiB + 77);
+  await writeContent(other, 3 * MIB + 77);
   const synced = await other.sync({ tail: true });
-  await writeContent(writer, 2 * MiB);
+  await writeContent(writer, 2 * MIB);
   await writer.sync();
   // One flush: the kernel's next one would succeed. It is armed directly after a sync, because a journal flushes by itself
   // some seconds after a change.
   await memory.command(`fault fsync err ${EIO} 1`);
-  await writeContent(writer, 4 * MiB);
+  await writeContent(writer, 4 * MIB);
   await writer.flushAligned();
   const { syncs } = ioStats();
   const waiting = [writer.sync(), writer.sync(), writer.sync({ tail: true })];
@@ -71,7 +71,7 @@ diskTest("a disk fails a flush, and then every write", async (disk, memory) => {
 
   await memory.command(`fault write err ${EIO}`);
   // A file system that has shut down answers with EIO or EROFS, but it answers.
-  const failure = await assertFails(() => finish(other, 40 * MiB), {
+  const failure = await assertFails(() => finish(other, 40 * MIB), {
     code: ["EIO", "EROFS"],
     op: ["write", "allocate", "sync", "truncate"],
     path: disk.file("other"),

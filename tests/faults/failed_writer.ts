@@ -3,10 +3,9 @@
 import { assert, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, type DmaStreamWriter, ioStats } from "../../mod.ts";
 import { within } from "../setup/command.ts";
+import { MIB } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { content } from "./content.ts";
-
-export const MiB = 1 << 20;
 
 const CHUNK = 300_000;
 
@@ -49,7 +48,7 @@ export async function assertSticky(writer: DmaStreamWriter, error: unknown): Pro
   const buffer = writer.file.allocBuffer(4096);
   const calls: Record<string, () => Promise<unknown>> = {
     write: () => writer.write(new Uint8Array(10)),
-    "write of a large chunk": () => writer.write(new Uint8Array(2 * MiB)),
+    "write of a large chunk": () => writer.write(new Uint8Array(2 * MIB)),
     writeBuffer: () => writer.writeBuffer(buffer),
     flushAligned: () => writer.flushAligned(),
     sync: () => writer.sync(),

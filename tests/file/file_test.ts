@@ -5,7 +5,7 @@ import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { run } from "../setup/command.ts";
-import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, joined, MIB, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
@@ -25,7 +25,6 @@ function testFile(
 }
 
 const { NotADirectory, NotFound, NotSupported } = Deno.errors;
-const MIB = 1 << 20;
 const zeros = (length: number) => new Uint8Array(length);
 const bytesOnDisk = async (file: DmaFile) => (await file.stat()).blocks! * 512;
 

@@ -3,6 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { content } from "../faults/content.ts";
 
+export const MIB = 1 << 20;
+
 /** Bytes that differ from block to block, so that a misplaced one is found. The first has the position `start`. */
 export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
   return content(start, length).slice();

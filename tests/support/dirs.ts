@@ -15,6 +15,8 @@ export interface TestDirectory {
   file(name: string): string;
 }
 
+type TestBody = (directory: TestDirectory) => void | Promise<void>;
+
 /** Settings of {@linkcode testInEachDirectory}: those of `Deno.test`, and a choice of directories. */
 export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** If it returns false, no test is registered for the directory, and none is counted as skipped. */
@@ -54,7 +56,7 @@ const oneThrough = testDirectories.find((directory) => !hasDirectIo(directory));
 /** Registers a test for each directory, for what depends on the file system. It has a fresh directory, removed afterwards. */
 export function testInEachDirectory(
   name: string,
-  fn: (directory: TestDirectory) => void | Promise<void>,
+  fn: TestBody,
   options: TestInEachDirectoryOptions = {},
   parents = testDirectories,
 ): void {
@@ -84,10 +86,7 @@ export function testInOneDirectory(...[name, fn, options]: Registration): void {
 }
 
 /** Runs `fn` with a fresh directory below `parent`, and removes it whatever happens. */
-export async function inFreshDirectory(
-  parent: TestDirectory,
-  fn: (directory: TestDirectory) => void | Promise<void>,
-): Promise<void> {
+export async function inFreshDirectory(parent: TestDirectory, fn: TestBody): Promise<void> {
   const path = await Deno.makeTempDir({ dir: parent.path, prefix: "t-" });
   // Tests that drop root need access.
   await Deno.chmod(path, 0o755);

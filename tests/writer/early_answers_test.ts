@@ -5,14 +5,12 @@ import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { DISK } from "../../src/file/file_system.ts";
 import { pause } from "../setup/command.ts";
-import { pattern } from "../support/bytes.ts";
+import { MIB, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
 import { closeWith } from "./create.ts";
-
-const MIB = 1 << 20;
 
 /** Registers a test of a writer on a file of an early server, with two buffers in flight. */
 function testEarly(

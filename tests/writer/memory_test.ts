@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
-import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { assertFile, filled, joined, MIB, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
@@ -12,7 +12,6 @@ import { hold } from "../support/interpose.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import { closeWith, create, narrow } from "./create.ts";
 
-const MIB = 1 << 20;
 const bytes = pattern(3 * MIB + 100);
 
 testInOneDirectory("200 streams at once share their memory, and lose no byte", async (dir) => {

@@ -4,13 +4,12 @@ import { engine, replaceMethod } from "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import type { DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
+import { assertFile, chunksOf, MIB, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { hold, interpose } from "../support/interpose.ts";
 import { closeWith, create } from "./create.ts";
 
-const MIB = 1 << 20;
 const where = isOnDisk;
 
 /**
