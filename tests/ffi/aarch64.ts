@@ -16,12 +16,8 @@ const MINUTES = 25;
 const DISK_BYTES = 2 * 1024 ** 3;
 
 /** Tests of every operation of the engine, and of each way of waking and registering. */
-const tests = Deno.args.length > 0 ? Deno.args : [
-  "tests/file/file_test.ts",
-  "tests/file/random_access_test.ts",
-  "tests/writer/sync_test.ts",
-  "tests/reader/reader_test.ts",
-];
+const usual = ["file/file", "file/random_access", "reader/reader", "writer/sync"];
+const tests = Deno.args.length > 0 ? Deno.args : usual.map((name) => `tests/${name}_test.ts`);
 
 /** Debian's packages for the machine. The name of the kernel's own package contains its version. */
 const wanted = ["busybox-static", "libc6", "libgcc-s1", "liburing2"];

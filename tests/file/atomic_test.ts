@@ -150,15 +150,13 @@ testEachPair("An atomic file is not renamed", async (from, to) => {
 testBothWays("An atomic file is not renamed into an immutable directory", async (dir) => {
   const immutable = dir.file("immutable");
   await Deno.mkdir(immutable);
-  await runOrThrow("chattr", ["+i", immutable]);
-  try {
-    const file = await create(dir.file("kept"));
-    await assertRejects(() => file.rename(`${immutable}/name`), PermissionDenied);
-    await file.close();
-    await assertOnly(dir, "immutable", "kept");
-  } finally {
-    await runOrThrow("chattr", ["-i", immutable]);
-  }
+  const change = async (by: string) => void await runOrThrow("chattr", [by, immutable]);
+  await change("+i");
+  await using _ = { [Symbol.asyncDispose]: () => change("-i") };
+  const file = await create(dir.file("kept"));
+  await assertRejects(() => file.rename(`${immutable}/name`), PermissionDenied);
+  await file.close();
+  await assertOnly(dir, "immutable", "kept");
 }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
 
 testInEachDirectory("An atomic file appears in an append-only directory", async (dir) => {

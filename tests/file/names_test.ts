@@ -131,14 +131,11 @@ for (const [begin, end, message] of states) {
     const shell = (command: string) => run("/bin/sh", ["-c", command, path]);
     // tmpfs has neither attributes nor swap files, and a container may have no swapping at all.
     if (!(await shell(begin)).success) return assert(!begin.startsWith("chattr") || !isOnDisk(dir));
-    try {
-      const creating = () => DmaFile.create(path, { atomic: true });
-      const error = await assertRejects(creating, Error, message) as DmaError;
-      assert(error instanceof (begin.startsWith("mount") ? Busy : PermissionDenied));
-      assertEquals(error.path, path);
-    } finally {
-      await shell(end);
-    }
+    await using _ = { [Symbol.asyncDispose]: async () => void await shell(end) };
+    const creating = () => DmaFile.create(path, { atomic: true });
+    const error = await assertRejects(creating, Error, message) as DmaError;
+    assert(error instanceof (begin.startsWith("mount") ? Busy : PermissionDenied));
+    assertEquals(error.path, path);
   }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
 }
 

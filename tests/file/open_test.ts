@@ -79,21 +79,18 @@ testInEachDirectory("A file is emptied by create and by truncate only", async (d
 
 testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", async (dir) => {
   const umask = Deno.umask(0o027);
-  try {
-    await Deno.writeFile(dir.file("old"), pattern(5000), { mode: 0o604 });
-    const cases = [
-      ["usual", {}, 0o640],
-      ["all", { mode: 0o104_777 }, 0o750],
-      ["less", { mode: 0o400 }, 0o400],
-      ["atomic", { atomic: true }, 0o640],
-      ["old", { mode: 0o666 }, 0o604],
-    ] as const;
-    for (const [name, options, expected] of cases) {
-      await (await DmaFile.create(dir.file(name), options)).close();
-      assertEquals((await Deno.stat(dir.file(name))).mode! & 0o7777, expected, name);
-    }
-  } finally {
-    Deno.umask(umask);
+  using _ = { [Symbol.dispose]: () => Deno.umask(umask) };
+  await Deno.writeFile(dir.file("old"), pattern(5000), { mode: 0o604 });
+  const cases = [
+    ["usual", {}, 0o640],
+    ["all", { mode: 0o104_777 }, 0o750],
+    ["less", { mode: 0o400 }, 0o400],
+    ["atomic", { atomic: true }, 0o640],
+    ["old", { mode: 0o666 }, 0o604],
+  ] as const;
+  for (const [name, options, expected] of cases) {
+    await (await DmaFile.create(dir.file(name), options)).close();
+    assertEquals((await Deno.stat(dir.file(name))).mode! & 0o7777, expected, name);
   }
 });
 

@@ -5,7 +5,7 @@ import { engines } from "../faults/machine.ts";
 import { resultOf } from "../faults/programs.ts";
 import { tool } from "../faults/tools.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
-import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { type ChildOptions, runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 
@@ -78,6 +78,26 @@ for (const engine of engines) {
       const { wrong, used, info } = await working;
       assertEquals([wrong, used, info.engine], [[], 0, engine], errno);
     }
+  });
+}
+
+for (const engine of engines) {
+  // They are swapped before each call to the kernel in turn, by programs/swapped.ts.
+  const name = `Names that are swapped during an open lead nowhere outside, ${engine}`;
+  testFolders(name, async ({ inside, outside, secret }) => {
+    await Deno.mkdir(`${inside}/folder`);
+    await Deno.writeFile(`${inside}/link`, filled(5000, 7));
+    for (const name of ["link", "file"]) await Deno.symlink(secret, `${inside}/${name}.other`);
+    await Deno.symlink(outside, `${inside}/folder.other`);
+    const { mtime } = await Deno.stat(outside);
+    const options = { env: { DMA_ENGINE: engine }, flags: [...only(inside), "--allow-env"] };
+    const found = await resultOf("swapped", [inside], options);
+    for (const [name, { done = 0, NotCapable = 0, ...others }] of Object.entries(found)) {
+      // The control: some swaps were met, and some came too early or too late.
+      assert(done > 0 && NotCapable > 0, Deno.inspect({ name, done, NotCapable, others }));
+    }
+    // Not even for a moment.
+    assertEquals((await Deno.stat(outside)).mtime, mtime);
   });
 }
 
@@ -246,59 +266,56 @@ testFolders("A denied file is not opened, moved or removed by any name", async (
 
 testFolders("Shared memory opens only if all is allowed", async ({ run, inside, secret }) => {
   const shared = await Deno.makeTempDir({ dir: "/dev/shm" });
-  try {
-    const path = `${shared}/file`;
-    await Deno.writeFile(path, pattern(100));
-    await Deno.symlink(path, `${inside}/link`);
-    await Deno.mkdir(`${shared}/disk`);
-    await Deno.symlink(`${shared}/disk`, `${inside}/disk`);
-    await Deno.symlink(`${shared}/new`, `${inside}/dangling`);
-    await Deno.symlink(`${shared}/fifo`, `${inside}/fifo`);
-    for (const folder of [inside, `${shared}/disk`]) await Deno.symlink(secret, `${folder}/out`);
-    const code = `const file = await DmaFile.create(inside + "/file");
-      for (const open of [
-        ...[Deno, DmaFile].map(({ open }) => () => open(path)),
-        () => DmaFile.open(inside + "/link"),
-        () => DmaFile.open("../".repeat(99) + "/proc/self/root" + inside + "/file"),
-        () => DmaFile.create(inside + "/dangling"),
-        () => DmaFile.create(shared + "/new"),
-        () => DmaFile.create(inside + "/disk/new"),
-        () => DmaFile.open(inside + "/disk/out"),
-        () => DmaFile.create(path, { atomic: true }),
-        () => DmaFile.temp({ dir: shared }),
-      ]) await report(async () => { await (await open()).close(); });
-      await report(() => file.rename(shared + "/new"));
-      await file.close();`;
-    const values = { path, shared };
-    const unlimited = [FFI, "--allow-read", "--allow-write"];
-    // A container may have files of a disk there.
-    const binds = `mount --bind ${inside} ${shared}/disk && mount --bind ${secret} ${path}`;
-    const mounted = `set -- unshare -m sh -c '${binds} && exec "$@"' sh "$@"`;
-    const ways: [string[], string][] = [[unlimited, ":"], [only("/"), ":"], [unlimited, mounted]];
-    for (const [allowed, shell] of ways.slice(0, Deno.uid() === 0 ? 3 : 2)) {
-      const lines = await run(code, [...allowed, "--allow-env", "--allow-sys"], { values, shell });
-      assertEquals(lines[0], lines[1]);
-      const starts = Array(11).fill("NotCapable: Requires all access");
-      // With permissions that are limited to paths a link to nothing is not followed.
-      if (allowed !== unlimited) starts[4] = "NotFound: ";
-      assertLines(lines, starts);
-      await assertFile(path, pattern(100));
-      assertEquals(await namesIn(shared), ["disk", "file"]);
-    }
-    // A FIFO is not even opened: its writer would continue, and its bytes would be lost.
-    await runOrThrow("mkfifo", [`${shared}/fifo`]);
-    const writing = runOrThrow("timeout", ["9", "sh", "-c", `echo text > ${shared}/fifo`]);
-    const opens = `await report(() => DmaFile.open(shared + "/fifo"));
-      await report(() => DmaFile.open(inside + "/fifo"));`;
-    assertLines(await run(opens, unlimited, { values }), ["NotCapable: ", "NotSupported: "]);
-    assertEquals((await runOrThrow("timeout", ["9", "cat", `${shared}/fifo`])).trim(), "text");
-    await writing;
-    // The control. The rename is from a disk to memory.
-    const lines = await run(code, ["-A"], { values });
-    assertLines(lines, [...Array(10).fill("ok"), "Error: Invalid cross-device link"]);
-  } finally {
-    await Deno.remove(shared, { recursive: true });
+  await using _ = { [Symbol.asyncDispose]: () => Deno.remove(shared, { recursive: true }) };
+  const path = `${shared}/file`;
+  await Deno.writeFile(path, pattern(100));
+  await Deno.symlink(path, `${inside}/link`);
+  await Deno.mkdir(`${shared}/disk`);
+  await Deno.symlink(`${shared}/disk`, `${inside}/disk`);
+  await Deno.symlink(`${shared}/new`, `${inside}/dangling`);
+  await Deno.symlink(`${shared}/fifo`, `${inside}/fifo`);
+  for (const folder of [inside, `${shared}/disk`]) await Deno.symlink(secret, `${folder}/out`);
+  const code = `const file = await DmaFile.create(inside + "/file");
+    for (const open of [
+      ...[Deno, DmaFile].map(({ open }) => () => open(path)),
+      () => DmaFile.open(inside + "/link"),
+      () => DmaFile.open("../".repeat(99) + "/proc/self/root" + inside + "/file"),
+      () => DmaFile.create(inside + "/dangling"),
+      () => DmaFile.create(shared + "/new"),
+      () => DmaFile.create(inside + "/disk/new"),
+      () => DmaFile.open(inside + "/disk/out"),
+      () => DmaFile.create(path, { atomic: true }),
+      () => DmaFile.temp({ dir: shared }),
+    ]) await report(async () => { await (await open()).close(); });
+    await report(() => file.rename(shared + "/new"));
+    await file.close();`;
+  const values = { path, shared };
+  const unlimited = [FFI, "--allow-read", "--allow-write"];
+  // A container may have files of a disk there.
+  const binds = `mount --bind ${inside} ${shared}/disk && mount --bind ${secret} ${path}`;
+  const mounted = `set -- unshare -m sh -c '${binds} && exec "$@"' sh "$@"`;
+  const ways: [string[], string][] = [[unlimited, ":"], [only("/"), ":"], [unlimited, mounted]];
+  for (const [allowed, shell] of ways.slice(0, Deno.uid() === 0 ? 3 : 2)) {
+    const lines = await run(code, [...allowed, "--allow-env", "--allow-sys"], { values, shell });
+    assertEquals(lines[0], lines[1]);
+    const starts = Array(11).fill("NotCapable: Requires all access");
+    // With permissions that are limited to paths a link to nothing is not followed.
+    if (allowed !== unlimited) starts[4] = "NotFound: ";
+    assertLines(lines, starts);
+    await assertFile(path, pattern(100));
+    assertEquals(await namesIn(shared), ["disk", "file"]);
   }
+  // A FIFO is not even opened: its writer would continue, and its bytes would be lost.
+  await runOrThrow("mkfifo", [`${shared}/fifo`]);
+  const writing = runOrThrow("timeout", ["9", "sh", "-c", `echo text > ${shared}/fifo`]);
+  const opens = `await report(() => DmaFile.open(shared + "/fifo"));
+    await report(() => DmaFile.open(inside + "/fifo"));`;
+  assertLines(await run(opens, unlimited, { values }), ["NotCapable: ", "NotSupported: "]);
+  assertEquals((await runOrThrow("timeout", ["9", "cat", `${shared}/fifo`])).trim(), "text");
+  await writing;
+  // The control. The rename is from a disk to memory.
+  const lines = await run(code, ["-A"], { values });
+  assertLines(lines, [...Array(10).fill("ok"), "Error: Invalid cross-device link"]);
 });
 
 testFolders("A lack of descriptors is no lack of permission", async ({ run, inside }) => {

@@ -113,9 +113,7 @@ export async function mountFileSystems(directory: string, signal: AbortSignal) {
     for (const sectorSize of sectorSizes) {
       await attempt(`${type}-${sectorSize}`, async (path) => {
         const { least } = kinds[type];
-        if (size < least) {
-          throw new Error(`The disk has room for ${size} bytes, and ${least} are needed`);
-        }
+        if (size < least) throw new Error(`There is room for ${size} of ${least} needed bytes`);
         await Deno.writeFile(`${path}.img`, new Uint8Array());
         await Deno.truncate(`${path}.img`, size);
         const options = ["--sector-size", `${sectorSize}`];

@@ -23,16 +23,9 @@ export interface Pass {
 
 /** Tests of features that can differ in an older Deno: the public classes, permissions and the command line. */
 const TESTS_OF_OLDEST = [
-  "tests/cli/cli_test.ts",
-  "tests/engine/platforms_test.ts",
-  "tests/file/file_test.ts",
-  "tests/file/permissions_test.ts",
-  "tests/file/random_access_test.ts",
-  "tests/reader/reader_test.ts",
-  "tests/writer/node_streams_test.ts",
-  "tests/writer/stream_test.ts",
-  "tests/writer/writer_test.ts",
-];
+  ...["cli/cli", "engine/platforms", "file/file", "file/permissions", "file/random_access"],
+  ...["reader/reader", "writer/node_streams", "writer/stream", "writer/writer"],
+].map((name) => `tests/${name}_test.ts`);
 
 /** Folders of tests that take longest, so that no long one is left for the end. The others follow. */
 const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "reader", "file"]
@@ -82,15 +75,8 @@ function pathsIn(folder: string): string[] {
 /** The files whose examples are run: every page, and every module that is published. */
 export function documented(): string[] {
   return [
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "SECURITY.md",
-    "bench/README.md",
-    "bench/FINDINGS.md",
-    "tests/README.md",
-    "mod.ts",
-    "node.ts",
+    ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "mod.ts", "node.ts"],
+    ...["bench/README.md", "bench/FINDINGS.md", "tests/README.md"],
     ...["docs", "src"].flatMap(pathsIn).filter((path) => /\.(md|ts)$/.test(path)),
   ].map((path) => `${root}/${path}`).filter(exists).sort();
 }

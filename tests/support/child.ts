@@ -27,13 +27,10 @@ export async function runChild(code: string, options: ChildOptions = {}): Promis
     ${constants.join("\n")}
     ${code}`;
   const path = await Deno.makeTempFile({ prefix: "dma-child-", suffix: ".js" });
-  try {
-    await Deno.writeTextFile(path, program);
-    const deno = [Deno.execPath(), "run", "--no-config", "--no-lock", "--no-prompt", "--quiet"];
-    const args = ["-c", `${shell}; exec "$@"`, "sh", ...deno, ...flags, path];
-    const ran = await run("/bin/sh", args, more);
-    return { ...ran, output: ran.output.trimEnd() };
-  } finally {
-    await Deno.remove(path);
-  }
+  await using _ = { [Symbol.asyncDispose]: () => Deno.remove(path) };
+  await Deno.writeTextFile(path, program);
+  const deno = [Deno.execPath(), "run", "--no-config", "--no-lock", "--no-prompt", "--quiet"];
+  const args = ["-c", `${shell}; exec "$@"`, "sh", ...deno, ...flags, path];
+  const ran = await run("/bin/sh", args, more);
+  return { ...ran, output: ran.output.trimEnd() };
 }

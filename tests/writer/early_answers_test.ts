@@ -13,19 +13,12 @@ import { hold } from "../support/interpose.ts";
 import { closeWith } from "./create.ts";
 
 /** Registers a test of a writer on a file of an early server, with two buffers in flight. */
-function testEarly(
-  name: string,
-  bufferSize: number,
-  fn: (writer: DmaStreamWriter) => Promise<void>,
-): void {
+function testEarly(name: string, buffer: number, fn: (writer: DmaStreamWriter) => Promise<void>) {
   testDirectAndCached(name, async (dir) => {
     DISK.confirmAfter = 16 * MIB;
-    try {
-      const file = await DmaFile.create(dir.file("file"), { direct: "off" });
-      await fn(new DmaStreamWriter(file, { bufferSize, writeBehind: 2 }));
-    } finally {
-      DISK.confirmAfter = 0;
-    }
+    using _ = { [Symbol.dispose]: () => DISK.confirmAfter = 0 };
+    const file = await DmaFile.create(dir.file("file"), { direct: "off" });
+    await fn(new DmaStreamWriter(file, { bufferSize: buffer, writeBehind: 2 }));
   }, { where: isOnDisk });
 }
 

@@ -172,14 +172,13 @@ testWriter("A failed write whose promise is ignored is reported", one, async (st
     reported.push(event.reason);
   };
   addEventListener("unhandledrejection", listener);
-  try {
-    using _ = fail("write", Errno.ENOSPC);
-    for (let count = 0; count < 8; count++) stream.write(pattern(5000));
-    await eventually(() => reported.length > 0);
-    assertEquals(reported[0], await assertRejects(() => stream.close()));
-  } finally {
-    removeEventListener("unhandledrejection", listener);
-  }
+  using _listener = {
+    [Symbol.dispose]: () => removeEventListener("unhandledrejection", listener),
+  };
+  using _ = fail("write", Errno.ENOSPC);
+  for (let count = 0; count < 8; count++) stream.write(pattern(5000));
+  await eventually(() => reported.length > 0);
+  assertEquals(reported[0], await assertRejects(() => stream.close()));
 });
 
 testWriter("A chunk after close() does not change why the close fails", {}, async (stream) => {

@@ -77,17 +77,15 @@ testInEachDirectory("Lines of several programs never mix, and none is lost", asy
 testInEachDirectory("A file that may only be appended to is appended to", async (dir) => {
   const path = dir.file("log");
   await Deno.writeFile(path, pattern(10));
-  await runOrThrow("chattr", ["+a", path]);
-  try {
-    await assertRejects(() => DmaFile.open(path, { write: true }), Deno.errors.PermissionDenied);
-    const writer = await appender(path);
-    await writer.write(pattern(100_000, 10));
-    await writer.sync({ tail: true });
-    await writer.write(pattern(7, 100_010));
-    await closeWith(writer, pattern(100_017));
-  } finally {
-    await runOrThrow("chattr", ["-a", path]);
-  }
+  const change = async (by: string) => void await runOrThrow("chattr", [by, path]);
+  await change("+a");
+  await using _ = { [Symbol.asyncDispose]: () => change("-a") };
+  await assertRejects(() => DmaFile.open(path, { write: true }), Deno.errors.PermissionDenied);
+  const writer = await appender(path);
+  await writer.write(pattern(100_000, 10));
+  await writer.sync({ tail: true });
+  await writer.write(pattern(7, 100_010));
+  await closeWith(writer, pattern(100_017));
 }, {
   ignore: Deno.uid() !== 0 || !hasProgram("chattr"),
   where: ({ fileSystem }) => ["ext4", "xfs", "btrfs"].includes(fileSystem),

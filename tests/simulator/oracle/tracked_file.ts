@@ -312,9 +312,7 @@ export class TrackedFile {
 
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected: { content, end }, view, view: { size } } = this;
-    if (size < end) {
-      throw new Violation(promise, `the file has ${size} bytes, of which ${end} count`);
-    }
+    if (size < end) throw new Violation(promise, `the file has ${size} bytes, and ${end} count`);
     for (const [from, to] of this.certain()) {
       const at = view.content.firstDifference(content, from, to);
       if (at < 0) continue;

@@ -111,9 +111,7 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
       const made = creates && !isFound;
       handle.owns = empties || made;
       if (made && isOwn) handle.tracked.namer = handle.file;
-      if (createsNew && isFound) {
-        throw new Violation("file", "createNew opened a file that was there");
-      }
+      if (createsNew && isFound) throw new Violation("file", "createNew opened an existing file");
     },
     failed: () => naming.settled(false),
   });

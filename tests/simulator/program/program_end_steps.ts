@@ -46,9 +46,7 @@ export async function endProcess(session: Session): Promise<void> {
         throw error;
       }),
       done: () => {
-        if (isAtomic) {
-          throw new Violation("normal end", "an atomic file that nobody closed is there");
-        }
+        if (isAtomic) throw new Violation("normal end", "an unclosed atomic file is there");
         if (!wasEnding) finishClose(writer, closing);
       },
       failed: (error) => {
