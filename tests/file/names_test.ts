@@ -311,4 +311,8 @@ testInEachDirectory("What may be a server's is looked at on a thread", async (di
   }
   // The control: on a mount that was found to be local both are looked at at once.
   assertEquals((await lookedAtNow(open)).slice(0, 2), ["directory", "file"]);
+  // A link there may lead to a server.
+  await Deno.symlink("file", dir.file("link"));
+  await using linked = await DmaFile.open(dir.file("link"));
+  assertEquals(await lookedAtNow(() => linked.remove()), []);
 });

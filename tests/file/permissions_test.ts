@@ -294,8 +294,9 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
   // A container may have files of a disk there.
   const binds = `mount --bind ${inside} ${shared}/disk && mount --bind ${secret} ${path}`;
   const mounted = `set -- unshare -m sh -c '${binds} && exec "$@"' sh "$@"`;
-  const ways: [string[], string][] = [[unlimited, ":"], [only("/"), ":"], [unlimited, mounted]];
-  for (const [allowed, shell] of ways.slice(0, Deno.uid() === 0 ? 3 : 2)) {
+  const shells = [":", mounted].slice(0, Deno.uid() === 0 ? 2 : 1);
+  const ways = shells.flatMap((shell) => [[unlimited, shell], [only("/"), shell]] as const);
+  for (const [allowed, shell] of ways) {
     const lines = await run(code, [...allowed, "--allow-env", "--allow-sys"], { values, shell });
     assertEquals(lines[0], lines[1]);
     const starts = Array(11).fill("NotCapable: Requires all access");

@@ -1,7 +1,7 @@
 // FUSE servers with each pair of flags that changes reads and writes, and with short, late or wrong answers.
 
 import "../support/engine.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import { serverTest } from "../faults/machine.ts";
@@ -77,6 +77,16 @@ serverTest("a file whose length its server does not know is read whole", async (
     await Deno.remove(path);
   }
 }, ["no-size"]);
+
+serverTest("a tail is durable only after a sync that the server answers", async (server) => {
+  const { writable } = await DmaFile.create(`${server.path}/file`);
+  await writable.write(pattern(100));
+  await writable.sync({ tail: true });
+  // A server need not heed the flag of a durable write.
+  await server.command("fault fsync err 5");
+  await writable.write(pattern(100, 100));
+  await assertRejects(() => writable.sync({ tail: true }), Error, "(os error 5): sync");
+});
 
 const doctor = "the doctor names what a server gets wrong";
 serverTest(`${doctor}: the control`, async ({ path }) => {

@@ -127,6 +127,17 @@ testDirectAndCached("A directory that cannot be synced fails the new names in it
   await assertRejects(() => writer.close(), Error, "(os error 28): sync");
 });
 
+testWriter("A sync that fails has ended, with the error of the bytes", {}, async (writer) => {
+  await writer.write(pattern(100));
+  using _ = fail("sync", Errno.EIO, ({ fd }) => !isDirectory(fd));
+  using names = hold("sync", { only: ({ fd }) => isDirectory(fd) });
+  const synced = assertRejects(() => writer.sync({ tail: true }), Error, "(os error 5): sync");
+  await names.reach();
+  assertEquals(await Promise.race([synced, pause(20)]), undefined);
+  names.letGo();
+  await synced;
+});
+
 testDirectAndCached("A sync makes durable what was there before", async (dir) => {
   const syncs: ((writer: DmaStreamWriter) => unknown)[] = [
     (writer) => writer.sync(),
