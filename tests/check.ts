@@ -1,9 +1,8 @@
 // The checks of `deno task check`, which do not run the code.
 
-import { exists, say } from "./setup/command.ts";
+import { exists, root, say } from "./setup/command.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { documented } from "./setup/passes.ts";
-import { root } from "./setup/root.ts";
 
 /** The public modules, as in deno.json's exports. */
 const modules = ["mod.ts", "node.ts", "cli.ts"];

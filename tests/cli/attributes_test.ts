@@ -1,9 +1,8 @@
 // `copy` sets mode, owner and times like cp(1), and a private file is never readable by other users meanwhile.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
+import { eventually, hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { DMA, Running, succeeds, testDma } from "./process.ts";
 
 const isRoot = Deno.uid() === 0;

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type BenchReport, type Measured, spread } from "../../cli/bench_report.ts";
 import { benchLines } from "../../cli/bench_text.ts";
 import { MIB, namesIn } from "../support/bytes.ts";
-import { testOnce } from "../support/once.ts";
+import { testOnce } from "../support/dirs.ts";
 import { assertRefused, dma, succeeds, testDma } from "./process.ts";
 
 const BRIEF = ["bench", "--seconds", "1", "--size", "1M"];

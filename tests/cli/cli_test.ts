@@ -1,9 +1,8 @@
 // `write`, `copy` and `read`: their bytes, the line that they print, their exit codes, and `--verify`.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { cachedBytes } from "../setup/command.ts";
+import { cachedBytes, eventually } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
 import { dma, Running, shell, spaceOf, succeeds, testDma } from "./process.ts";
 

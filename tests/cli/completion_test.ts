@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
-import { testOnce } from "../support/once.ts";
+import { testOnce } from "../support/dirs.ts";
 import { COMMANDS, succeeds, testDma } from "./process.ts";
 
 async function script(...args: string[]): Promise<string> {

@@ -7,8 +7,7 @@ import { type Facts, findings, verdict } from "../../cli/findings.ts";
 import { findMount, isServed } from "../../cli/system_facts.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { MIB, namesIn, pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
-import { testOnce } from "../support/once.ts";
+import { testInEachDirectory, testOnce } from "../support/dirs.ts";
 import { dma, succeeds, testDma } from "./process.ts";
 
 const WORKS =

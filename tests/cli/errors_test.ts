@@ -6,7 +6,7 @@ import { ioError } from "../../src/errors.ts";
 import { FreshUser } from "../docs/fresh_user.ts";
 import { run, runOrThrow } from "../setup/command.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
-import { testOnce } from "../support/once.ts";
+import { testOnce } from "../support/dirs.ts";
 import { assertRefused, dma, shell, succeeds, testDma } from "./process.ts";
 
 const PREFIX = /^dma: /;

@@ -1,9 +1,7 @@
 // Runs the command line as a separate process, like a shell.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Ended, endOf, pause, run, start } from "../setup/command.ts";
-import { root } from "../setup/root.ts";
-import { eventually } from "../support/descriptors.ts";
+import { type Ended, endOf, eventually, pause, root, run, start } from "../setup/command.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
 export const CLI: string = `${root}/cli.ts`;

@@ -1,11 +1,9 @@
 // What a transfer has kept when it ends early: by a signal, by SIGKILL, or because its source failed.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Ended, run, runOrThrow } from "../setup/command.ts";
-import { urlOf } from "../setup/root.ts";
+import { type Ended, eventually, run, runOrThrow, urlOf } from "../setup/command.ts";
 import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
-import { testOnce } from "../support/once.ts";
+import { testOnce } from "../support/dirs.ts";
 import { dma, Running, testDma } from "./process.ts";
 
 /** Throws unless a run was stopped by SIGINT, and says this of its file. */

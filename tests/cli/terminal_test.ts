@@ -7,7 +7,7 @@ import * as units from "../../cli/units.ts";
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../../mod.ts";
 import { hasProgram, run } from "../setup/command.ts";
 import { MIB, pattern } from "../support/bytes.ts";
-import { testOnce } from "../support/once.ts";
+import { testOnce } from "../support/dirs.ts";
 import { COMMANDS, DMA, succeeds, testDma } from "./process.ts";
 
 const TIB = 1024 ** 4;

@@ -1,8 +1,7 @@
 // Runs an example of the checkout by the command that its head comment names, with these flags and no others.
 
 import { assertEquals } from "@std/assert";
-import { type Ended, endOf, start, within } from "../setup/command.ts";
-import { root } from "../setup/root.ts";
+import { type Ended, endOf, root, start, within } from "../setup/command.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
 type Command = Record<"source" | "text", string> & Record<"flags" | "args", string[]>;

@@ -1,9 +1,8 @@
 // The example of resumable transfers: killed and interrupted in the middle, and resumed to the last byte.
 
 import { assert, assertEquals } from "@std/assert";
-import { pause } from "../setup/command.ts";
+import { eventually, pause } from "../setup/command.ts";
 import { assertFile, assertNoFile, MIB, namesIn, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { type Example, Server, statusOf, testExample } from "./example.ts";
 
 const SIZE = 60 * MIB + 12_345;

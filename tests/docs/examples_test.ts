@@ -2,11 +2,10 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
-import { cachedBytes, run, runOrThrow } from "../setup/command.ts";
-import { root } from "../setup/root.ts";
+import { cachedBytes, root, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import "../support/engine.ts";
-import { testOnce } from "../support/once.ts";
+import { testOnce } from "../support/dirs.ts";
 import { commandOf, ended, type Example, testExample } from "./example.ts";
 
 const examples = [...Deno.readDirSync(`${root}/examples`)]

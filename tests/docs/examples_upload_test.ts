@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { assertFile, assertNoFile, MIB, namesIn, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
+import { eventually } from "../setup/command.ts";
 import { Server, statusOf, testExample } from "./example.ts";
 
 /** The differences between the two servers. */

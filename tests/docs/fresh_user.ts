@@ -1,7 +1,6 @@
 // A user with Deno, but without this project: an empty folder, an empty cache, and a given environment.
 
-import { type Ended, run, type RunOptions } from "../setup/command.ts";
-import { root } from "../setup/root.ts";
+import { type Ended, root, run, type RunOptions } from "../setup/command.ts";
 
 export class FreshUser {
   private constructor(

@@ -3,10 +3,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { exists, runOrThrow } from "../setup/command.ts";
+import { exists, root, runOrThrow, urlOf } from "../setup/command.ts";
 import { documented } from "../setup/passes.ts";
-import { root, urlOf } from "../setup/root.ts";
-import { testOnce } from "../support/once.ts";
+import { testOnce } from "../support/dirs.ts";
 import { isPublished } from "../support/static_server.ts";
 
 const pages = [...documented(), `${root}/examples/README.md`]

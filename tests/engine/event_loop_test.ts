@@ -2,9 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { turnsSoon } from "../setup/command.ts";
+import { eventually, turnsSoon } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";

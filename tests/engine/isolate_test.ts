@@ -4,8 +4,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { lines } from "../faults/tools.ts";
-import { runOrThrow, start } from "../setup/command.ts";
-import { urlOf } from "../setup/root.ts";
+import { runOrThrow, start, urlOf } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";

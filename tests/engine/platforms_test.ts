@@ -5,10 +5,8 @@ import { OLDEST_DENO } from "../../src/runtime.ts";
 import { assertRefused, dma } from "../cli/process.ts";
 import { namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { testOnce } from "../support/once.ts";
-import { type Ended, run } from "../setup/command.ts";
-import { root, urlOf } from "../setup/root.ts";
+import { type TestDirectory, testInOneDirectory, testOnce } from "../support/dirs.ts";
+import { type Ended, root, run, urlOf } from "../setup/command.ts";
 
 /** Linux on another processor, and other systems, one of them with Linux's kernel. */
 const others = ["darwin aarch64", "windows x86_64", "android aarch64", "linux riscv64"];

@@ -4,7 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { engineTest } from "../faults/machine.ts";
 import { standInArguments } from "../setup/import_map.ts";
-import { urlOf } from "../setup/root.ts";
+import { urlOf } from "../setup/command.ts";
 import { runChild } from "../support/child.ts";
 
 /** Fields of operations, of submission queue entries and of writers, except `name`, which Deno's own FFI would read. */

@@ -3,8 +3,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { lines } from "../faults/tools.ts";
-import { runOrThrow, start } from "../setup/command.ts";
-import { urlOf } from "../setup/root.ts";
+import { runOrThrow, start, urlOf } from "../setup/command.ts";
 import { assertFile, filled } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";

@@ -4,9 +4,8 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { runOrThrow, within } from "../setup/command.ts";
+import { eventually, runOrThrow, within } from "../setup/command.ts";
 import { assertFile, assertNoFile, MIB, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { content, firstWrong } from "./content.ts";
 import { type Disk, diskTest } from "./disks.ts";
 import { assertFails, assertSticky, finish, writeContent } from "./failed_writer.ts";

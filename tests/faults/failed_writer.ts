@@ -2,9 +2,8 @@
 
 import { assert, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, type DmaStreamWriter, ioStats } from "../../mod.ts";
-import { within } from "../setup/command.ts";
+import { eventually, within } from "../setup/command.ts";
 import { MIB } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { content } from "./content.ts";
 
 const CHUNK = 300_000;

@@ -1,8 +1,7 @@
 // The requirements of fault tests. A test whose requirement is missing is registered as ignored, and a line names it.
 
 import { exists, hasProgram, say } from "../setup/command.ts";
-import { inFreshDirectory, oneDirectory } from "../support/dirs.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { engineIsOfNoConcern, inFreshDirectory, oneDirectory } from "../support/dirs.ts";
 import { FaultFileSystem } from "./fault_file_system.ts";
 
 /** Requirements beside programs. */

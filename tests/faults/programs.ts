@@ -1,8 +1,7 @@
 // Runs programs of tests/faults/programs as processes that a test restricts or kills, or whose machine fails.
 
-import { type Ended, endOf, start } from "../setup/command.ts";
+import { type Ended, endOf, root, start } from "../setup/command.ts";
 import { standInArguments } from "../setup/import_map.ts";
-import { root } from "../setup/root.ts";
 import type { jobs } from "./programs/jobs.ts";
 
 export interface ProgramOptions {

@@ -4,8 +4,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { EngineInfo } from "../../mod.ts";
 import { CLI } from "../cli/process.ts";
-import { runOrThrow } from "../setup/command.ts";
-import { root } from "../setup/root.ts";
+import { root, runOrThrow } from "../setup/command.ts";
 import { runChild } from "../support/child.ts";
 import { firstWrong } from "./content.ts";
 import { engines, engineTest, folderTest } from "./machine.ts";

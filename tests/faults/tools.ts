@@ -1,7 +1,6 @@
 // Compiles the C programs of tests/tools, and reads the output of processes.
 
-import { run } from "../setup/command.ts";
-import { root } from "../setup/root.ts";
+import { root, run } from "../setup/command.ts";
 import { TextLineStream } from "../support/std_streams.ts";
 
 /** Where the programs are; removed at the end of the test file. */

@@ -3,13 +3,12 @@
 // below. Needs apt for Debian's packages, and as root installs the emulator.
 
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
-import { runAndShow, runOrThrow, say } from "../setup/command.ts";
+import { root, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { offlineImports } from "../setup/import_map.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
 import { fetchEmulatedDeno } from "../setup/other_deno.ts";
 import { aptInstall, installPackages, missing } from "../setup/packages.ts";
-import { root } from "../setup/root.ts";
 
 const EMULATOR = "qemu-system-aarch64";
 const MINUTES = 25;

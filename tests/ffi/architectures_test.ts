@@ -16,8 +16,7 @@ import {
   type Target,
 } from "./architectures/targets.ts";
 import { resultOf } from "../faults/programs.ts";
-import { testInOneDirectory } from "../support/dirs.ts";
-import { testOnce } from "../support/once.ts";
+import { testInOneDirectory, testOnce } from "../support/dirs.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 
 /** Builds the self-test and runs its parts concurrently, because some wait five seconds for a timeout. */

@@ -4,12 +4,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testInOneDirectory } from "../support/dirs.ts";
-import { testOnce } from "../support/once.ts";
+import { testInOneDirectory, testOnce } from "../support/dirs.ts";
 import { tool } from "../faults/tools.ts";
 import { FreshUser } from "../docs/fresh_user.ts";
-import { type Ended, hasProgram } from "../setup/command.ts";
-import { urlOf } from "../setup/root.ts";
+import { type Ended, hasProgram, urlOf } from "../setup/command.ts";
 
 testOnce("A library that the environment names and that cannot be loaded is reported", async () => {
   const open = `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`;

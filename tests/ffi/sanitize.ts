@@ -1,10 +1,9 @@
 // The program of `deno task sanitize [--seed N]`, which tests/README.md describes.
 
 import { allTargets, buildSelfTest, parts } from "./architectures/targets.ts";
-import { run, runOrThrow } from "../setup/command.ts";
+import { root, run, runOrThrow } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { aptInstall, headers, missing } from "../setup/packages.ts";
-import { root } from "../setup/root.ts";
 
 const FLAGS =
   "-std=gnu11 -O1 -g -Wall -Wextra -fPIC -shared -fno-omit-frame-pointer -fsanitize=address,undefined"

@@ -4,9 +4,8 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { cachedBytes, hasProgram, pause, runOrThrow } from "../setup/command.ts";
+import { cachedBytes, eventually, hasProgram, pause, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import {
   isOnDisk,
   type TestDirectory,

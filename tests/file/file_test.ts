@@ -4,9 +4,9 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { run } from "../setup/command.ts";
+import { eventually, run } from "../setup/command.ts";
 import { assertFile, joined, MIB, namesIn, pattern } from "../support/bytes.ts";
-import { descriptorsIn, eventually } from "../support/descriptors.ts";
+import { descriptorsIn } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
 import { alter, interpose, withoutUnnamedFiles } from "../support/interpose.ts";

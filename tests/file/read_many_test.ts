@@ -3,9 +3,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ByteRange, type DmaError, type DmaFile, ioStats, type RangeRead } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { pause } from "../setup/command.ts";
+import { eventually, pause } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { fail, hold } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";

@@ -4,12 +4,20 @@
 // apt. The machine's first disk is this machine's, read-only.
 
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
+import {
+  eventually,
+  exists,
+  hasProgram,
+  pause,
+  root,
+  run,
+  runAndShow,
+  runOrThrow,
+  say,
+} from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
 import { aptInstall } from "../setup/packages.ts";
-import { root } from "../setup/root.ts";
-import { eventually } from "../support/descriptors.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
 import { DELAY_MS, ROOM, Script } from "./servers.ts";

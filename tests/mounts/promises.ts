@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
-import { pause } from "../setup/command.ts";
+import { eventually, pause } from "../setup/command.ts";
 import {
   assertFile,
   assertNoFile,
@@ -12,7 +12,6 @@ import {
   overlaid,
   pattern,
 } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
 /** An odd length of several buffers. */

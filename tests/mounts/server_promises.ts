@@ -3,9 +3,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, engineInfo, ioStats } from "../../mod.ts";
-import { pause, start, within } from "../setup/command.ts";
+import { eventually, pause, start, within } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { clientPromises } from "./client_promises.ts";
 import { promises, writeAndClose } from "./promises.ts";
 import { DELAY_MS, ROOM } from "./servers.ts";

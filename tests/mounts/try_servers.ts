@@ -1,10 +1,9 @@
 // Starts the servers of file systems, tests the promises on them, and prints a table of the results.
 
-import { run } from "../setup/command.ts";
+import { root, run } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { standInArguments } from "../setup/import_map.ts";
 import { isMounted } from "../setup/mounts.ts";
-import { root } from "../setup/root.ts";
 import type { Outcome, Request } from "./server_promises.ts";
 import { DELAY_MS, Mounted, type Server } from "./servers.ts";
 

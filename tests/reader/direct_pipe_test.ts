@@ -3,9 +3,9 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { pause } from "../setup/command.ts";
+import { eventually, pause } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
-import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testEachPair } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, type Held, hold, interpose, type Interposed } from "../support/interpose.ts";

@@ -3,9 +3,9 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { pause } from "../setup/command.ts";
+import { eventually, pause } from "../setup/command.ts";
 import { joined, pattern } from "../support/bytes.ts";
-import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";

@@ -1,4 +1,13 @@
-// Runs programs for the setup of the tests, and checks whether they are installed.
+// Where the project is, and what runs programs, checks whether they are installed, and waits for what they do.
+
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+export const root: string = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+
+/** The URL of one of the project's files, for a program that imports it. */
+export function urlOf(path: string): string {
+  return pathToFileURL(`${root}/${path}`).href;
+}
 
 export interface Ended {
   readonly success: boolean;
@@ -26,6 +35,19 @@ const { setTimeout } = globalThis;
 
 export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Waits until `condition` holds, at most a minute. */
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  otherwise: string = String(condition),
+): Promise<void> {
+  // Programs under test replace other clocks.
+  const deadline = Date.now() + 60_000;
+  while (!await condition()) {
+    if (Date.now() > deadline) throw new Error(`Not within a minute: ${otherwise}`);
+    await pause(5);
+  }
 }
 
 /** Whether the event loop turns in the first half of the time that some work takes. */

@@ -1,8 +1,7 @@
 // If JSR cannot be reached, maps the imports of @std to small stand-ins, so that tests can run.
 
 import { pathToFileURL } from "node:url";
-import { run, say } from "./command.ts";
-import { root } from "./root.ts";
+import { root, run, say } from "./command.ts";
 
 /** Each import of @std that tests and documentation use, and the module that stands in for it. */
 const standIns: Record<string, string> = {

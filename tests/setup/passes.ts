@@ -4,8 +4,7 @@ import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { Errno } from "../../src/engine/linux.ts";
 import { tool } from "../faults/tools.ts";
-import { exists, say } from "./command.ts";
-import { root } from "./root.ts";
+import { exists, root, say } from "./command.ts";
 
 /** One run of `deno test` over the suite, or over a part of it. */
 export interface Pass {

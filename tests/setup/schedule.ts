@@ -1,9 +1,8 @@
 // Runs passes, two at once if the machine has two processors, and counts their tests.
 
 import { lines } from "../faults/tools.ts";
-import { say, searchPath } from "./command.ts";
+import { root, say, searchPath } from "./command.ts";
 import type { Pass } from "./passes.ts";
-import { root } from "./root.ts";
 
 export interface Tally {
   passed: number;

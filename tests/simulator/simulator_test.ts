@@ -2,8 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { AT_FDCWD, O_CREAT } from "../../src/engine/linux.ts";
-import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { testOnce } from "../support/once.ts";
+import { testInEachDirectory, testInOneDirectory, testOnce } from "../support/dirs.ts";
 import { controls } from "./controls.ts";
 import { DescriptorTable } from "./kernel/descriptors.ts";
 import { DirectoryTree } from "./kernel/directory_tree.ts";

@@ -4,8 +4,8 @@
 import { statfsSync, statSync } from "node:fs";
 import type { DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { content, firstForeign, firstWrong } from "../faults/content.ts";
-import { pause, within } from "../setup/command.ts";
-import { descriptorsOf, eventually, openDescriptors } from "../support/descriptors.ts";
+import { eventually, pause, within } from "../setup/command.ts";
+import { descriptorsOf, openDescriptors } from "../support/descriptors.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { RandomArguments } from "./arguments.ts";
 

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { runProgram } from "../faults/programs.ts";
-import { root } from "../setup/root.ts";
+import { root } from "../setup/command.ts";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 
 const script = `${root}/tests/stress.ts`;

@@ -1,7 +1,6 @@
 // Runs a program with this module in another process, with exactly the permissions and limits that a test gives it.
 
-import { type Ended, run } from "../setup/command.ts";
-import { urlOf } from "../setup/root.ts";
+import { type Ended, run, urlOf } from "../setup/command.ts";
 
 export interface ChildOptions {
   /** All of Deno's permission flags, such as `--allow-ffi`. */

@@ -1,7 +1,5 @@
 // Finds the descriptors of this process that lead to a file, to prove that they were closed.
 
-import { pause } from "../setup/command.ts";
-
 /** The number of descriptors that lead to `path`, which may have been removed. */
 export function descriptorsOf(path: string): number {
   const slash = path.lastIndexOf("/");
@@ -36,17 +34,4 @@ export function openDescriptors(): { path: string; target: string }[] {
 
 export function openTargets(): string[] {
   return openDescriptors().map(({ target }) => target);
-}
-
-/** Waits until `condition` holds, at most a minute. */
-export async function eventually(
-  condition: () => boolean | Promise<boolean>,
-  otherwise: string = String(condition),
-): Promise<void> {
-  // Programs under test replace other clocks.
-  const deadline = Date.now() + 60_000;
-  while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`Not within a minute: ${otherwise}`);
-    await pause(5);
-  }
 }

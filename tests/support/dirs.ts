@@ -4,7 +4,9 @@ import { assert } from "@std/assert";
 import { mountOf } from "../setup/mounts.ts";
 import { descriptorTargets } from "./descriptors.ts";
 import { collectGarbage } from "./leaks.ts";
-import { engineIsOfNoConcern } from "./once.ts";
+
+/** Whether this run registers the tests that do not depend on the engine. The second one, with io_uring refused, does not. */
+export const engineIsOfNoConcern: boolean = !Deno.env.get("DMA_TEST_AGAIN");
 
 export interface TestDirectory {
   readonly path: string;
@@ -83,6 +85,15 @@ export function testDirectAndCached(...[name, fn, options = {}]: Registration): 
 /** Like {@linkcode testInEachDirectory}, but in {@linkcode oneDirectory}. */
 export function testInOneDirectory(...[name, fn, options]: Registration): void {
   testInEachDirectory(name, fn, options, [oneDirectory]);
+}
+
+/** Registers a test that does not depend on the engine, and needs no directory. */
+export function testOnce(
+  name: string,
+  fn: () => void | Promise<void>,
+  options: Omit<Deno.TestDefinition, "name" | "fn"> = {},
+): void {
+  if (engineIsOfNoConcern) Deno.test({ ...options, name, fn });
 }
 
 /** Runs `fn` with a fresh directory below `parent`, and removes it whatever happens. */

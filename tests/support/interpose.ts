@@ -3,7 +3,7 @@
 
 import { Errno, O_TMPFILE } from "../../src/engine/linux.ts";
 import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
-import { eventually } from "./descriptors.ts";
+import { eventually } from "../setup/command.ts";
 import { engine, replaceMethod } from "./engine.ts";
 
 type Named<Name extends OperationName> = Extract<Operation, { op: Name }>;

@@ -2,7 +2,8 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { eventually, openTargets } from "./descriptors.ts";
+import { eventually } from "../setup/command.ts";
+import { openTargets } from "./descriptors.ts";
 
 export type Holdings = Readonly<ReturnType<typeof takeStock>>;
 

@@ -1,6 +1,6 @@
 // Serves the files that would be published, like a plain file host, so that tests notice a missing file.
 
-import { root } from "../setup/root.ts";
+import { root } from "../setup/command.ts";
 
 const { publish } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
 

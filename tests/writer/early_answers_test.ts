@@ -4,9 +4,8 @@
 import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { DISK } from "../../src/file/file_system.ts";
-import { pause } from "../setup/command.ts";
+import { eventually, pause } from "../setup/command.ts";
 import { MIB, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";

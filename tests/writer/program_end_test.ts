@@ -3,7 +3,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { O_DIRECTORY, O_TMPFILE } from "../../src/engine/linux.ts";
 import { engines } from "../faults/machine.ts";
-import { urlOf } from "../setup/root.ts";
+import { urlOf } from "../setup/command.ts";
 import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";

@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, MIB, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
+import { eventually } from "../setup/command.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { hold, interpose } from "../support/interpose.ts";
 import { closeWith, create } from "./create.ts";

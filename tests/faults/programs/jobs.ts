@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { configure, type DmaError, DmaFile, engineInfo, ioStats } from "../../../mod.ts";
-import { within } from "../../setup/command.ts";
-import { eventually, openTargets } from "../../support/descriptors.ts";
+import { eventually, within } from "../../setup/command.ts";
+import { openTargets } from "../../support/descriptors.ts";
 import { allOf } from "../../support/patterned.ts";
 import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong } from "../content.ts";

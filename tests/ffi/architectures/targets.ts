@@ -1,7 +1,6 @@
 // The ways to build and run the shim's self-test: on this processor, with another C library, and by user-mode emulation.
 
-import { exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
-import { root } from "../../setup/root.ts";
+import { exists, hasProgram, root, run, runOrThrow } from "../../setup/command.ts";
 
 const sources = `${root}/tests/tools/shim`;
 
