@@ -3,12 +3,7 @@
 import { parseArgs } from "node:util";
 import { controls } from "./simulator/controls.ts";
 import { Runner } from "./simulator/run/runner.ts";
-import {
-  commandOf,
-  describeTally,
-  findControls,
-  simulateInWorkers,
-} from "./simulator/run/workers.ts";
+import { commandOf, findControls, simulateInWorkers, tallyText } from "./simulator/run/workers.ts";
 
 function read() {
   return parseArgs({
@@ -30,7 +25,7 @@ async function runOne(seed: number, { steps, real, trace }: ReturnType<typeof re
   const wanted = steps?.split(",").map(Number);
   const runner = await Runner.load([], real);
   const result = await runner.run(seed, wanted, trace ? console.log : undefined);
-  console.log(describeTally(result));
+  console.log(tallyText(result));
   if (result.failure) console.log(result.failure);
   return !result.failure;
 }
@@ -43,7 +38,7 @@ async function runMany(minutes: number, real: string | undefined): Promise<boole
   const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds, real });
   for (const each of failures) console.log(`\n${each.message}\n  ${commandOf(each, real)}`);
   const perMinute = Math.round(tally.operations / minutes).toLocaleString("en");
-  console.log(`${describeTally(tally)}; ${perMinute} operations a minute`);
+  console.log(`${tallyText(tally)}; ${perMinute} operations a minute`);
   console.log(failures.length === 0 ? "Every promise was kept" : `${failures.length} failed`);
   return failures.length === 0;
 }

@@ -3,10 +3,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { eventually, turnsSoon } from "../setup/command.ts";
-import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { assertFile, joined, openPattern, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { openPattern } from "../support/patterned.ts";
 
 const PIECE = 64 * 1024;
 const PIECES = 200;

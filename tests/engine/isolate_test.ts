@@ -3,12 +3,10 @@
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { lines } from "../faults/tools.ts";
-import { runOrThrow, start, urlOf } from "../setup/command.ts";
+import { lines, runOrThrow, start, urlOf } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { engine, interpose } from "../support/engine.ts";
 
 const tells = `import { useEngine } from ${JSON.stringify(urlOf("src/configure.ts"))};
   console.log("told", useEngine().endsWithProcess);`;

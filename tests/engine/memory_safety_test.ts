@@ -4,12 +4,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaBuffer, DmaFile, DmaStreamReader } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { assertFile, filled, MIB, pattern } from "../support/bytes.ts";
+import { assertFile, filled, MIB, openPattern, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { fail, hold } from "../support/interpose.ts";
+import { engine, fail, hold, replaceMethod } from "../support/engine.ts";
 import { collectGarbage } from "../support/leaks.ts";
-import { openPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
 

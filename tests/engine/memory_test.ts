@@ -2,15 +2,13 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { assertFile, MIB, namesIn, pattern } from "../support/bytes.ts";
+import { allOf, assertFile, MIB, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { eventually } from "../setup/command.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { engine, interpose, replaceMethod } from "../support/engine.ts";
 import { assertNoLeak, collectGarbage, takeStock, untilCollected } from "../support/leaks.ts";
-import { allOf } from "../support/patterned.ts";
 import { create } from "../writer/create.ts";
 
 /** The memory that a pool may keep for reuse. */

@@ -11,11 +11,10 @@ import {
   ioStats,
 } from "../../mod.ts";
 import { resultOf } from "../faults/programs.ts";
-import { filled, pattern } from "../support/bytes.ts";
+import { filled, openPattern, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { openPattern } from "../support/patterned.ts";
 
 /** The increase of each counter. */
 async function growth(work: () => Promise<unknown>): Promise<IoStats> {

@@ -2,8 +2,7 @@
 // call uses a released one. A test that calls Deno.exit continues after it.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { lines } from "../faults/tools.ts";
-import { runOrThrow, start, urlOf } from "../setup/command.ts";
+import { lines, runOrThrow, start, urlOf } from "../setup/command.ts";
 import { assertFile, filled } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";

@@ -1,18 +1,11 @@
 // Every function with every wrong kind of argument: the error has its class and names the argument, and nothing changes.
 
-import "../support/engine.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import {
-  configure,
-  DmaBuffer,
-  DmaFile,
-  DmaStreamReader,
-  DmaStreamWriter,
-  ioStats,
-} from "../../mod.ts";
+import { configure, DmaBuffer, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { filled, namesIn } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
 
 const detached = new Uint8Array(100);
 detached.buffer.transfer();
@@ -225,9 +218,9 @@ function subjectsTest(name: string, fn: (subjects: Subjects) => Promise<void>): 
 
 /** What a wrong argument must leave as it is. */
 function stateOf({ writer, reader }: Subjects) {
-  const { inFlight, poolBuffers } = ioStats();
+  const { counters: { inFlight }, pool: { blocks } } = engine;
   const locked = writer.locked || reader.locked;
-  return { inFlight, poolBuffers, locked, written: writer.currentPos, read: reader.currentPos };
+  return { inFlight, blocks, locked, written: writer.currentPos, read: reader.currentPos };
 }
 
 for (const each of cases) {

@@ -1,7 +1,7 @@
 // A file system in which the operation that a test chooses fails, is shortened, or is delayed.
 
-import { start } from "../setup/command.ts";
-import { lines, tool } from "./tools.ts";
+import { lines, start } from "../setup/command.ts";
+import { tool } from "./tools.ts";
 
 /** A directory, mounted as a separate file system by tests/tools/faultfs.c. */
 export class FaultFileSystem implements AsyncDisposable {

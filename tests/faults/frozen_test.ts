@@ -5,14 +5,13 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { standStill } from "../mounts/server_promises.ts";
-import { runOrThrow, start, turnsSoon, within } from "../setup/command.ts";
+import { lines, runOrThrow, start, turnsSoon, within } from "../setup/command.ts";
 import { unmount } from "../setup/mounts.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
 import { engines, serverTest } from "./machine.ts";
 import { resultOf, spawn } from "./programs.ts";
-import { lines } from "./tools.ts";
 
 diskTest("calls wait for a frozen file system, and the event loop does not", async (disk) => {
   await standStill(disk.path, {

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
-import { pause } from "../setup/command.ts";
+import { lines, pause } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
 import { namesIn } from "../support/bytes.ts";
 import { diskTest } from "./disks.ts";
@@ -11,7 +11,6 @@ import { type Account, assertKept, type Life, Writing } from "./killed.ts";
 import { engines, engineTest, serverTest } from "./machine.ts";
 import { spawn } from "./programs.ts";
 import { isLog, kinds, pathOf } from "./programs/write_on.ts";
-import { lines } from "./tools.ts";
 
 const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 56);
 const firstSeed = Number(Deno.env.get("DMA_KILL_SEED") ?? Math.floor(Math.random() * 1e6));

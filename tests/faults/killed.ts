@@ -1,11 +1,10 @@
 // A process that writes until it is killed or the power is cut: the promises in its output, and their check.
 
 import { assert, assertEquals } from "@std/assert";
-import { exists, within } from "../setup/command.ts";
+import { exists, lines, within } from "../setup/command.ts";
 import { firstForeign, firstWrong } from "./content.ts";
 import { spawn } from "./programs.ts";
 import { generationLength, isLog, type Kind, pathOf } from "./programs/write_on.ts";
-import { lines } from "./tools.ts";
 
 interface Promised {
   length: number;

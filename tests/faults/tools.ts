@@ -1,7 +1,6 @@
-// Compiles the C programs of tests/tools, and reads the output of processes.
+// Compiles the C programs of tests/tools.
 
 import { root, run } from "../setup/command.ts";
-import { TextLineStream } from "../support/std_streams.ts";
 
 /** Where the programs are; removed at the end of the test file. */
 let folder: Promise<string> | undefined;
@@ -34,9 +33,4 @@ async function compile(name: string, target: string, more: readonly string[]): P
   const { success, output } = await run("gcc", args);
   if (!success) throw new Error(`Cannot compile ${name}.c: ${output}`);
   return path;
-}
-
-export function lines(output: ReadableStream<Uint8Array>): AsyncIterableIterator<string> {
-  const text = output.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>);
-  return text.pipeThrough(new TextLineStream()).values();
 }

@@ -6,8 +6,8 @@ import { Errno } from "../../src/engine/linux.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
-import { type TestDirectory, testEachPair, testInEachDirectory } from "../support/dirs.ts";
-import { fail, withoutUnnamedFiles } from "../support/interpose.ts";
+import { type TestDirectory, testInEachDirectory, testPairs } from "../support/dirs.ts";
+import { fail, withoutUnnamedFiles } from "../support/engine.ts";
 
 const { BadResource, IsADirectory, NotFound, NotSupported, PermissionDenied } = Deno.errors;
 
@@ -135,7 +135,7 @@ testBothWays("An atomic file replaces only a regular file", async (dir) => {
   await assertOnly(dir, "directory", "fifo", "kept", "link", "proc");
 });
 
-testEachPair("An atomic file is not renamed", async (from, to) => {
+testPairs("An atomic file is not renamed", async (from, to) => {
   for (const refuses of [false, true]) {
     using _ = refuses ? withoutUnnamedFiles() : undefined;
     const file = await create(from.file("kept"));

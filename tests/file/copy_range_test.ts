@@ -5,15 +5,17 @@ import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { cachedBytes, eventually, hasProgram, pause, runOrThrow } from "../setup/command.ts";
-import { assertFile, assertNoFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import {
-  isOnDisk,
-  type TestDirectory,
-  testEachPair,
-  testInEachDirectory,
-} from "../support/dirs.ts";
-import { fail, hold, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+  assertFile,
+  assertNoFile,
+  filled,
+  joined,
+  openPattern,
+  overlaid,
+  pattern,
+} from "../support/bytes.ts";
+import { isOnDisk, type TestDirectory, testInEachDirectory, testPairs } from "../support/dirs.ts";
+import { fail, hold, interpose } from "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
 const SIZE = 50_001;
@@ -183,7 +185,7 @@ testInEachDirectory("A file that shares blocks bypasses the page cache", async (
   await assertFile(file.path, pattern(SIZE + 7000));
 }, { where: isOnDisk });
 
-testEachPair("copyRangeTo() copies", async (from, to) => {
+testPairs("copyRangeTo() copies", async (from, to) => {
   await using source = await openPattern(from.file("from"), SIZE);
   for (const [position, length, at] of [[0, SIZE, 0], [512, 512, 512], [3, 9999, 5]] as const) {
     await using file = await openWith(to.file("to"), filled(6000, 7));

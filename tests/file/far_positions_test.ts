@@ -2,10 +2,9 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { filled, joined, pattern } from "../support/bytes.ts";
+import { allOf, filled, joined, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
-import { alter } from "../support/interpose.ts";
-import { allOf } from "../support/patterned.ts";
+import { alter } from "../support/engine.ts";
 
 /** Only the first one exceeds a signed 32-bit number. All end in the same 32 bits. */
 const LOW = 65_536;

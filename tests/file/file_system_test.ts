@@ -6,11 +6,9 @@ import { Errno } from "../../src/engine/linux.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
 import { knownFacts } from "../../src/file/stat.ts";
-import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, joined, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { alter, fail, hold, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+import { alter, engine, fail, hold, interpose, replaceMethod } from "../support/engine.ts";
 
 testInOneDirectory("An unknown file system is trusted with nothing; 9p is known", async (dir) => {
   await using file = await openPattern(dir.file("file"), 10);

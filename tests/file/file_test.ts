@@ -5,13 +5,11 @@ import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, run } from "../setup/command.ts";
-import { assertFile, joined, MIB, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, joined, MIB, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { alter, interpose, withoutUnnamedFiles } from "../support/interpose.ts";
+import { alter, engine, interpose, replaceMethod, withoutUnnamedFiles } from "../support/engine.ts";
 import { promises } from "../mounts/promises.ts";
-import { openPattern } from "../support/patterned.ts";
 
 function testFile(
   name: string,

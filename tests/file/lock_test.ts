@@ -6,7 +6,7 @@ import { Errno, LOCK_UN } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { fail, interpose } from "../support/interpose.ts";
+import { fail, interpose } from "../support/engine.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
 
 const { BadResource } = Deno.errors;

@@ -11,8 +11,7 @@ import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/b
 import { runChild } from "../support/child.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { alter, fail, hold } from "../support/interpose.ts";
+import { alter, engine, fail, hold, replaceMethod } from "../support/engine.ts";
 
 const { AlreadyExists, Busy, NotFound, PermissionDenied } = Deno.errors;
 const EMFILE = 24;

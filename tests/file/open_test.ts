@@ -4,14 +4,11 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { DmaBuffer, type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
-import { lines } from "../faults/tools.ts";
-import { hasProgram, run, runOrThrow, start } from "../setup/command.ts";
-import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
+import { hasProgram, lines, run, runOrThrow, start } from "../setup/command.ts";
+import { assertFile, assertNoFile, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { alter, fail, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+import { alter, engine, fail, interpose, replaceMethod } from "../support/engine.ts";
 import { closeWith } from "../writer/create.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
@@ -227,7 +224,7 @@ testInEachDirectory("Positions and buffers are rounded to the alignment", async 
   for (const length of [1, offset, offset + 1, 1_000_000]) {
     const buffer = file.allocBuffer(length);
     assertEquals(buffer.length, file.alignUp(length));
-    assertEquals(buffer.bytes, filled(buffer.length, 0));
+    assertEquals(buffer.bytes, new Uint8Array(buffer.length));
     assertEquals(await file.writeAt(buffer, 3 * offset), buffer.length);
     assertEquals(await file.size(), 3 * offset + buffer.length);
   }

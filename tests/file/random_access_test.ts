@@ -3,16 +3,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
 import { Errno, Statx } from "../../src/engine/linux.ts";
-import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
-import {
-  isOnDisk,
-  testDirectAndCached,
-  testInEachDirectory,
-  testInOneDirectory,
-} from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { alter, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+import { assertFile, filled, joined, openPattern, overlaid, pattern } from "../support/bytes.ts";
+import { isOnDisk, testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
+import { alter, engine, interpose, replaceMethod } from "../support/engine.ts";
 
 const { BadResource, NotSupported } = Deno.errors;
 const nothing = new Uint8Array();
@@ -212,7 +205,7 @@ testDirectAndCached("A read of a file that is cut meanwhile returns what remains
   assertEquals(await file.readAt(0, 8192), pattern(700));
 });
 
-testInOneDirectory("Every operation rejects after close, and names the file", async (dir) => {
+testDirectAndCached("Every operation rejects after close, and names the file", async (dir) => {
   const file = await openPattern(dir.file("closed"), 5000, { write: true });
   const buffer = file.allocBuffer(4096);
   await file.close();

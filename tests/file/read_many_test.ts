@@ -4,11 +4,10 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ByteRange, type DmaError, type DmaFile, ioStats, type RangeRead } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, pause } from "../setup/command.ts";
-import { pattern } from "../support/bytes.ts";
+import { openPattern, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import { fail, hold } from "../support/interpose.ts";
+import { fail, hold } from "../support/engine.ts";
 import { collectGarbage } from "../support/leaks.ts";
-import { openPattern } from "../support/patterned.ts";
 
 type Options = Parameters<DmaFile["readMany"]>[1];
 

@@ -5,8 +5,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import { serverTest } from "../faults/machine.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
-import { allOf } from "../support/patterned.ts";
+import { allOf, assertFile, pattern } from "../support/bytes.ts";
 import { promises } from "./promises.ts";
 
 const flags = ["cached", "no-async-dio", "serial", "writeback"];

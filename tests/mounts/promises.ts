@@ -4,15 +4,16 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { eventually, pause } from "../setup/command.ts";
 import {
+  allOf,
   assertFile,
   assertNoFile,
   chunksOf,
   joined,
   namesIn,
+  openPattern,
   overlaid,
   pattern,
 } from "../support/bytes.ts";
-import { allOf, openPattern } from "../support/patterned.ts";
 
 /** An odd length of several buffers. */
 const LENGTH = 2_490_081;

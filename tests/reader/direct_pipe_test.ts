@@ -4,12 +4,10 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, pause } from "../setup/command.ts";
-import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { allOf, assertFile, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { testDirectAndCached, type TestDirectory, testEachPair } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { fail, type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
-import { allOf, openPattern, readPattern } from "../support/patterned.ts";
+import { testDirectAndCached, type TestDirectory, testPairs } from "../support/dirs.ts";
+import { engine, fail, type Held, hold, interpose, type Interposed } from "../support/engine.ts";
 
 interface Piping {
   readonly from: DmaStreamReader;
@@ -134,7 +132,7 @@ testDirectAndCached("Whole buffers go from reads to writes without a copy", asyn
   await assertFile(target.file.path, pattern(size - 65_536, 65_536));
 });
 
-testEachPair("A file is piped", async (from, to) => {
+testPairs("A file is piped", async (from, to) => {
   const end = 200_001;
   for (const [start, position] of [[0, 0], [512, 0], [3, 0], [3, 4099]] as const) {
     for (const bufferSize of [4096, 40_000]) {

@@ -3,13 +3,12 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { joined, pattern } from "../support/bytes.ts";
+import { allOf, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import { fail } from "../support/interpose.ts";
+import { fail } from "../support/engine.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
-import { allOf, openPattern, readPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
 

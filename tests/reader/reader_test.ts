@@ -4,12 +4,10 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, pause } from "../setup/command.ts";
-import { joined, pattern } from "../support/bytes.ts";
+import { allOf, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { fail, hold, interpose } from "../support/interpose.ts";
-import { allOf, openPattern, readPattern } from "../support/patterned.ts";
+import { engine, fail, hold, interpose } from "../support/engine.ts";
 
 /** Makes a reader of the test's file, which the reader leaves open. */
 type Read = (options?: DmaStreamReaderOptions) => DmaStreamReader;

@@ -1,6 +1,7 @@
 // Where the project is, and what runs programs, checks whether they are installed, and waits for what they do.
 
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { TextLineStream } from "../support/std_streams.ts";
 
 export const root: string = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
@@ -120,6 +121,12 @@ export async function runOrThrow(program: string, args: readonly string[], optio
   const { success, output } = await run(program, args, options);
   if (!success) throw new Error(`${program} failed: ${lastLine(output)}`);
   return output.trim();
+}
+
+/** The lines that a process prints. */
+export function lines(output: ReadableStream<Uint8Array>): AsyncIterableIterator<string> {
+  const text = output.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>);
+  return text.pipeThrough(new TextLineStream()).values();
 }
 
 /** Waits for the end of a process with pipes. It is killed after so many seconds, because no test may hang. */

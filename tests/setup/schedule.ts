@@ -1,7 +1,6 @@
 // Runs passes, two at once if the machine has two processors, and counts their tests.
 
-import { lines } from "../faults/tools.ts";
-import { root, say, searchPath } from "./command.ts";
+import { lines, root, say, searchPath } from "./command.ts";
 import type { Pass } from "./passes.ts";
 
 export interface Tally {

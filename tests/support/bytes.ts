@@ -1,6 +1,12 @@
-// Test bytes that depend on their position, and comparisons with the content of files.
+// Test bytes that depend on their position, files and streams of them, and comparisons with the content of files.
 
 import { assert, assertEquals } from "@std/assert";
+import {
+  DmaFile,
+  type DmaOpenOptions,
+  DmaStreamReader,
+  type DmaStreamReaderOptions,
+} from "../../mod.ts";
 import { content } from "../faults/content.ts";
 
 export const MIB = 1 << 20;
@@ -53,4 +59,18 @@ export async function assertNoFile(path: string): Promise<void> {
 /** The names in a directory, sorted. */
 export async function namesIn(directory: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name).sort();
+}
+
+/** Makes a file of that length with {@linkcode pattern} in it, and opens it for reading. */
+export async function openPattern(path: string, length: number, options?: DmaOpenOptions) {
+  await Deno.writeFile(path, pattern(length));
+  return await DmaFile.open(path, options);
+}
+
+export async function readPattern(path: string, length: number, options?: DmaStreamReaderOptions) {
+  return new DmaStreamReader(await openPattern(path, length), options);
+}
+
+export async function allOf(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+  return joined(...await Array.fromAsync(stream));
 }

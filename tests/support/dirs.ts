@@ -115,7 +115,7 @@ export async function inFreshDirectory(parent: TestDirectory, fn: TestBody): Pro
 }
 
 /** Registers one test for each pair of directories: `fn` goes from a fresh directory in one to one in the other. */
-export function testEachPair(
+export function testPairs(
   name: string,
   fn: (from: TestDirectory, to: TestDirectory) => Promise<void>,
 ): void {

@@ -3,10 +3,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
-import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { assertFile, filled, joined, openPattern, overlaid, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { fail, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+import { fail, interpose } from "../support/engine.ts";
 import { closeWith, create, createOver } from "./create.ts";
 
 /** Bytes that the pattern never has in a row. */

@@ -5,8 +5,7 @@ import { ioStats } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import { chunksOf, pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { engine, replaceMethod } from "../support/engine.ts";
-import { alter, hold, interpose } from "../support/interpose.ts";
+import { alter, engine, hold, interpose, replaceMethod } from "../support/engine.ts";
 import { closeWith, create, small, testWriter } from "./create.ts";
 
 const KIB = 1024;

@@ -5,8 +5,7 @@ import { runInNewContext } from "node:vm";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { filled, joined, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { engine, interpose } from "../support/engine.ts";
 import { assertClosed, closeWith, create, narrow, small, testWriter } from "./create.ts";
 
 /** Each way to give a chunk to a stream, which is free afterwards. */

@@ -7,8 +7,7 @@ import { DISK } from "../../src/file/file_system.ts";
 import { eventually, pause } from "../setup/command.ts";
 import { MIB, pattern } from "../support/bytes.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { hold } from "../support/interpose.ts";
+import { engine, hold } from "../support/engine.ts";
 import { closeWith } from "./create.ts";
 
 /** Registers a test of a writer on a file of an early server, with two buffers in flight. */

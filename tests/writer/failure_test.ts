@@ -5,13 +5,11 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaError, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
-import { pattern } from "../support/bytes.ts";
+import { openPattern, pattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { fail, hold, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+import { engine, fail, hold, interpose } from "../support/engine.ts";
 import { assertClosed, create, narrow, testWriter } from "./create.ts";
 
 const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };

@@ -6,7 +6,7 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
-import { alter, interpose } from "../support/interpose.ts";
+import { alter, interpose } from "../support/engine.ts";
 import { closeWith } from "./create.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);

@@ -7,8 +7,7 @@ import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buf
 import { assertFile, filled, joined, MIB, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { hold } from "../support/interpose.ts";
+import { engine, hold } from "../support/engine.ts";
 import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import { closeWith, create, narrow } from "./create.ts";
 

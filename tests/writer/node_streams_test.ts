@@ -8,11 +8,10 @@ import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { eventually, pause } from "../setup/command.ts";
-import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, joined, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
-import { fail, hold, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+import { fail, hold, interpose } from "../support/engine.ts";
 import { assertClosed, create, small, testWriter } from "./create.ts";
 
 async function openAtomic(dir: TestDirectory): Promise<ReturnType<typeof toNodeWritable>> {

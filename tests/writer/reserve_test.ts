@@ -1,13 +1,12 @@
 // Space that a writer reserves ahead: in few steps, early, without a wait, and given back whichever way it ends.
 
-import { engine, replaceMethod } from "../support/engine.ts";
+import { engine, hold, interpose, replaceMethod } from "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import type { DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, MIB, pattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { hold, interpose } from "../support/interpose.ts";
 import { closeWith, create } from "./create.ts";
 
 const where = isOnDisk;

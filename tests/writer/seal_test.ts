@@ -6,8 +6,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { fail } from "../support/interpose.ts";
+import { engine, fail } from "../support/engine.ts";
 import { create } from "./create.ts";
 
 const { BadResource } = Deno.errors;

@@ -6,8 +6,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { chunksOf, namesIn, pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { fail, hold } from "../support/interpose.ts";
+import { engine, fail, hold } from "../support/engine.ts";
 import { assertClosed, closeWith, small, testWriter } from "./create.ts";
 
 testWriter("getWriter writes and closes as any stream's", small, async (stream) => {

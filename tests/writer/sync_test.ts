@@ -8,7 +8,7 @@ import { sinkOf } from "../../src/writer/sink.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { alter, fail, hold, interpose } from "../support/interpose.ts";
+import { alter, fail, hold, interpose } from "../support/engine.ts";
 import { closeWith, create, createOver, small, testWriter } from "./create.ts";
 
 function isDirectory(fd: number): boolean {

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { configure, type DmaError, DmaFile, engineInfo, ioStats } from "../../../mod.ts";
 import { eventually, within } from "../../setup/command.ts";
 import { openTargets } from "../../support/descriptors.ts";
-import { allOf } from "../../support/patterned.ts";
+import { allOf } from "../../support/bytes.ts";
 import { promises } from "../../mounts/promises.ts";
 import { content, firstWrong } from "../content.ts";
 import { swapped } from "./swapped.ts";
@@ -161,7 +161,7 @@ async function busyThreads(path: string, folder: string, server: string) {
 
 /** The names while a file is replaced without /proc. If `refused`, the kernel does not link by a descriptor either. */
 async function atomicWithoutProc(path: string, refused: string) {
-  const { interpose } = await import("../../support/interpose.ts");
+  const { interpose } = await import("../../support/engine.ts");
   const folder = path.slice(0, path.lastIndexOf("/"));
   const namesNow = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
   using _ = interpose("link", ({ operation, pass, end }) => {

@@ -93,7 +93,7 @@ export function commandOf({ seed, steps }: Failure, real?: string): string {
   return `deno task simulate --seed ${seed}${chosen}${where} --trace`;
 }
 
-export function describeTally({ programs, operations, faults, cuts }: Tally): string {
+export function tallyText({ programs, operations, faults, cuts }: Tally): string {
   const counts = Object.entries({ programs, operations, faults, "power cuts": cuts });
   return counts.map(([what, count]) => `${count.toLocaleString("en")} ${what}`).join(", ");
 }
