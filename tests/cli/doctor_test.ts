@@ -231,9 +231,8 @@ testOnce("The doctor's verdict comes from the worst finding, and each has its re
 });
 
 testOnce("The doctor's line about locked memory agrees with its finding", () => {
-  for (
-    const [lockedMemory, line] of [[32 * 1024, /^--.* not registered/], [8 * MIB, /^ok/]] as const
-  ) {
+  const limits = [[32 * 1024, /^--.* not registered/], [8 * MIB, /^ok/]] as const;
+  for (const [lockedMemory, line] of limits) {
     const facts = { ...healthy, lockedMemory };
     const lines = reportLines({ ...facts, verdict: "Works: it", findings: findings(facts) });
     assertMatch(lines.find((each) => each.slice(4).startsWith("Locked memory"))!, line);

@@ -106,7 +106,7 @@ testDma("dma names what to do about a path, and changes nothing", async (dir) =>
 testDma("dma write to a FIFO does not disturb its reader", async (dir) => {
   await runOrThrow("mkfifo", [`${dir}/fifo`]);
   const script = `(read -r line < fifo; echo "got $line") & dma write fifo < /dev/null; code=$?
-    timeout 10 sh -c 'echo a line > fifo'; wait; exit $code`;
+    timeout 60 sh -c 'echo a line > fifo'; wait; exit $code`;
   const { code, stdout } = await shell(dir, script);
   assertEquals([code, stdout], [1, "got a line\n"]);
 });

@@ -1,15 +1,8 @@
 // ioStats, engineInfo and configure: counters, facts and options of the engine. What is process-wide is tested in another.
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import {
-  configure,
-  DmaFile,
-  type EngineInfo,
-  engineInfo,
-  type EngineOptions,
-  type IoStats,
-  ioStats,
-} from "../../mod.ts";
+import { configure, DmaFile, engineInfo, ioStats } from "../../mod.ts";
+import type { EngineInfo, EngineOptions, IoStats } from "../../mod.ts";
 import { resultOf } from "../faults/programs.ts";
 import { filled, openPattern, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";

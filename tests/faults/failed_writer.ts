@@ -1,8 +1,8 @@
 // The promises of every failed writer, whatever has failed.
 
 import { assert, assertRejects, assertStrictEquals } from "@std/assert";
-import { type DmaError, type DmaStreamWriter, ioStats } from "../../mod.ts";
-import { eventually, within } from "../setup/command.ts";
+import type { DmaError, DmaStreamWriter } from "../../mod.ts";
+import { within } from "../setup/command.ts";
 import { MIB } from "../support/bytes.ts";
 import { content } from "./content.ts";
 
@@ -65,10 +65,4 @@ export async function assertSticky(writer: DmaStreamWriter, error: unknown): Pro
       assertStrictEquals(again, error, `${name}, round ${round}: ${Deno.inspect(again)}`);
     }
   }
-}
-
-/** Asserts that no resource of this module is in use, at once or after a close that is not awaited. */
-export async function assertIdle(): Promise<void> {
-  const used = () => ioStats().inFlight + ioStats().poolBuffers;
-  await eventually(() => used() === 0, "Nothing is in flight, and no buffer in use");
 }

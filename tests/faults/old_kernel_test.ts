@@ -41,6 +41,7 @@ function lacking(...names: (keyof typeof Opcode)[]): Variant {
 }
 
 const { EAGAIN, EINVAL, ENOMEM, EPERM } = Errno;
+const plain = { says: { features: ["plain"] } };
 const unregistered = { says: { registeredBuffers: false } };
 const noRing = "io_uring could not be set up: io_uring_setup failed (os error 22)";
 
@@ -55,9 +56,7 @@ const variants: Variant[] = [
   kernel("short of memory for a while", { SUBMIT: EAGAIN, SUBMIT_FROM: 50, SUBMIT_TIMES: 200 }, {
     refused: 200,
   }),
-  kernel("without deferred task work", { SETUP: Setup.DEFER_TASKRUN }, {
-    says: { features: ["plain"] },
-  }),
+  kernel("without deferred task work", { SETUP: Setup.DEFER_TASKRUN }, plain),
   kernel("on which no ring can be set up", { SETUP: Setup.CLAMP }, {
     says: { engine: "threads", reason: noRing },
     refused: 2,

@@ -80,7 +80,7 @@ folderTest("where the program's own calls use all threads the ring works", async
     else new Worker(import.meta.url, { type: "module" }).onmessage = () => Deno.kill(Deno.pid);`;
   await runOrThrow("mkfifo", [`${folder}/fifo`]);
   await Deno.writeTextFile(`${folder}/data`, "text");
-  const options = { cwd: folder, env: free, shell: 'set -- timeout 20 "$@"' };
+  const options = { cwd: folder, env: free, shell: 'set -- timeout 100 "$@"' };
   for (const flags of [["-A"], ["-A", "--watch"]]) {
     assertEquals((await runChild(code, { ...options, flags })).output, "1\n1");
   }

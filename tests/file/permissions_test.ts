@@ -308,11 +308,11 @@ testFolders("Shared memory opens only if all is allowed", async ({ run, inside, 
   }
   // A FIFO is not even opened: its writer would continue, and its bytes would be lost.
   await runOrThrow("mkfifo", [`${shared}/fifo`]);
-  const writing = runOrThrow("timeout", ["9", "sh", "-c", `echo text > ${shared}/fifo`]);
+  const writing = runOrThrow("timeout", ["60", "sh", "-c", `echo text > ${shared}/fifo`]);
   const opens = `await report(() => DmaFile.open(shared + "/fifo"));
     await report(() => DmaFile.open(inside + "/fifo"));`;
   assertLines(await run(opens, unlimited, { values }), ["NotCapable: ", "NotSupported: "]);
-  assertEquals((await runOrThrow("timeout", ["9", "cat", `${shared}/fifo`])).trim(), "text");
+  assertEquals((await runOrThrow("timeout", ["60", "cat", `${shared}/fifo`])).trim(), "text");
   await writing;
   // The control. The rename is from a disk to memory.
   const lines = await run(code, ["-A"], { values });

@@ -28,8 +28,7 @@ for (const pair of pairs) {
     const flags = pair.join(" and ") || "no flag";
     serverTest(`a server with ${flags} that answers ${answer} keeps all bytes`, async (server) => {
       for (const fault of faults) {
-        // Through the page cache the kernel fills a short read with zeros, and turns a short asynchronous write into an
-        // error.
+        // Through the page cache the kernel fills a short read with zeros, and fails a short asynchronous write.
         const cached = pair.includes("cached") && fault.includes("short");
         const fails = fault.startsWith("read") || !pair.includes("no-async-dio");
         if (!cached || !fails) await server.command(`fault ${fault}`);

@@ -1,5 +1,4 @@
-// Servers of file systems: how each is started, and those of the suite, which Debian packages and which mount in a second
-// or two.
+// Servers of file systems: how each is started, and those of the suite, which Debian has and which mount soon.
 
 import { pause, run, runOrThrow, start } from "../setup/command.ts";
 import { isMounted, mountsBelow, unmount } from "../setup/mounts.ts";

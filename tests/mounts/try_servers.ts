@@ -58,10 +58,8 @@ async function tryServer(server: Server, directory: string, bin: string): Promis
 }
 
 /**
- * Tests the servers that the program's arguments name in part, or all servers, and directories. The exit code tells
- * whether everything holds.
- *
- * @param install installs what the servers need, below a directory, and resolves to the folder of programs of Python packages
+ * Tests the servers that the program's arguments name in part, or all servers, and directories. `install` installs what they
+ * need below a directory, and resolves to the folder of Python's programs. The exit code tells whether everything holds.
  */
 export async function tryNamed(
   all: readonly Server[],

@@ -27,8 +27,7 @@ const quick: ReadonlySet<string> = new Set([
 ]);
 
 function shown({ failures }: Report, real?: string): string {
-  const lines = failures.map((each) => `${each.message}\n  ${commandOf(each, real)}`);
-  return lines.join("\n");
+  return failures.map((each) => `${each.message}\n  ${commandOf(each, real)}`).join("\n");
 }
 
 /** The texts of all files below a directory. */

@@ -1,12 +1,8 @@
 // Test bytes that depend on their position, files and streams of them, and comparisons with the content of files.
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  DmaFile,
-  type DmaOpenOptions,
-  DmaStreamReader,
-  type DmaStreamReaderOptions,
-} from "../../mod.ts";
+import { DmaFile, DmaStreamReader } from "../../mod.ts";
+import type { DmaOpenOptions, DmaStreamReaderOptions } from "../../mod.ts";
 import { content } from "../faults/content.ts";
 
 export const MIB = 1 << 20;

@@ -171,9 +171,7 @@ testWriter("A failed write whose promise is ignored is reported", one, async (st
     reported.push(event.reason);
   };
   addEventListener("unhandledrejection", listener);
-  using _listener = {
-    [Symbol.dispose]: () => removeEventListener("unhandledrejection", listener),
-  };
+  using _end = { [Symbol.dispose]: () => removeEventListener("unhandledrejection", listener) };
   using _ = fail("write", Errno.ENOSPC);
   for (let count = 0; count < 8; count++) stream.write(pattern(5000));
   await eventually(() => reported.length > 0);

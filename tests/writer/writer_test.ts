@@ -1,13 +1,8 @@
 // DmaStreamWriter: what it writes, and what its positions say meanwhile. The reference's own examples and tests.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import {
-  DEFAULT_BUFFER_SIZE,
-  DEFAULT_WRITE_BEHIND,
-  DmaFile,
-  DmaStreamWriter,
-  type DmaStreamWriterOptions,
-} from "../../mod.ts";
+import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND, DmaFile, DmaStreamWriter } from "../../mod.ts";
+import type { DmaStreamWriterOptions } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";

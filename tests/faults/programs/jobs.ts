@@ -28,9 +28,8 @@ async function readOften(path: string, times: number): Promise<void> {
 function told(): { refused?: number; unlisted?: number } {
   const library = Deno.env.get("DMA_LIBURING");
   if (!library?.includes("old_kernel")) return {};
-  const { symbols } = Deno.dlopen(library, {
-    old_kernel_told: { parameters: ["i32"], result: "i32" },
-  });
+  const told = { parameters: ["i32"], result: "i32" } as const;
+  const { symbols } = Deno.dlopen(library, { old_kernel_told: told });
   return { refused: symbols.old_kernel_told(0), unlisted: symbols.old_kernel_told(1) };
 }
 

@@ -11,8 +11,7 @@ export const promises = {
   "writer 9": "What the caller does with its chunk afterwards changes nothing",
   "writer 10": "What sync() resolved to survives a kill and a power cut",
   "writer 11": "Bytes before the position, and past the end, stay as they were",
-  "file of the call":
-    "Names are changed in the directory of the call, for that file, or not at all",
+  "file of the call": "Names change in the directory of the call, for that file, or not at all",
   "atomic": "An atomic path is the old file or the new one, whole and durable",
   "sync covers the given": "sync({ tail: true }) covers every chunk given before it",
   "close is not undone": "close() once begun is not undone by abort()",

@@ -1,8 +1,7 @@
 // self_test SHIM PART [emulated]
 //
-// Loads a compiled shim, as Deno would, and does one part of the self-test with it. Prints each check that
-// does not hold, then how many there were. Exit code: 0 when all hold, 1 when not, 77 when this part cannot
-// be done here.
+// Loads a compiled shim, as Deno would, and does one part of the self-test with it. Prints each check that does not
+// hold, then how many there were. Exit code: 0 when all hold, 1 when not, 77 when this part cannot be done here.
 
 #include "check.h"
 
