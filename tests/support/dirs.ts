@@ -1,4 +1,4 @@
-// Registers a test once for each directory to test in, so that every file system is tested for the same promises.
+// Registers a test once, or once for each directory to test in, so that every file system is tested for the same promises.
 
 import { assert } from "@std/assert";
 import { mountOf } from "../setup/mounts.ts";

@@ -1,4 +1,4 @@
-// The engine in use, made and warmed up before any test runs, and the interception of its operations. Otherwise Deno's
+// The engine in use, and the interception of its operations. It is made and warmed up before any test runs: otherwise Deno's
 // sanitizers would report the resources that it keeps for the life of the process as leaks of the first test.
 
 import { setImmediate } from "node:timers";
