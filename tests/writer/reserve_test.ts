@@ -101,6 +101,7 @@ testInEachDirectory("A length that is not known at once is asked for before a cu
   const writer = await create(dir);
   for (const chunk of chunksOf(pattern(20 * MIB), MIB)) await writer.write(chunk);
   await writer.flushAligned();
+  await eventually(() => engine.counters.inFlight === 0);
   // Another program has appended past the reserved space.
   const { size } = await Deno.stat(dir.file("file"));
   await Deno.writeFile(dir.file("file"), pattern(100), { append: true });
