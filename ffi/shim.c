@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 
 #include <liburing.h>
@@ -25,7 +26,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 18
+#define SHIM_ABI 19
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -45,6 +46,7 @@ enum {
   CALL_IDENTIFY,
   CALL_STATX_CACHED,
   CALL_CLOSE_SMALL,
+  CALL_RESERVE,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -339,6 +341,19 @@ static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length
   return result;
 }
 
+// Whether a reservation needs more than one of so many parts of the free space. A file system without a limit reports
+// no blocks.
+static int lacks_room(int32_t fd, uint64_t offset, uint64_t length, uint32_t parts) {
+  struct statx file;
+  struct statfs all;
+  long status = CALL(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BLOCKS, &file);
+  if (status < 0 || CALL(SYS_fstatfs, fd, &all, 0, 0, 0) < 0 || all.f_blocks == 0) return 0;
+  // At least this much, because the file's blocks may be anywhere.
+  uint64_t end = offset + length, taken = 512 * file.stx_blocks;
+  uint64_t needed = end > taken ? end - taken : 0;
+  return (needed < length ? needed : length) > all.f_bfree / parts * (uint64_t)all.f_bsize;
+}
+
 // ---- blocking calls: arguments laid out as in a submission ----------------------------------------------------
 
 static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t length, uint64_t offset,
@@ -405,6 +420,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return cached_statx(fd, address, length, offset, flags);
   case CALL_CLOSE_SMALL:
     return close_small(fd, length);
+  case CALL_RESERVE:
+    return lacks_room(fd, offset, address, flags) ? -ENOSPC : allocate(fd, length, offset, address);
   default:
     return -ENOSYS;
   }

@@ -51,10 +51,10 @@ export interface DmaStreamWriterOptions {
    */
   append?: boolean;
   /**
-   * The expected number of bytes. Their space is reserved at once, and unused space is freed at close. The actual
-   * number may be smaller or larger. Has no effect with `preallocate: false`, in a file opened with `append: true`, and
-   * on btrfs, FUSE and network file systems. Limit a number that a client sends, such as a Content-Length: the space is
-   * reserved before any byte has arrived. More than the free space is no error, but fills an ext4 disk for a moment.
+   * The expected number of bytes. Their space is reserved at once, if it is at most half of the free space, and unused
+   * space is freed at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, in a
+   * file opened with `append: true`, and on btrfs, FUSE and network file systems. Limit a number that a client sends,
+   * such as a Content-Length: the space is reserved before any byte has arrived.
    *
    * @default {0}
    */

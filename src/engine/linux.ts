@@ -141,6 +141,8 @@ export const Opcode = {
   STATX_CACHED: 269,
   /** statx(2) of a descriptor, and close(2) if the file has a name and is small. */
   CLOSE_SMALL: 270,
+  /** fallocate(2), if it needs no more than a part of the free space; otherwise ENOSPC. */
+  RESERVE: 271,
 } as const;
 export const IOSQE_ASYNC: number = 1 << 4;
 export const IORING_FSYNC_DATASYNC = 1;

@@ -48,8 +48,11 @@ export type Operation =
   | Op<"close", { fd: number; quick?: boolean }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */
   | Op<"sync", { fd: number; dataOnly: boolean }>
-  /** fallocate(2). */
-  | Op<"allocate", { fd: number; mode: number; position: number; length: number }>
+  /**
+   * fallocate(2). Before it fails for lack of space, it may take all of it for a moment. So one that needs more than one
+   * of `parts` of the free space fails at once. With 0 there is no such limit.
+   */
+  | Op<"allocate", { fd: number; mode: number; position: number; length: number; parts: number }>
   /** ftruncate(2). */
   | Op<"truncate", { fd: number; length: number }>
   /**

@@ -132,8 +132,9 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
       return entry(Opcode.FSYNC, operation.fd, 0, 0, 0, flags);
     }
     case "allocate": {
-      const { fd, mode, position, length } = operation;
-      return entry(Opcode.FALLOCATE, fd, length, mode, position);
+      const { fd, mode, position, length, parts } = operation;
+      const opcode = parts > 0 ? Opcode.RESERVE : Opcode.FALLOCATE;
+      return entry(opcode, fd, length, mode, position, parts);
     }
     case "truncate":
       return entry(Opcode.FTRUNCATE, operation.fd, 0, 0, operation.length);

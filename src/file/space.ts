@@ -13,16 +13,17 @@ export const FULL: ReadonlySet<number> = errnos("ENOSPC", "EDQUOT");
 export async function freeSpace(file: OpenFile, position: number, length: number): Promise<void> {
   const { descriptor, fd } = file;
   const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-  const operation = { op: "allocate", fd, mode, position, length } as const;
+  const operation = { op: "allocate", fd, mode, position, length, parts: 0 } as const;
   const free = () => descriptor.call("allocate", operation);
   await descriptor.use("allocate", () => file.change(0, 0, free));
 }
 
 /** Reserves the first `length` bytes. Without enough room nothing stays reserved past the end of the file. */
 export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
-  const { descriptor, engine, fd, length: ends, path } = file;
+  const { descriptor, engine, fd, fileSystem, length: ends, path } = file;
   const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;
-  const operation = { op: "allocate", fd, mode, position: 0, length } as const;
+  const parts = fileSystem.isServed ? 0 : 1;
+  const operation = { op: "allocate", fd, mode, position: 0, length, parts } as const;
   return descriptor.use("allocate", async () => {
     let cut: Promise<void> | undefined;
     await file.change(0, keepSize ? 0 : length, async () => {

@@ -1,5 +1,5 @@
 // Moves the end of a file ahead of the writes, in steps. On ext4 every write that extends the file runs alone, so that
-// write-behind would gain nothing. A step is a size-changing fallocate(2) on a kernel thread.
+// write-behind would gain nothing. A step is a size-changing fallocate(2) on a thread.
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
@@ -14,6 +14,8 @@ const MIB = 1 << 20;
 const FROM: number = 8 * MIB;
 /** A part of the length so far: many writers must not fill the disk. Longer steps stall fragmented file systems. */
 const PART = 4;
+/** A writer reserves at most half of the free space. */
+const PARTS_OF_FREE_SPACE = 2;
 const SMALLEST_STEP: number = 4 * MIB;
 const LARGEST_STEP: number = 64 * MIB;
 
@@ -21,7 +23,7 @@ export class Preallocator {
   /** The end of the content when the writer began. */
   readonly #oldEnd: number;
   /** The expected end of the writes, or 0. */
-  readonly #expectedEnd: number;
+  #expectedEnd: number;
   /** Whether a step may begin: none is in flight, and none has failed. */
   #isReady: boolean;
 
@@ -48,13 +50,18 @@ export class Preallocator {
     const complete = (result: number) => {
       durability.noteChange();
       length.endWrite(flushed, end, result >= 0);
-      this.#isReady = result >= 0 || result === -Errno.EINTR;
+      const isFull = FULL.has(-result);
+      // There may be room for steps.
+      const isTooLong = isFull && this.#expectedEnd > 0 &&
+        this.file.fileSystem.reserves === "ahead";
+      this.#isReady = result >= 0 || result === -Errno.EINTR || isTooLong;
+      if (isFull) this.#expectedEnd = 0;
       // A partial reservation is released. The writes report the error.
-      const cut = FULL.has(-result) ? cutToContent(this.file) : undefined;
+      const cut = isFull ? cutToContent(this.file) : undefined;
       if (cut) this.pending.track(cut.catch(() => {}));
       this.pending.end();
     };
-    const range = { position: flushed, length: end - flushed };
+    const range = { position: flushed, length: end - flushed, parts: PARTS_OF_FREE_SPACE };
     engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
   }
 

@@ -1,7 +1,7 @@
 // Disks that are really full, or break at the block layer under real file systems: writes, reads and cache flushes fail.
 // Every call rejects with the first error, flushed bytes are right, and the rest is cut off.
 
-import "../support/engine.ts";
+import { hold } from "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { eventually, runOrThrow, within } from "../setup/command.ts";
@@ -39,17 +39,30 @@ for (const preallocate of [true, false]) {
 
 roomTest("a size hint larger than the disk fails nothing", async (path, disk) => {
   const { failed } = ioStats();
+  using held = hold("allocate", { results: true });
   const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
   await writeContent(writer, 3 * MIB + 1);
   await writer.flushAligned();
-  // The writer does not keep space that other programs need.
-  await eventually(() => disk.free > 16 * MIB);
+  if (disk.type !== "btrfs") await eventually(() => held.count > 0);
+  assert(disk.free > 16 * MIB, "The disk is not full for other programs, even for a moment");
+  held.letGo();
   await finish(writer, 3 * MIB + 6);
   // On btrfs nothing is reserved.
   assertEquals(ioStats().failed > failed, disk.type !== "btrfs", "Whether a reservation failed");
   const blocks = (await Deno.stat(path)).blocks!;
   assert(blocks * 512 < 5 * MIB, `Not given back: ${blocks * 512} bytes`);
   await assertFile(path, pattern(3 * MIB + 6));
+});
+
+roomTest("a reservation larger than the disk leaves the space to others", async (path, disk) => {
+  await using file = await DmaFile.create(path);
+  using held = hold("allocate", { results: true });
+  const expected = { code: "ENOSPC", op: "allocate", path };
+  const failing = assertFails(() => file.preallocate(TOO_MUCH), expected);
+  await eventually(() => held.count > 0);
+  assert(disk.free > 16 * MIB);
+  held.letGo();
+  await failing;
 });
 
 const EIO = 5;

@@ -50,7 +50,7 @@ static void check_not_inherited(void) {
 }
 
 void test_memory(void) {
-  EQUAL(shim.abi(), 18);
+  EQUAL(shim.abi(), 19);
   const double lengths[] = {4096, 65536, HUGE_PAGE, HUGE_PAGE + 65536, 8 << 20};
   FOR_EACH(at, lengths) {
     check_mapping(lengths[at], 0);
@@ -107,7 +107,7 @@ static void check_interrupted(void) {
 // What is no number of bytes, or no place, is refused before the kernel sees it.
 static void check_arguments(void) {
   static const uint32_t others[] = {IORING_OP_FSYNC, IORING_OP_CLOSE, IORING_OP_STATX, CALL_STATX_CACHED};
-  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_CLOSE_SMALL + 1, 0xffffffffu};
+  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_RESERVE + 1, 0xffffffffu};
   char buffer[512];
   memset(buffer, 'x', sizeof buffer);
   int fd = memfd_create("file", MFD_CLOEXEC);
@@ -138,7 +138,21 @@ static void check_arguments(void) {
   EQUAL(shim.call(IORING_OP_READ, -1, AT(buffer), 1, 0, 0), -EBADF);
 }
 
+static void check_reserve(void) {
+  const double too_much = (double)(1ull << 52);
+  struct stat status;
+  int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  EQUAL(shim.call(CALL_RESERVE, fd, 4096, 0, 0, 1), 0);
+  // For the kernel the file would be too large.
+  EQUAL(shim.call(CALL_RESERVE, fd, too_much, 0, 0, 1), -ENOSPC);
+  EQUAL(fstat(fd, &status), 0);
+  EQUAL(status.st_size, 4096);
+  close(fd);
+}
+
 void test_calls(void) {
   check_arguments();
+  check_reserve();
   check_interrupted();
 }
