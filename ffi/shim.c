@@ -447,10 +447,11 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 // Waits until the caller has started the call. Deno resolves a call that returns earlier in the same turn of the event
 // loop, between two microtasks of the program.
 static void await_start(const struct resources *resources, uint32_t place) {
-  static const struct __kernel_timespec MOMENT = {.tv_nsec = 1000};
-  while (__atomic_load_n(&resources->results[place], __ATOMIC_ACQUIRE) == HELD) {
+  for (int polls = 0; __atomic_load_n(&resources->results[place], __ATOMIC_ACQUIRE) == HELD; polls++) {
     if (__atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST)) return;
-    CALL(SYS_nanosleep, &MOMENT, 0, 0, 0, 0);
+    // The caller takes some microseconds, and the shortest sleep 50 or more.
+    if (polls < 100) CALL(SYS_sched_yield, 0, 0, 0, 0, 0);
+    else CALL(SYS_nanosleep, &MILLISECOND, 0, 0, 0, 0);
   }
 }
 

@@ -102,7 +102,8 @@ export class Pool {
     slab.free.push(block);
     this.used -= slab.blockSize;
     this.blocks--;
-    if (--slab.used > 0) return;
+    // After dispose() the mapping is gone.
+    if (--slab.used > 0 || slab.buffer.detached) return;
     this.#idle += slab.length;
     if (this.#idle > MAX_IDLE) this.#drop(slab);
   }

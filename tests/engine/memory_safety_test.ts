@@ -3,7 +3,9 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaBuffer, DmaFile, DmaStreamReader } from "../../mod.ts";
+import { loadShim } from "../../ffi/shim.ts";
 import { Errno } from "../../src/engine/linux.ts";
+import { Pool } from "../../src/engine/pool.ts";
 import { assertFile, filled, MIB, openPattern, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine, fail, hold, replaceMethod } from "../support/engine.ts";
@@ -169,4 +171,16 @@ testInOneDirectory("I/O continues unharmed after its buffers are dropped", async
   assertEquals(await written, 65_536);
   assertEquals(await file.readAt(65_536, 65_536), pattern(65_536));
   assert(rubbish.every((bytes) => bytes.every((byte) => byte === 99)));
+});
+
+Deno.test("A block that is released after its pool was disposed of frees nothing", () => {
+  const pool = new Pool(loadShim());
+  const block = pool.acquire(8 * MIB);
+  pool.dispose();
+  const others = Array.from({ length: 6 }, () => pool.acquire(8 * MIB));
+  for (const each of others) pool.release(each);
+  const { mapped } = pool;
+  pool.release(block);
+  assertEquals(pool.mapped, mapped);
+  pool.dispose();
 });
