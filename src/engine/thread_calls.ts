@@ -20,9 +20,11 @@ export function callOnThread(
   { opcode, fd, address, length, offset, flags }: Sqe,
 ): Promise<number> {
   results[place] = HELD;
-  const call = dma_call_on_thread(place, opcode, fd, address, length, offset, flags);
-  Atomics.store(results, place, PENDING);
-  return call;
+  try {
+    return dma_call_on_thread(place, opcode, fd, address, length, offset, flags);
+  } finally {
+    Atomics.store(results, place, PENDING);
+  }
 }
 
 export class ThreadCalls {
