@@ -23,14 +23,6 @@ type Purpose = "truncate" | "cut" | "size";
 
 const later = (one: number, other: number) => Math.max(one, other);
 
-/** Removes one of equal items. Their order does not matter. */
-function removeOne<T>(items: T[], item: T): void {
-  const at = items.indexOf(item);
-  assert(at >= 0, "what ends has begun");
-  items[at] = items.at(-1)!;
-  items.pop();
-}
-
 /** The lengths of open files by key. Handles of one file share its length. */
 const known = new WeakMap<Engine, Map<string | FileHandle, FileLength>>();
 
@@ -44,9 +36,9 @@ export class FileLength {
   #confirmedEnd: number;
   /** The upper bound of the size without the operations in flight. */
   #bound: number;
-  /** The ends of the writes and allocations in flight. */
-  readonly #ends: number[] = [];
-  /** The greatest of them, or of ended ones that {@linkcode #bound} includes. A search takes long among thousands. */
+  /** The ends of the writes and allocations in flight, and how many have each. A list of thousands is slow to search. */
+  readonly #ends = new Map<number, number>();
+  /** The greatest of them, or of ended ones that {@linkcode #bound} includes. */
   #lastEnd = 0;
   /**
    * Truncates, and other uses of a length that must not change meanwhile. If {@linkcode isHeld}, the first one runs and
@@ -79,7 +71,7 @@ export class FileLength {
   }
 
   leave(handle: FileHandle): void {
-    removeOne(this.#handles, handle);
+    this.#handles.splice(this.#handles.indexOf(handle), 1);
     if (this.#handles.length === 0) this.forget();
   }
 
@@ -96,7 +88,7 @@ export class FileLength {
 
   /** Whether a write, an allocation or a hold waits or runs. */
   get isChanging(): boolean {
-    return this.hasHolds || this.#ends.length > 0;
+    return this.hasHolds || this.#ends.size > 0;
   }
 
   /** Calls `step` of the waiter once when no hold waits or runs. Another may begin before that. */
@@ -108,12 +100,15 @@ export class FileLength {
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.isHeld, "no write begins while the file is truncated");
     if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
-    this.#ends.push(end);
+    this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
     this.#lastEnd = Math.max(this.#lastEnd, end);
   }
 
   endWrite(start: number, end: number, succeeded: boolean): void {
-    removeOne(this.#ends, end);
+    const others = this.#ends.get(end)! - 1;
+    assert(others >= 0, "what ends has begun");
+    if (others > 0) this.#ends.set(end, others);
+    else this.#ends.delete(end);
     if (succeeded) this.#bound = Math.max(this.#bound, end);
     else this.#limitBound(start, end);
     this.#beginHold();
@@ -145,7 +140,7 @@ export class FileLength {
   }
 
   #beginHold(despiteWrites = false): void {
-    const isFree = this.#ends.length === 0 || despiteWrites;
+    const isFree = this.#ends.size === 0 || despiteWrites;
     if (!this.hasHolds || this.isHeld || !isFree) return;
     this.isHeld = true;
     this.#holds[0]!.begin();
@@ -166,7 +161,7 @@ export class FileLength {
 
   /** The length below which no cut goes. Only in a program that blocks it includes writes whose end is not noted. */
   get keptEnd(): number {
-    return this.#ends.reduce(later, this.contentEnd);
+    return this.#ends.keys().reduce(later, this.contentEnd);
   }
 
   /** An upper bound of the file's size, unless another program has extended the file. */
@@ -211,7 +206,8 @@ export class FileLength {
 
   #limit(bound: number): void {
     this.#bound = bound;
-    this.#lastEnd = this.#ends.reduce(later, 0);
+    // In flight it is still the greatest.
+    if (!this.#ends.has(this.#lastEnd)) this.#lastEnd = this.#ends.keys().reduce(later, 0);
   }
 
   /** The length to which a file of `size` bytes must be cut: see `cutToContent`; undefined if it must not be cut. */
