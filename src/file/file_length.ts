@@ -47,6 +47,7 @@ export class FileLength {
   readonly #holds: { readonly begin: () => void; readonly mayOvertake: boolean }[] = [];
   /** Whether a hold runs. A write that cannot wait may overtake a waiting one. */
   isHeld = false;
+  #isBeginning = false;
   /** The waiters whose `step` is called when no hold waits or runs. */
   #waiting: Set<{ step(): void }> | undefined;
 
@@ -140,10 +141,15 @@ export class FileLength {
   }
 
   #beginHold(despiteWrites = false): void {
-    const isFree = this.#ends.size === 0 || despiteWrites;
-    if (!this.hasHolds || this.isHeld || !isFree) return;
-    this.isHeld = true;
-    this.#holds[0]!.begin();
+    // If each hold that ends at once began the next one, thousands would exceed the stack.
+    if (this.#isBeginning) return;
+    this.#isBeginning = true;
+    while (this.hasHolds && !this.isHeld && (despiteWrites || this.#ends.size === 0)) {
+      despiteWrites = false;
+      this.isHeld = true;
+      this.#holds[0]!.begin();
+    }
+    this.#isBeginning = false;
   }
 
   /**

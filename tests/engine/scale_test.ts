@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile } from "@denodma/dma";
+import { sinkOf } from "../../src/writer/sink.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
 
@@ -32,4 +33,20 @@ testInOneDirectory("A failed write does not search all others in flight", async 
   }
   assert(comparisons < 50 * MANY, `${comparisons} comparisons`);
   await file.close().catch(() => {});
+});
+
+testInOneDirectory("Thousands of cuts that have nothing to cut fit into the stack", async (dir) => {
+  await using file = await DmaFile.create(dir.file("held"));
+  await using writer = file.writable;
+  const { length } = sinkOf(writer)!.writer.file;
+  const begun: number[] = [];
+  const first = length.holdWrites(() => {}, "cut");
+  for (let cut = 0; cut < 20_000; cut++) {
+    length.holdWrites((release) => {
+      begun.push(cut);
+      release();
+    }, "truncate");
+  }
+  first();
+  assertEquals([begun.length, begun[0], begun.at(-1), length.hasHolds], [20_000, 0, 19_999, false]);
 });
