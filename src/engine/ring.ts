@@ -1,6 +1,7 @@
 // One ring for all files of an isolate. Operations are prepared in it and submitted together in a microtask, or by flush().
 // Completions are reaped in batches when the eventfd wakes the event loop.
 
+import { Queue } from "../queue.ts";
 import type { Counters } from "./counters.ts";
 import { afterCallers, eventLoopTurn, pauseFor, queueMicrotask } from "./event_loop.ts";
 import { BATCH, type KernelRing } from "./kernel_ring.ts";
@@ -21,9 +22,8 @@ export class Ring {
   readonly #slots: (Request | null)[] = [];
   readonly #freeSlots: number[] = [];
 
-  /** Requests that wait for a slot, after `#taken` others that no longer do. */
-  readonly #backlog: Request[] = [];
-  #taken = 0;
+  /** Requests that wait for a slot. */
+  readonly #backlog: Queue<Request> = new Queue();
   /** The slots of the entries in the submission queue that the kernel has not taken, in order. */
   readonly #prepared: number[] = [];
   #refusals = 0;
@@ -85,16 +85,6 @@ export class Ring {
     return true;
   }
 
-  #prepareBacklog(): void {
-    const backlog = this.#backlog;
-    if (backlog.length === 0) return;
-    while (this.#taken < backlog.length && this.#prepare(backlog[this.#taken]!)) this.#taken++;
-    // To remove the first requests of a long array moves all others, so it is done when they are half of it.
-    if (2 * this.#taken < backlog.length) return;
-    backlog.splice(0, this.#taken);
-    this.#taken = 0;
-  }
-
   #schedule(): void {
     if (this.#phase !== "idle") return;
     this.#phase = "scheduled";
@@ -135,9 +125,7 @@ export class Ring {
     for (const slot of this.#prepared.splice(0)) this.#end(this.#vacate(slot), -Errno.ECANCELED);
     // Deferred, because this may run within a loop over the backlog.
     queueMicrotask(() => {
-      const waiting = this.#backlog.splice(0).slice(this.#taken);
-      this.#taken = 0;
-      for (const request of waiting) this.#end(request, -Errno.ECANCELED);
+      while (this.#backlog.length > 0) this.#end(this.#backlog.shift()!, -Errno.ECANCELED);
     });
   }
 
@@ -171,7 +159,7 @@ export class Ring {
         this.#completed++;
         this.#end(this.#vacate(reaped[2 * index]!), reaped[2 * index + 1]!);
       }
-      this.#prepareBacklog();
+      while (this.#backlog.length > 0 && this.#prepare(this.#backlog.at(0)!)) this.#backlog.shift();
     } while (count > 0 && count < BATCH);
     this.#phase = "idle";
     if (count === BATCH) afterCallers(this.#reapNextBatch);

@@ -2,6 +2,7 @@
 // total and for each device, so that calls to a server that hangs do not delay those for other devices.
 
 import type { Shim } from "../../ffi/shim.ts";
+import { Queue } from "../queue.ts";
 import type { Counters } from "./counters.ts";
 import type { Request, Sqe } from "./sqe.ts";
 
@@ -30,7 +31,8 @@ export function callOnThread(
 export class ThreadCalls {
   /** The running calls, with the index of each result in native memory. */
   readonly #running = new Map<Request, number>();
-  readonly #waiting: Request[] = [];
+  /** By device: the end of a call searches the devices, and not all requests. */
+  readonly #waiting = new Map<number | undefined, Queue<Request>>();
   readonly #freePlaces: number[] = [];
 
   /** At most `most` calls run at once, fewer than there are places for results. `ended` gets the result of a request. */
@@ -42,14 +44,14 @@ export class ThreadCalls {
   ) {}
 
   start(request: Request): void {
-    if (this.#mayRun(request)) this.#run(request);
+    if (this.#mayRun(request.device)) this.#run(request);
     else {
       this.counters.queueFull++;
-      this.#waiting.push(request);
+      this.#waiting.getOrInsertComputed(request.device, () => new Queue()).push(request);
     }
   }
 
-  #mayRun({ device }: Request): boolean {
+  #mayRun(device: number | undefined): boolean {
     let own = 0;
     for (const call of this.#running.keys()) if (call.device === device) own++;
     const free = this.most - this.#running.size;
@@ -69,8 +71,14 @@ export class ThreadCalls {
     if (place === undefined) return;
     this.#running.delete(request);
     this.#freePlaces.push(place);
-    const next = this.#waiting.findIndex((waiting) => this.#mayRun(waiting));
-    if (next >= 0) this.#run(this.#waiting.splice(next, 1)[0]!);
+    for (const [device, requests] of this.#waiting) {
+      if (!this.#mayRun(device)) continue;
+      // The devices take turns.
+      this.#waiting.delete(device);
+      this.#run(requests.shift()!);
+      if (requests.length > 0) this.#waiting.set(device, requests);
+      break;
+    }
     this.counters.wakeups++;
     this.ended(request, result);
   }

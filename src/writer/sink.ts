@@ -6,6 +6,7 @@ import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Memory } from "../engine/operation.ts";
 import { closedStreamError } from "../errors.ts";
 import { forgetFailure, reportAtEnd } from "../file/program_end.ts";
+import { Queue } from "../queue.ts";
 import type { Writer } from "./writer.ts";
 
 // A DmaStreamWriter overrides these methods for users, and a program may replace the global class.
@@ -52,7 +53,7 @@ export function sinkOf(stream: WritableStream): WriterSink | undefined {
 export class WriterSink {
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
   #stream: WeakRef<WritableStream> | undefined;
-  readonly #waiting: Chunk[] = [];
+  readonly #waiting: Queue<Chunk> = new Queue();
   /** The number of their bytes that are not accepted. */
   #waitingBytes = 0;
   /** Items of the stream's queue that were accepted before their turn. */
@@ -139,7 +140,7 @@ export class WriterSink {
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.hasLock) this.#noteReported();
     // The chunk whose write has failed is among them: it began to wait after the failure.
-    for (const { flushes } of this.#waiting.splice(0)) for (const flush of flushes) flush();
+    while (this.#waiting.length > 0) for (const flush of this.#waiting.shift()!.flushes) flush();
     this.#waitingBytes = 0;
     this.#controller?.deref()?.error(reason);
   }
@@ -180,12 +181,10 @@ export class WriterSink {
   #takeWaiting(): void {
     const end = this.nextPosition;
     const waiting = this.#waiting;
-    let count = 0;
-    while (count < waiting.length && this.#take(waiting[count]!)) {
-      const { item } = waiting[count++]!;
-      if (!item || item !== waiting[count]?.item) this.#ahead++;
+    while (waiting.length > 0 && this.#take(waiting.at(0)!)) {
+      const { item } = waiting.shift()!;
+      if (!item || item !== waiting.at(0)?.item) this.#ahead++;
     }
-    waiting.splice(0, count);
     this.#waitingBytes = end - this.writer.position;
   }
 
