@@ -130,7 +130,7 @@ async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number):
     const blocks = { memory, length, position: start };
     const isShort = await promiseOf((ended) => completeBlocks(to, blocks, position, end, ended));
     // Not before the wait: another program may have cut the file meanwhile.
-    const before = to.length.sizeNow ?? 0;
+    const before = to.length.sizeNow() ?? 0;
     await writePieces(to, memory.bytes, length, start);
     to.length.addContent(end);
     // Within the change: a writer that opens after it would take the padding for content.

@@ -6,7 +6,8 @@ import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { Durability } from "./durability.ts";
-import { FileLength } from "./file_length.ts";
+import { FileChanges } from "./file_changes.ts";
+import type { FileLength } from "./file_length.ts";
 import type { FileSystem } from "./file_system.ts";
 import type { Naming } from "./naming.ts";
 import type { Access } from "./permissions.ts";
@@ -68,6 +69,7 @@ export interface AttachedSink {
 
 export class OpenFile {
   readonly engine: Engine;
+  readonly changes: FileChanges;
   readonly length: FileLength;
   readonly durability: Durability;
   readonly memoryAlignment: number;
@@ -98,7 +100,8 @@ export class OpenFile {
   ) {
     this.engine = descriptor.engine;
     this.durability = new Durability(descriptor, ownsSize ? 1 : 0);
-    this.length = FileLength.join(this);
+    this.changes = FileChanges.join(this);
+    this.length = this.changes.length;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts, this.engine.pageSize) : SAFE_ALIGNMENT;
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
@@ -180,10 +183,10 @@ export class OpenFile {
 
   /** Runs work that changes a file in use from `start` on, and that may extend it to `end`. No truncate runs meanwhile. */
   async change<T>(start: number, end: number, work: () => Promise<T>): Promise<T> {
-    const { length } = this;
+    const { changes } = this;
     // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
-    while (length.hasHolds) await new Promise<void>((step) => length.whenWritable({ step }));
-    length.beginWrite(end);
+    while (changes.hasHolds) await new Promise<void>((step) => changes.whenWritable({ step }));
+    changes.beginWrite(end);
     let isWhole = false;
     try {
       const result = await work();
@@ -191,7 +194,7 @@ export class OpenFile {
       return result;
     } finally {
       this.durability.noteChange();
-      length.endWrite(start, end, isWhole);
+      changes.endWrite(start, end, isWhole);
     }
   }
 
@@ -239,7 +242,7 @@ export class OpenFile {
     } finally {
       if (this.naming.isUnpublished) await this.naming.discard();
       this.naming.release();
-      this.length.leave(this);
+      this.changes.leave(this);
     }
     const { direct, engine, fd, fileSystem: { inMemory, closeWaits } } = this;
     // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.

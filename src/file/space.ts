@@ -5,7 +5,7 @@ import { errnos, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/lin
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { type StatFacts, submitStat } from "./stat.ts";
+import { knownSize, type StatFacts, submitStat } from "./stat.ts";
 
 /** After these errors fallocate(2) may have reserved a part. Seen on ext4: other programs then have no space. */
 export const FULL: ReadonlySet<number> = errnos("ENOSPC", "EDQUOT");
@@ -28,13 +28,13 @@ export function reserveSpace(file: OpenFile, length: number, keepSize: boolean):
     let cut: Promise<void> | undefined;
     await file.change(0, keepSize ? 0 : length, async () => {
       // Another program may have cut off content, and zeros of an earlier call.
-      ends.noteEnd();
-      const before = ends.sizeNow;
+      ends.noteCut();
+      const before = ends.sizeNow();
       try {
         await promiseOf((ended) => {
           const complete = (result: number) => {
             // Noted here and not after a promise, because a writer that blocks may open before a microtask runs.
-            if (result >= 0 && !keepSize) ends.reservedEnd = Math.max(ends.reservedEnd, length);
+            if (result >= 0 && !keepSize) ends.addReserved(length);
             ended(result < 0 ? ioError(-result, "allocate", path) : undefined);
           };
           engine.submit(operation, { complete });
@@ -49,28 +49,21 @@ export function reserveSpace(file: OpenFile, length: number, keepSize: boolean):
   });
 }
 
-/** Whether there may be reserved space or padding past the content. */
-function exceedsContent({ length, request }: OpenFile): boolean {
-  // In a file that several programs append to, the bytes may be theirs.
-  return !request.append && length.sizeUpperBound > length.contentEnd;
-}
-
 /** Cuts a file in use to its content, unless another program has made it longer. Returns undefined if nothing is to do. */
 export function cutToContent(file: OpenFile): Promise<void> | undefined {
-  if (!exceedsContent(file)) return undefined;
-  return truncateAlone(
-    file,
-    (size) => exceedsContent(file) ? file.length.lengthToCutTo(size) : undefined,
-  );
+  const { length, request } = file;
+  // In a file that several programs append to, the bytes past the content may be theirs.
+  if (request.append || length.sizeUpperBound === length.contentEnd) return undefined;
+  return truncateAlone(file, (size) => length.lengthToCutTo(size));
 }
 
 /** As {@linkcode cutToContent}, on the JavaScript thread, until `deadline` at most. Failures are ignored. */
 export function cutNow(file: OpenFile, deadline: number): void {
-  const { engine, length } = file;
+  const { changes, engine, length } = file;
   const cutting = cutToContent(file);
   // The program may close the file before the cut has ended. The descriptor's number could then be another file's.
   if (cutting) Promise.allSettled([cutting, file.descriptor.use("truncate", () => cutting)]);
-  while (length.isChanging && length.waitNow(engine, deadline));
+  while ((changes.hasHolds || length.hasInFlight) && changes.waitNow(engine, deadline));
 }
 
 /** Truncates a file when nothing else writes to it. The remaining bytes, or added zeros, are content. */
@@ -81,9 +74,8 @@ export function truncateTo(file: OpenFile, length: number): Promise<void> {
 /** Releases what a failed allocation has reserved past `before`, the length before it, and past the end of the file. */
 function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, (size) => {
-    const { keptEnd, reservedEnd, sizeUpperBound } = file.length;
-    if (size === undefined || size > sizeUpperBound) return undefined;
-    return Math.min(size, Math.max(before, reservedEnd, keptEnd));
+    if (size === undefined || size > file.length.sizeUpperBound) return undefined;
+    return Math.min(size, file.length.lengthToRestore(before));
   });
 }
 
@@ -93,19 +85,19 @@ function cutReserved(file: OpenFile, before: number): Promise<void> {
  */
 export function cutPadding(file: OpenFile, padded: number, before: number): Promise<void> {
   return truncateAlone(file, (size = padded) => {
-    const end = Math.max(before, file.length.reservedEnd, file.length.keptEnd);
+    const end = file.length.lengthToRestore(before);
     // Any other length comes from another write. A writer's cut cannot replace this one: it may have run before.
     return size === padded && end < padded ? end : undefined;
   });
 }
 
 /** Calls `found` with the file's length, or undefined if the kernel does not report it. */
-function findSize(file: OpenFile, found: (size: number | undefined) => void): void {
+function findSize({ descriptor, fileSystem }: OpenFile, found: (size?: number) => void): void {
   // Without memory for the first look the second one may succeed.
-  const known = file.length.knownSize;
+  const known = fileSystem.statsFromMemory ? knownSize(descriptor) : undefined;
   if (known !== undefined) return found(known);
   const end = (facts: StatFacts | DmaError) => found((facts as Partial<StatFacts>).size);
-  submitStat(file.descriptor, end, true);
+  submitStat(descriptor, end, true);
 }
 
 /**
@@ -117,9 +109,9 @@ function truncateAlone(
   decide: (size: number | undefined) => number | undefined,
   isContent = false,
 ): Promise<void> {
-  const { durability, engine, fd, fileSystem, length, path } = file;
+  const { changes, durability, engine, fd, fileSystem, path } = file;
   return promiseOf<void>((ended) => {
-    length.holdWrites((release) => {
+    changes.holdWrites((release) => {
       const end = (error?: DmaError) => {
         release();
         ended(error);
@@ -132,7 +124,7 @@ function truncateAlone(
             if (result < 0) {
               return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
             }
-            length.truncated(newLength, isContent);
+            changes.noteTruncate(newLength, isContent);
             end(syncError);
           };
           engine.submit({ op: "truncate", fd, length: newLength }, { complete });

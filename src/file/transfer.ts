@@ -207,7 +207,7 @@ export function completeBlocks(
     };
     readPooled(file, base, blockSize, take, (isShort) => {
       if (isShort instanceof Error) return ended(isShort);
-      if (isShort) file.length.noteEnd();
+      if (isShort) file.length.noteCut();
       next(isShort);
     });
   };

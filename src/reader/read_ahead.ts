@@ -138,7 +138,7 @@ export class ReadAhead {
   /** The length of the file, or an upper bound, as it is known without a request to a server. */
   #sizeNow(): number {
     const { descriptor, length } = this.file;
-    return (descriptor.closing ? undefined : length.sizeNow) ?? Infinity;
+    return (descriptor.closing ? undefined : length.sizeNow()) ?? Infinity;
   }
 
   /** Starts reads. A failure, as for lack of memory, counts only if there are fewer than `needed`. */

@@ -41,15 +41,15 @@ export class Preallocator {
 
   /** Moves the end ahead of a write, if a step is due. The writes in flight, from `flushed` on, get their space first. */
   start(flushed: number, written: number): void {
-    const { durability, engine, fd, length } = this.file;
+    const { changes, durability, engine, fd, length } = this.file;
     const end = this.#nextEnd(written, length.sizeUpperBound);
     if (!this.#isReady || end <= length.sizeUpperBound || !Number.isSafeInteger(end)) return;
     this.#isReady = false;
     this.pending.begin();
-    length.beginWrite(end);
+    changes.beginWrite(end);
     const complete = (result: number) => {
       durability.noteChange();
-      length.endWrite(flushed, end, result >= 0);
+      changes.endWrite(flushed, end, result >= 0);
       const isFull = FULL.has(-result);
       // There may be room for steps.
       const isTooLong = isFull && this.#expectedEnd > 0 &&

@@ -93,13 +93,13 @@ export class WriteQueue {
    * durable write, if nothing else is in flight. With `isEnding` no space is reserved.
    */
   start(durableFrom: number, isEnding: boolean): void {
-    const { engine, length } = this.file;
+    const { changes, engine } = this.file;
     let started = false;
     while (!this.#confirm && this.canStart) {
       const write = this.#waiting.shift()!;
       this.#started.push(write);
       this.#inFlight++;
-      length.beginWrite(write.end, write.dataEnd);
+      changes.beginWrite(write.end, write.dataEnd);
       if (!isEnding) this.#preallocator.start(this.flushed, write.dataEnd);
       this.#launch(write, write.dataEnd >= durableFrom && !this.pending.any);
       started = true;
@@ -136,7 +136,7 @@ export class WriteQueue {
     this.#failed ||= !write.isWritten;
     this.#advance();
     // A truncate may begin within it, and cuts to the content.
-    this.file.length.endWrite(write.position, write.end, write.isWritten);
+    this.file.changes.endWrite(write.position, write.end, write.isWritten);
     this.pending.end(error);
   }
 

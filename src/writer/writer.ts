@@ -72,7 +72,7 @@ export class Writer implements AttachedWriter {
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#noteOpen();
     // The size before the end of another write would be mistaken for the end of the content.
-    else this.#letOthersWrite = file.length.holdWrites((release) => this.#askSize(release), "size");
+    else this.#letOthersWrite = file.changes.holdWrites((end) => this.#askSize(end), "size");
   }
 
   /** Reads the size. Until `letOthersWrite` nothing else writes to the file or truncates it. */
@@ -87,12 +87,12 @@ export class Writer implements AttachedWriter {
 
   #open(facts: StatFacts | DmaError): void {
     const { append, position } = this.options;
-    const { length, ownsSize } = this.file;
+    const { changes, ownsSize } = this.file;
     if (facts instanceof Error) this.fail(facts);
     else if (this.#phase === "opening") {
       const start = append ? facts.size : position;
       // Reserved space before the start is content.
-      length.found(facts.size, ownsSize ? start : facts.size);
+      changes.noteSize(facts.size, ownsSize ? start : facts.size);
       // Other programs may have written to the file without a sync.
       if (start > 0) this.file.durability.noteOthers();
       [this.#queue, this.#buffers] = this.#writeFrom(start);
@@ -235,9 +235,9 @@ export class Writer implements AttachedWriter {
   /** Blocks until the writer may have made progress. Throws the failure, and a timeout at `deadline` (`performance.now()`). */
   waitNow(deadline: number): void {
     this.#throwFailure();
-    const { engine, length, path } = this.file;
-    if (this.#phase !== "opening") this.#startWrites(length.isHeld);
-    if (length.waitNow(engine, deadline)) return;
+    const { changes, engine, path } = this.file;
+    if (this.#phase !== "opening") this.#startWrites(changes.isHeld);
+    if (changes.waitNow(engine, deadline)) return;
     // Nothing is in flight, perhaps because an operation has failed.
     this.#throwFailure();
     const late = "the accepted bytes did not reach the file in time";
@@ -326,14 +326,14 @@ export class Writer implements AttachedWriter {
     else if (this.#buffers.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
     const awaited = this.#syncs.nextTarget(this.#queue.flushed);
     this.#queue.confirm(isDraining ? Math.min(awaited, this.position) : awaited);
-    this.#startWrites(this.file.length.hasHolds);
+    this.#startWrites(this.file.changes.hasHolds);
     this.#syncIfDue();
   }
 
   /** Starts the writes that may start: none while the file is `held` for a truncate. */
   #startWrites(held: boolean): void {
     if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase !== "open");
-    else if (this.#queue.size > 0) this.file.length.whenWritable(this);
+    else if (this.#queue.size > 0) this.file.changes.whenWritable(this);
   }
 
   #syncIfDue(): void {

@@ -11,11 +11,11 @@ export interface Control {
 const text = String.raw`
 # What was wrong before this module had its present shape.
 cuts to a length from before it waited
-  file/space.ts: (size) => exceedsContent(file) ? file.length.lengthToCutTo(size) : undefined → ((length) => () => length)(file.length.lengthToCutTo(file.length.knownSize))
+  file/space.ts: (size) => length.lengthToCutTo(size) → ((newLength) => () => newLength)(length.lengthToCutTo(length.sizeNow()))
 cuts off what another process appended
-  file/file_length.ts: (size > end && size <= this.sizeUpperBound) → size > end
+  file/file_length.ts: if (size > end && size <= this.sizeUpperBound) → if (size > end)
 goes by the length of a file that another process has cut
-  writer/writer.ts: length.found(facts.size, ownsSize ? start : facts.size); →
+  writer/writer.ts: changes.noteSize(facts.size, ownsSize ? start : facts.size); →
 undoes a close that has begun when it is aborted
   writer/writer.ts: if (!this.#closeBegun) this.fail(reason, true); → this.fail(reason, true);
 # What the simulator has found itself.
@@ -31,9 +31,9 @@ a sync of flushSync that failed is tried again
   file/durability.ts: if (this.syncError) throw this.syncError;\n    this.#noteResult → this.#noteResult
   file/durability.ts: this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));\n    if (this.syncError) → const result = engine.runNow({ op: "sync", fd, dataOnly: true }); this.#noteResult(result); if (result < 0)
 a cut is not synced
-  file/file_length.ts: for (const { durability } of this.#handles) durability.noteChange(); →
+  file/file_changes.ts: for (const { durability } of this.#handles) durability.noteChange(); →
 preallocate hides what another process appended
-  file/file_length.ts: if (end > this.sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended(); →
+  file/file_length.ts: if (end > this.sizeUpperBound || end > dataEnd) this.noteAppended(); →
 # A writer that is wrong in one place.
 syncs before it cuts
   writer/writer.ts: () => cutToContent(file),\n      sync, → sync, () => cutToContent(file),
@@ -83,15 +83,15 @@ loses a buffer that is written
 starts a buffer without what is written of its first block
   writer/write_buffers.ts: buffer.bytes.set(this.#buffer?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#buffer) buffer.bytes.set(this.#buffer.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
-  writer/write_queue.ts: this.#advance(); → this.file.length.endWrite(write.position, write.end, write.isWritten); this.#advance();
-  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.file.length.endWrite(write.position, write.end, write.isWritten); →
+  writer/write_queue.ts: this.#advance(); → this.file.changes.endWrite(write.position, write.end, write.isWritten); this.#advance();
+  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.file.changes.endWrite(write.position, write.end, write.isWritten); →
 cuts while the end of file is moved
-  writer/preallocator.ts: this.pending.begin();\n    length.beginWrite(end); →
-  writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); →
+  writer/preallocator.ts: this.pending.begin();\n    changes.beginWrite(end); →
+  writer/preallocator.ts: changes.endWrite(flushed, end, result >= 0); →
   writer/preallocator.ts: this.pending.end(); →
 forgets that a failed step may have made the file longer
-  writer/preallocator.ts: length.beginWrite(end); → length.beginWrite(0);
-  writer/preallocator.ts: length.endWrite(flushed, end, result >= 0); → length.endWrite(0, 0, true); if (result >= 0) length.beginWrite(end), length.endWrite(0, end, true);
+  writer/preallocator.ts: changes.beginWrite(end); → changes.beginWrite(0);
+  writer/preallocator.ts: changes.endWrite(flushed, end, result >= 0); → changes.endWrite(0, 0, true); if (result >= 0) changes.beginWrite(end), changes.endWrite(0, end, true);
 closes without a sync
   writer/writer.ts: syncOnClose && isChanged ? → syncOnClose && false ?
 publishes a name and forgets the directory
@@ -101,11 +101,11 @@ publishes an atomic file of which a write has failed
 publishes an atomic file that is not durable
   file/open_file.ts: if (!durability.isDurable) await durability.sync(false); →
 cuts off what another handle has written behind its end
-  file/file_length.ts: fileSystem.identifiesFiles ? → false ?
+  file/file_changes.ts: fileSystem.identifiesFiles ? → false ?
 does not sync what another handle has cut
-  file/file_length.ts: for (const { durability } of this.#handles) durability.noteChange(); → [...this.#handles][0].durability.noteChange();
+  file/file_changes.ts: for (const { durability } of this.#handles) durability.noteChange(); → [...this.#handles][0].durability.noteChange();
 counts as content what another writer has reserved
-  file/file_length.ts: else if (!this.#handles.some(({ writer }) => writer?.hasOpened)) → else
+  file/file_changes.ts: mayBeReserved ? 0 : known → known
 # A reader that is wrong in one place.
 gives out what was read first, and not what comes first
   reader/read_ahead.ts: const read = this.#queue[0];\n    if (!read?.hasEnded) return undefined;\n    const { bytesDone → const read = this.#queue.find(({ hasEnded }) => hasEnded); if (!read) return undefined; const { bytesDone
