@@ -126,7 +126,7 @@ export class Mirror {
       const fd = this.#open.get(Number(descriptor));
       return fd === undefined ? undefined : `/proc/self/fd/${fd}`;
     }
-    if (directory !== AT_FDCWD) return name;
+    if (directory !== AT_FDCWD && !name.startsWith("/")) return name;
     const { workingDirectory } = this.#tree!;
     const path = name.startsWith("/") ? name : `${this.#tree!.pathOf(workingDirectory)}/${name}`;
     if (!`${path}/`.startsWith(`${ROOT}/`)) return undefined;
