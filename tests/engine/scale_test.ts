@@ -9,9 +9,8 @@ import { entry, type Request } from "../../src/engine/sqe.ts";
 import { ThreadCalls } from "../../src/engine/thread_calls.ts";
 import { Queue } from "../../src/queue.ts";
 import { sinkOf } from "../../src/writer/sink.ts";
-import { testInOneDirectory } from "../support/dirs.ts";
+import { testInOneDirectory, testOnce } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
-import { testOnce } from "../support/once.ts";
 
 const MANY = 2000;
 const many = Array.from({ length: MANY }, (_, index) => index);
@@ -84,16 +83,16 @@ testInOneDirectory("A failed write does not search all others in flight", async 
 
 testInOneDirectory("Thousands of cuts that have nothing to cut fit into the stack", async (dir) => {
   await using file = await DmaFile.create(dir.file("held"));
-  const { length } = sinkOf(file.writable)!.writer.file;
+  const { changes } = sinkOf(file.writable)!.writer.file;
   const begun: number[] = [];
-  const first = length.holdWrites(() => {}, "cut");
+  const first = changes.holdWrites(() => {}, "cut");
   for (let cut = 0; cut < 10 * MANY; cut++) {
-    length.holdWrites((release) => {
+    changes.holdWrites((release) => {
       begun.push(cut);
       release();
     }, "truncate");
   }
   first();
   assertEquals([begun.length, begun[0], begun.at(-1)], [10 * MANY, 0, 10 * MANY - 1]);
-  assert(!length.hasHolds);
+  assert(!changes.hasHolds);
 });
