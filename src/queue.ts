@@ -1,7 +1,7 @@
 // A queue whose first item is taken in constant time, also among a hundred thousand.
 
 export class Queue<Item> {
-  readonly #items: Item[] = [];
+  readonly #items: (Item | undefined)[] = [];
   /** The number of items at the start that were taken. */
   #taken = 0;
 
@@ -20,8 +20,9 @@ export class Queue<Item> {
 
   shift(): Item | undefined {
     const item = this.at(0);
+    this.#items[this.#taken++] = undefined;
     // To remove the first items of a long array moves all others, so it is done when they are half of it.
-    if (2 * ++this.#taken >= this.#items.length) {
+    if (2 * this.#taken >= this.#items.length) {
       this.#items.splice(0, this.#taken);
       this.#taken = 0;
     }

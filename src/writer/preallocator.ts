@@ -41,7 +41,7 @@ export class Preallocator {
 
   /** Moves the end ahead of a write, if a step is due. The writes in flight, from `flushed` on, get their space first. */
   start(flushed: number, written: number): void {
-    const { changes, durability, engine, fd, length } = this.file;
+    const { changes, durability, engine, fd, fileSystem, length } = this.file;
     const end = this.#nextEnd(written, length.sizeUpperBound);
     if (!this.#isReady || end <= length.sizeUpperBound || !Number.isSafeInteger(end)) return;
     this.#isReady = false;
@@ -52,8 +52,7 @@ export class Preallocator {
       changes.endWrite(flushed, end, result >= 0);
       const isFull = FULL.has(-result);
       // There may be room for steps.
-      const isTooLong = isFull && this.#expectedEnd > 0 &&
-        this.file.fileSystem.reserves === "ahead";
+      const isTooLong = isFull && this.#expectedEnd > 0 && fileSystem.reserves === "ahead";
       this.#isReady = result >= 0 || result === -Errno.EINTR || isTooLong;
       if (isFull) this.#expectedEnd = 0;
       // A partial reservation is released. The writes report the error.

@@ -11,6 +11,7 @@ import { Queue } from "../../src/queue.ts";
 import { sinkOf } from "../../src/writer/sink.ts";
 import { testInOneDirectory, testOnce } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
+import { collectGarbage } from "../support/leaks.ts";
 
 const MANY = 2000;
 const many = Array.from({ length: MANY }, (_, index) => index);
@@ -37,6 +38,14 @@ testOnce("A queue seldom moves its items, and keeps their order", () => {
   }
   assertEquals([queue.at(0), queue.at(-1)], [MANY, 2 * MANY - 1]);
   assert(moves.calls < 10, `${moves.calls} moves`);
+});
+
+testOnce("A queue does not keep what was taken from it", async () => {
+  const queue = new Queue<object>();
+  for (let item = 0; item < 5; item++) queue.push({});
+  const taken = new WeakRef(queue.shift()!);
+  await collectGarbage();
+  assertEquals([taken.deref(), queue.length], [undefined, 4]);
 });
 
 testOnce(
