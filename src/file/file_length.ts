@@ -115,8 +115,8 @@ export class FileLength {
   #limit(end: number): void {
     this.#extended = Math.max(this.contentEnd, Math.min(this.#extended, end));
     this.#reserved = Math.min(this.#reserved, this.#extended);
-    // If it is in flight, it is still the greatest.
-    if (this.#inFlight.has(this.sizeUpperBound)) return;
+    // Nothing in flight ends later.
+    if (this.sizeUpperBound === this.#extended || this.#inFlight.has(this.sizeUpperBound)) return;
     this.sizeUpperBound = this.#lastInFlight(this.#extended);
   }
 
