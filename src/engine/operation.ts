@@ -49,8 +49,8 @@ export type Operation =
   /** fsync(2), or with `dataOnly` fdatasync(2). */
   | Op<"sync", { fd: number; dataOnly: boolean }>
   /**
-   * fallocate(2). Before it fails for lack of space, it may take all of it for a moment. So one that needs more than one
-   * of `parts` of the free space fails at once. With 0 there is no such limit.
+   * fallocate(2). Before it fails for lack of space, it may take all of it for a moment. So one for which there cannot be
+   * room, or that needs more than one of several `parts` of the free space, fails at once. With 0 there is no limit.
    */
   | Op<"allocate", { fd: number; mode: number; position: number; length: number; parts: number }>
   /** ftruncate(2). */

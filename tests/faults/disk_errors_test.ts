@@ -65,6 +65,13 @@ roomTest("a reservation larger than the disk leaves the space to others", async 
   await failing;
 });
 
+roomTest("the space of a removed file can be reserved at once", async (path, disk) => {
+  await using file = await DmaFile.create(path);
+  await Deno.remove(disk.file("filler"));
+  await file.preallocate(64 * MIB);
+  assertEquals(await file.size(), 64 * MIB);
+});
+
 const EIO = 5;
 const options = { bufferSize: MIB };
 
