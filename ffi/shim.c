@@ -342,19 +342,23 @@ static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length
   return result;
 }
 
-// Whether a reservation needs more than all free space, or than one of several parts of what is free without root's
-// reserve. Only ext4 counts the blocks of removed files as free at once. On xfs fallocate(2) waits for them, so elsewhere
-// than on ext4 only what exceeds the disk is more than all. A file system without a limit reports no blocks.
+// Whether a reservation needs more than all free space, or than one of several parts of it. ext4 keeps some for root. It
+// alone counts the blocks of removed files as free at once. On xfs fallocate(2) waits for them, so elsewhere than on ext4
+// only what exceeds the disk is more than all. A file system without a limit reports no blocks.
 static int lacks_room(int32_t fd, uint64_t offset, uint64_t length, uint32_t parts) {
   struct statx file;
   struct statfs all;
+  if (parts == 0) return 0;
   long status = CALL(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BLOCKS, &file);
   if (status < 0 || CALL(SYS_fstatfs, fd, &all, 0, 0, 0) < 0 || all.f_blocks == 0) return 0;
   // At least this much, because the file's blocks may be anywhere.
   uint64_t end = offset + length, taken = 512 * file.stx_blocks;
   uint64_t needed = end > taken ? end - taken : 0;
-  uint64_t free = all.f_type == EXT4_SUPER_MAGIC ? all.f_bfree : all.f_blocks;
-  if (parts > 1) free = all.f_bavail / parts;
+  uint64_t free = all.f_blocks;
+  if (parts != 1) free = all.f_bavail / parts;
+  else if (all.f_type == EXT4_SUPER_MAGIC) {
+    free = CALL(SYS_geteuid, 0, 0, 0, 0, 0) == 0 ? all.f_bfree : all.f_bavail;
+  }
   return (needed < length ? needed : length) > free * (uint64_t)all.f_bsize;
 }
 
