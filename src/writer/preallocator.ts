@@ -39,17 +39,22 @@ export class Preallocator {
     this.#isReady = preallocate && (this.#expectedEnd > 0 || reserves === "ahead");
   }
 
-  /** Moves the end ahead of a write, if a step is due. The writes in flight, from `flushed` on, get their space first. */
+  /**
+   * Moves the end ahead of a write, if a step is due. The writes in flight, from `flushed` on, get their space first. The
+   * holes of an existing file stay holes.
+   */
   start(flushed: number, written: number): void {
     const { changes, durability, engine, fd, fileSystem, length } = this.file;
-    const end = this.#nextEnd(written, length.sizeUpperBound);
-    if (!this.#isReady || end <= length.sizeUpperBound || !Number.isSafeInteger(end)) return;
+    const size = length.sizeUpperBound;
+    const end = this.#nextEnd(written, size);
+    if (!this.#isReady || end <= size || !Number.isSafeInteger(end)) return;
+    const position = Math.max(flushed, Math.min(this.#oldEnd, size));
     this.#isReady = false;
     this.pending.begin();
     changes.beginWrite(end);
     const complete = (result: number) => {
       durability.noteChange();
-      changes.endWrite(flushed, end, result >= 0);
+      changes.endWrite(position, end, result >= 0);
       const isFull = FULL.has(-result);
       // There may be room for steps.
       const isTooLong = isFull && this.#expectedEnd > 0 && fileSystem.reserves === "ahead";
@@ -60,7 +65,7 @@ export class Preallocator {
       if (cut) this.pending.track(cut.catch(() => {}));
       this.pending.end();
     };
-    const range = { position: flushed, length: end - flushed, parts: PARTS_OF_FREE_SPACE };
+    const range = { position, length: end - position, parts: PARTS_OF_FREE_SPACE };
     engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
   }
 

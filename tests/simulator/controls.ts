@@ -87,11 +87,11 @@ lets a truncate begin before the bytes of a write are content
   writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.file.changes.endWrite(write.position, write.end, write.isWritten); →
 cuts while the end of file is moved
   writer/preallocator.ts: this.pending.begin();\n    changes.beginWrite(end); →
-  writer/preallocator.ts: changes.endWrite(flushed, end, result >= 0); →
+  writer/preallocator.ts: changes.endWrite(position, end, result >= 0); →
   writer/preallocator.ts: this.pending.end(); →
 forgets that a failed step may have made the file longer
   writer/preallocator.ts: changes.beginWrite(end); → changes.beginWrite(0);
-  writer/preallocator.ts: changes.endWrite(flushed, end, result >= 0); → changes.endWrite(0, 0, true); if (result >= 0) changes.beginWrite(end), changes.endWrite(0, end, true);
+  writer/preallocator.ts: changes.endWrite(position, end, result >= 0); → changes.endWrite(0, 0, true); if (result >= 0) changes.beginWrite(end), changes.endWrite(0, end, true);
 closes without a sync
   writer/writer.ts: syncOnClose && isChanged ? → syncOnClose && false ?
 publishes a name and forgets the directory

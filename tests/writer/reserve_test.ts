@@ -2,7 +2,7 @@
 
 import { engine, hold, interpose, replaceMethod } from "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
-import type { DmaStreamWriterOptions } from "../../mod.ts";
+import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, MIB, pattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
@@ -95,6 +95,19 @@ testInEachDirectory("What sizeHint reserved is seen, and given back at the end",
     await assertFile(file.path, pattern(written), end);
     assert(taken() < written + MIB, `${taken()} bytes are taken`);
   }
+}, { where });
+
+testInEachDirectory("A reservation leaves the holes of an existing file", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, pattern(100));
+  await Deno.truncate(path, reserved);
+  const file = await DmaFile.open(path, { write: true });
+  const writer = new DmaStreamWriter(file, { sizeHint: reserved + MIB });
+  await writer.write(pattern(written));
+  await writer.close();
+  const { size, blocks } = await Deno.stat(path);
+  assertEquals(size, reserved);
+  assert(blocks! * 512 < 2 * written, `${blocks! * 512} bytes are taken`);
 }, { where });
 
 testInEachDirectory("A length that is not known at once is asked for before a cut", async (dir) => {
