@@ -27,7 +27,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 19
+#define SHIM_ABI 20
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -48,6 +48,7 @@ enum {
   CALL_STATX_CACHED,
   CALL_CLOSE_SMALL,
   CALL_RESERVE,
+  CALL_REOPEN,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -329,6 +330,15 @@ static long close_small(int32_t fd, uint32_t longest) {
   return CALL(SYS_close, fd, 0, 0, 0, 0);
 }
 
+// Replaces a descriptor by one of the same file, at its path in /proc, that only reads.
+static long reopen(int32_t fd, uintptr_t path) {
+  long opened = CALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0);
+  if (opened < 0) return opened;
+  long result = CALL(SYS_dup3, opened, fd, O_CLOEXEC, 0, 0);
+  CALL(SYS_close, opened, 0, 0, 0, 0);
+  return result;
+}
+
 // Reserves space. A file that may grow no further (RLIMIT_FSIZE) is an error here, and no signal that ends the program:
 // a writer reserves more than the program will write.
 static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length) {
@@ -430,6 +440,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return close_small(fd, length);
   case CALL_RESERVE:
     return lacks_room(fd, offset, address, flags) ? -ENOSPC : allocate(fd, length, offset, address);
+  case CALL_REOPEN:
+    return reopen(fd, address);
   default:
     return -ENOSYS;
   }

@@ -49,7 +49,7 @@ export interface Shim extends Omit<Functions, "dma_call_on_thread"> {
 }
 
 /** Must equal SHIM_ABI of ffi/shim.c. */
-const ABI = 19;
+const ABI = 20;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;

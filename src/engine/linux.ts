@@ -143,6 +143,7 @@ export const Opcode = {
   CLOSE_SMALL: 270,
   /** fallocate(2), if it needs no more than a part of the free space; otherwise ENOSPC. */
   RESERVE: 271,
+  REOPEN: 272,
 } as const;
 export const IOSQE_ASYNC: number = 1 << 4;
 export const IORING_FSYNC_DATASYNC = 1;

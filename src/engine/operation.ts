@@ -46,6 +46,8 @@ export type Operation =
   | Op<"open", { directory: number; name: string; flags: number; mode: number } & Lookup>
   /** close(2). A `quick` one writes nothing. It runs on the JavaScript thread if it frees only a few blocks. */
   | Op<"close", { fd: number; quick?: boolean }>
+  /** dup3(2) of a new descriptor of the file, which only reads, to this one. */
+  | Op<"reopen", { fd: number }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */
   | Op<"sync", { fd: number; dataOnly: boolean }>
   /**

@@ -127,6 +127,8 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
     }
     case "close":
       return entry(Opcode.CLOSE, operation.fd);
+    case "reopen":
+      return withPaths(engine, entry(Opcode.REOPEN, operation.fd), `/proc/self/fd/${operation.fd}`);
     case "sync": {
       const flags = operation.dataOnly ? IORING_FSYNC_DATASYNC : 0;
       return entry(Opcode.FSYNC, operation.fd, 0, 0, 0, flags);

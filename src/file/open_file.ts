@@ -1,7 +1,7 @@
 // An open file, shared by all objects that use it.
 
 import { assert } from "../assert.ts";
-import type { Engine } from "../engine/engine.ts";
+import { type Engine, run } from "../engine/engine.ts";
 import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
@@ -222,11 +222,16 @@ export class OpenFile {
     this.naming.syncNow();
   }
 
-  /** Makes an atomic file durable, and publishes it. Rejects if a write of it has failed. */
-  async publish(): Promise<void> {
-    const { durability, naming } = this;
+  /**
+   * Makes an atomic file durable, and publishes it. Rejects if a write of it has failed. If it `ends`, other programs can
+   * execute it at once: not while it is open for writing (ETXTBSY).
+   */
+  async publish(ends: boolean): Promise<void> {
+    const { durability, engine, fd, fileSystem, naming, request } = this;
     if (durability.failure) throw durability.failure.error;
     if (!durability.isDurable) await durability.sync(false);
+    const isProgram = (request.mode & 0o111) !== 0 && !fileSystem.isServed;
+    if (isProgram && ends) await run(engine, { op: "reopen", fd });
     await naming.publish();
   }
 
@@ -238,7 +243,7 @@ export class OpenFile {
   /** Resolves to whether the close that follows writes nothing, and frees only blocks of the content. */
   async #end(): Promise<boolean> {
     try {
-      if (this.naming.isUnpublished && !this.dropped) await this.publish();
+      if (this.naming.isUnpublished && !this.dropped) await this.publish(true);
     } finally {
       if (this.naming.isUnpublished) await this.naming.discard();
       this.naming.release();

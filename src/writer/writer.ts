@@ -358,7 +358,10 @@ export class Writer implements AttachedWriter {
       () => cutToContent(file),
       sync,
       // An atomic file that stays open for more writers is published when it is closed.
-      () => this.#fate !== "leave" && file.naming.isUnpublished ? file.publish() : undefined,
+      () => {
+        if (this.#fate === "leave" || !file.naming.isUnpublished) return undefined;
+        return file.publish(this.#fate === "close");
+      },
       leave,
     ];
   }

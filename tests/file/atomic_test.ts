@@ -1,13 +1,14 @@
 // Atomic files appear complete and durable when they are closed without an error, and otherwise never.
 
+import { existsSync } from "node:fs";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type DmaError, DmaFile } from "../../mod.ts";
+import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory, testPairs } from "../support/dirs.ts";
-import { fail, withoutUnnamedFiles } from "../support/engine.ts";
+import { fail, hold, withoutUnnamedFiles } from "../support/engine.ts";
 
 const { BadResource, IsADirectory, NotFound, NotSupported, PermissionDenied } = Deno.errors;
 
@@ -158,6 +159,23 @@ testBothWays("An atomic file is not renamed into an immutable directory", async 
   await file.close();
   await assertOnly(dir, "immutable", "kept");
 }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
+
+testBothWays("An atomic program can be executed when it appears", async (dir) => {
+  const path = dir.file("program");
+  for (const streams of [false, true]) {
+    const file = await DmaFile.create(path, { atomic: true, mode: 0o755 });
+    const script = file.allocBuffer(4096);
+    script.bytes.set(new TextEncoder().encode("#!/bin/sh\nexit\n"));
+    await file.writeAt(script, 0);
+    using syncs = hold("sync", { only: () => existsSync(path) });
+    const closing = streams ? new DmaStreamWriter(file).close() : file.close();
+    await syncs.reach();
+    await runOrThrow(path, []);
+    syncs.letGo();
+    await closing;
+    await Deno.remove(path);
+  }
+});
 
 testInEachDirectory("An atomic file appears in an append-only directory", async (dir) => {
   await runOrThrow("chattr", ["+a", dir.path]);

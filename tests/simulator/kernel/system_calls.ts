@@ -135,6 +135,7 @@ export class SystemCalls {
     },
     close() {},
     pause() {},
+    reopen() {},
     read: ({ memory, offset, position }, { file, most }) => {
       const bytes = file.read(position, most);
       memory.bytes.set(bytes, offset);

@@ -50,7 +50,7 @@ static void check_not_inherited(void) {
 }
 
 void test_memory(void) {
-  EQUAL(shim.abi(), 19);
+  EQUAL(shim.abi(), 20);
   const double lengths[] = {4096, 65536, HUGE_PAGE, HUGE_PAGE + 65536, 8 << 20};
   FOR_EACH(at, lengths) {
     check_mapping(lengths[at], 0);
@@ -107,7 +107,7 @@ static void check_interrupted(void) {
 // What is no number of bytes, or no place, is refused before the kernel sees it.
 static void check_arguments(void) {
   static const uint32_t others[] = {IORING_OP_FSYNC, IORING_OP_CLOSE, IORING_OP_STATX, CALL_STATX_CACHED};
-  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_RESERVE + 1, 0xffffffffu};
+  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_REOPEN + 1, 0xffffffffu};
   char buffer[512];
   memset(buffer, 'x', sizeof buffer);
   int fd = memfd_create("file", MFD_CLOEXEC);
@@ -148,6 +148,13 @@ static void check_reserve(void) {
   EQUAL(shim.call(CALL_RESERVE, fd, too_much, 0, 0, 1), -ENOSPC);
   EQUAL(fstat(fd, &status), 0);
   EQUAL(status.st_size, 4096);
+  EQUAL(shim.call(CALL_REOPEN, fd, AT("/tmp/missing/file"), 0, 0, 0), -ENOENT);
+  EQUAL(write(fd, "x", 1), 1);
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  EQUAL(shim.call(CALL_REOPEN, fd, AT(path), 0, 0, 0), fd);
+  EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+  EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
   close(fd);
 }
 
