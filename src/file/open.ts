@@ -24,7 +24,6 @@ import { explain, type FileSystem, fileSystemOf, knownFileSystem } from "./file_
 import { Naming } from "./naming.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
 import {
-  type Access,
   checkSpecial,
   demand,
   demandName,
@@ -186,9 +185,8 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
     // A new file takes one call, unless permissions require a check of an existing file first.
     if (!createNew && (!create || isLimited || attempt > 0)) {
-      const fd = await openExisting(name, flags, limited);
-      if (fd >= 0 && create) return await openAsCreator(name, fd, flags, mode);
-      if (fd !== -Errno.ENOENT || !create) return { name, fd, created: false };
+      const opened = await openExisting(name, flags, request);
+      if (opened.fd !== -Errno.ENOENT || !create) return opened;
     }
     // The real path of the directory is checked, because a file has none before it exists.
     const demanded = demandName(name, limited);
@@ -204,33 +202,6 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
   return { name: real, fd, created: fd >= 0 };
 }
 
-/** Opens a file again with O_CREAT: the kernel may refuse another user's trap (fs.protected_regular in proc_sys_fs(5)). */
-async function openAsCreator(
-  name: FileName,
-  opened: number,
-  flags: number,
-  mode: number,
-): Promise<Opened> {
-  const { engine, fd: directory } = name.directory;
-  const isThere = () => engine.realPath(opened) === name.realPath;
-  let again = -1;
-  try {
-    // After a symbolic link the permissions may not cover the name.
-    const { mode: permissions } = await cachedStat(name.handle(directory));
-    if (!(permissions & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
-    again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
-    if (again < 0 && again !== -Errno.EACCES) return { name, fd: opened, created: false };
-    // The file may have been replaced by a new one.
-    const created = again >= 0 && !isThere();
-    await run(engine, { op: "close", fd: opened });
-    return { name, fd: again, created };
-  } catch (error) {
-    // Without memory for a path the engine throws.
-    for (const fd of [opened, again]) if (fd >= 0) await run(engine, { op: "close", fd });
-    throw error;
-  }
-}
-
 /**
  * Whether a file may be opened by its name at once. Even a refused open of a FIFO takes effect: a program that waits
  * for a reader writes its bytes, and they are lost. While it waits, the kernel has the name in memory.
@@ -243,38 +214,53 @@ function mayOpen(name: FileName): boolean | undefined {
 
 /**
  * Opens the file at a name. It is first checked through an O_PATH descriptor, which has no side effects, if permissions
- * are missing or limited, if the open would wait, and at a symbolic link, which may lead to a device.
+ * are missing or limited, if the open would wait, at a symbolic link, which may lead to a device, and in a sticky
+ * directory if it may be created. A second open for writing would be seen by programs that watch the file.
  */
 async function openExisting(
   name: FileName,
   flags: number,
-  limited: readonly Access[],
+  request: OpenRequest,
   attempts = MAX_ATTEMPTS,
-): Promise<number> {
-  if (limited.length === 0 && !isRefused(name) && mayOpen(name)) {
+): Promise<Opened> {
+  const { engine, directory } = name;
+  const { create, limited } = request;
+  const found = (fd: number, created = false) => ({ name, fd, created });
+  const isSticky = create &&
+    ((await cachedStat(name.handle(directory.fd))).mode & S_ISVTX) !== 0;
+  if (limited.length === 0 && !isSticky && !isRefused(name) && mayOpen(name)) {
     const fd = await name.open(flags | O_NOFOLLOW);
-    if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return fd;
+    if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return found(fd);
   }
-  const { engine } = name;
-  const found = await name.locate(limited.length > 0);
-  if (found < 0) return found;
+  const located = await name.locate(limited.length > 0);
+  if (located < 0) return found(located);
   try {
-    const real = engine.realPath(found);
+    const real = engine.realPath(located);
     // The kernel marks the path of a removed file. Another file may have the name.
-    const isGone = limited.length > 0 && real?.endsWith(" (deleted)") && attempts > 1;
-    if (isGone) return await openExisting(name, flags, limited, attempts - 1);
+    const isGone = real?.endsWith(" (deleted)") && attempts > 1;
+    if ((limited.length > 0 || isSticky) && isGone) {
+      return await openExisting(name, flags, request, attempts - 1);
+    }
     if (limited.length > 0) await demand(limited, knownPath(real, name.path));
-    const handle = name.handle(found);
+    const handle = name.handle(located);
     const facts = await cachedStat(handle);
     assertRegular(facts, name.path);
     assertStored(handle, await fileSystemOf(handle, facts));
     for (const path of [real, name.realPath]) checkSpecial(path);
-    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0, ...NO_LIMITS };
+    // The kernel may refuse another user's trap (fs.protected_regular in proc_sys_fs(5)), but only with O_CREAT. After a
+    // symbolic link the permissions may not cover the name.
+    if (isSticky && real === name.realPath) {
+      const fd = await name.open(flags | O_CREAT | O_NOFOLLOW, request.mode);
+      // The file may have been replaced by a new one.
+      const created = fd >= 0 && engine.realPath(located) !== name.realPath;
+      if (fd >= 0 || fd === -Errno.EACCES) return found(fd, created);
+    }
+    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${located}`, mode: 0, ...NO_LIMITS };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
     // /proc may not be mounted.
-    return fd === -Errno.ENOENT && limited.length === 0 ? await name.open(flags) : fd;
+    return found(fd === -Errno.ENOENT && limited.length === 0 ? await name.open(flags) : fd);
   } finally {
-    engine.runNow({ op: "close", fd: found });
+    engine.runNow({ op: "close", fd: located });
   }
 }
