@@ -53,8 +53,8 @@ export interface DmaStreamWriterOptions {
   /**
    * The expected number of bytes. Their space is reserved at once, if it is at most half of the free space, and unused
    * space is freed at close. The actual number may be smaller or larger. Has no effect with `preallocate: false`, in a
-   * file opened with `append: true`, and on btrfs, FUSE and network file systems. Limit a number that a client sends,
-   * such as a Content-Length: the space is reserved before any byte has arrived.
+   * file opened with `append: true`, and on btrfs, tmpfs, FUSE and network file systems. Limit a number that a client
+   * sends, such as a Content-Length: the space is reserved before any byte has arrived.
    *
    * @default {0}
    */

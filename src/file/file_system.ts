@@ -54,7 +54,8 @@ export const DISK = {
 
 export type FileSystem = Readonly<typeof DISK>;
 
-const MEMORY: FileSystem = { ...DISK, inMemory: true, reserves: "hinted" };
+/** Reserved space would be memory, which other programs may need before the bytes arrive, and gain nothing. */
+const MEMORY: FileSystem = { ...DISK, inMemory: true, reserves: "never" };
 
 /**
  * Files are on a server. A server that does not answer must not block other files.

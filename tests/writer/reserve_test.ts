@@ -6,7 +6,12 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, MIB, pattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
-import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import {
+  isOnDisk,
+  type TestDirectory,
+  testInEachDirectory,
+  testInOneDirectory,
+} from "../support/dirs.ts";
 import { closeWith, create } from "./create.ts";
 
 const where = isOnDisk;
@@ -109,6 +114,18 @@ testInEachDirectory("A reservation leaves the holes of an existing file", async 
   assertEquals(size, reserved);
   assert(blocks! * 512 < 2 * written, `${blocks! * 512} bytes are taken`);
 }, { where });
+
+testInOneDirectory("A size hint takes no memory of others", async () => {
+  const path = await Deno.makeTempFile({ dir: "/dev/shm" });
+  const taken = () => Deno.statSync(path).blocks! * 512;
+  const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: reserved });
+  await writer.write(pattern(written));
+  await writer.flushAligned({ tail: true });
+  await eventually(() => engine.counters.inFlight === 0);
+  assert(taken() < 2 * written, `${taken()} bytes are taken`);
+  await writer.close();
+  await Deno.remove(path);
+});
 
 testInEachDirectory("A length that is not known at once is asked for before a cut", async (dir) => {
   const writer = await create(dir);
