@@ -3,15 +3,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { DmaBuffer, type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
-import {
-  Errno,
-  O_APPEND,
-  O_CREAT,
-  O_DIRECT,
-  O_EXCL,
-  O_NONBLOCK,
-  O_RDWR,
-} from "../../src/engine/linux.ts";
+import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
 import { hasProgram, lines, run, runOrThrow, start } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
@@ -112,52 +104,49 @@ testInEachDirectory("A file that is created at the last moment is emptied", asyn
   assertEquals([await file.size(), answers], [0, []]);
 });
 
-testInEachDirectory(
-  "In a sticky directory an existing file is opened once, with O_CREAT",
-  async (dir) => {
-    const path = dir.file("file");
-    // An open file holds the directory with the mode of that time.
-    await using _held = await openPattern(path, 100);
-    await Deno.chmod(dir.path, 0o1777);
-    {
-      const opens: number[] = [];
-      using _ = interpose("open", ({ operation: { flags }, pass }) => {
-        if ((flags & (O_RDWR | O_EXCL)) === O_RDWR) opens.push(flags & O_CREAT);
-        pass();
-      });
-      await (await DmaFile.open(path, { write: true, create: true })).close();
-      // Programs that watch the file see each close of a file that was open for writing (IN_CLOSE_WRITE in inotify(7)).
-      assertEquals(opens, [O_CREAT]);
+testInEachDirectory("In a sticky directory O_CREAT opens an existing file", async (dir) => {
+  const path = dir.file("file");
+  // An open file holds the directory with the mode of that time.
+  await using _held = await openPattern(path, 100);
+  await Deno.chmod(dir.path, 0o1777);
+  {
+    const opens: number[] = [];
+    using _ = interpose("open", ({ operation: { flags, name }, pass }) => {
+      if (name === "file") opens.push(flags & (O_CREAT | O_EXCL));
+      pass();
+    });
+    await (await DmaFile.open(path, { write: true, create: true })).close();
+    // Once: programs that watch the file see each close after an open for writing (IN_CLOSE_WRITE in inotify(7)).
+    assertEquals(opens, [O_CREAT | O_EXCL, O_CREAT]);
+  }
+  /** Calls `before` before that open. */
+  const again = (before: () => void) =>
+    interpose("open", ({ operation: { flags }, pass }) => {
+      if ((flags & (O_CREAT | O_EXCL)) === O_CREAT) before();
+      pass();
+    });
+  {
+    // As with fs.protected_regular (proc_sys_fs(5)), if the file is another user's.
+    using _ = fail("open", Errno.EACCES, ({ flags }) => (flags & (O_CREAT | O_EXCL)) === O_CREAT);
+    for (const truncate of [true, false]) {
+      const opening = () => DmaFile.open(path, { write: true, create: true, truncate });
+      await assertRejects(opening, PermissionDenied, `open '${path}'`);
     }
-    /** Calls `before` before that open. */
-    const again = (before: () => void) =>
-      interpose("open", ({ operation: { flags }, pass }) => {
-        if ((flags & (O_CREAT | O_EXCL)) === O_CREAT) before();
-        pass();
-      });
-    {
-      // As with fs.protected_regular (proc_sys_fs(5)), if the file is another user's.
-      using _ = fail("open", Errno.EACCES, ({ flags }) => (flags & (O_CREAT | O_EXCL)) === O_CREAT);
-      for (const truncate of [true, false]) {
-        const opening = () => DmaFile.open(path, { write: true, create: true, truncate });
-        await assertRejects(opening, PermissionDenied, `open '${path}'`);
-      }
-      await assertFile(path, pattern(100));
-      await (await DmaFile.open(path, { write: true })).close();
-    }
-    {
-      using _ = again(() => Deno.removeSync(path));
-      await using file = await DmaFile.create(path, { mode: 0o640 });
-      await file.writeAt(pattern(4096), 0);
-      await assertFile(path, pattern(4096));
-      assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
-    }
-    await runOrThrow("mkfifo", [dir.file("fifo")]);
-    using _ = again(() => Deno.renameSync(dir.file("fifo"), path));
-    await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
-    assert((await Deno.lstat(path)).isFifo);
-  },
-);
+    await assertFile(path, pattern(100));
+    await (await DmaFile.open(path, { write: true })).close();
+  }
+  {
+    using _ = again(() => Deno.removeSync(path));
+    await using file = await DmaFile.create(path, { mode: 0o640 });
+    await file.writeAt(pattern(4096), 0);
+    await assertFile(path, pattern(4096));
+    assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
+  }
+  await runOrThrow("mkfifo", [dir.file("fifo")]);
+  using _ = again(() => Deno.renameSync(dir.file("fifo"), path));
+  await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
+  assert((await Deno.lstat(path)).isFifo);
+});
 
 const noAlignment = { memory: 4096, offset: 4096 };
 
