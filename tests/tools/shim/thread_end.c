@@ -187,6 +187,7 @@ static void with_a_held_call(void) {
     __atomic_store_n(result, HELD, __ATOMIC_SEQ_CST);
     resources->calls = 1;
     pthread_t caller = start(open_on_thread, NULL);
+    while (__atomic_load_n(&resources->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
     usleep(20000);
     EQUAL(__atomic_load_n(result, __ATOMIC_SEQ_CST), HELD);
     if (released) __atomic_store_n(result, INT32_MIN, __ATOMIC_SEQ_CST);
