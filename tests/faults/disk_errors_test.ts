@@ -59,19 +59,6 @@ for (const sizeHint of [16 * MIB, TOO_MUCH]) {
   });
 }
 
-diskTest("a size hint leaves half of what root has not kept for itself", async (disk) => {
-  await runOrThrow("sh", ["-c", `tune2fs -m 40 $(findmnt -no SOURCE '${disk.path}')`]);
-  const { free } = disk;
-  using held = hold("allocate", { results: true });
-  const sizeHint = Math.ceil(0.6 * free);
-  const writer = new DmaStreamWriter(await DmaFile.create(disk.file("file")), { sizeHint });
-  await writeContent(writer, MIB);
-  await eventually(() => held.count > 0);
-  assert(disk.free > free / 2);
-  held.letGo();
-  await writer.close();
-}, { types: ["ext4"] });
-
 roomTest("a reservation larger than the disk leaves the space to others", async (path, disk) => {
   await using file = await DmaFile.create(path);
   using held = hold("allocate", { results: true });
