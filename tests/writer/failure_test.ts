@@ -8,13 +8,13 @@ import { assertSticky } from "../faults/failed_writer.ts";
 import { openPattern, pattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine, fail, hold, interpose } from "../support/engine.ts";
 import { assertClosed, create, narrow, testWriter } from "./create.ts";
 
 const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };
 
-testDirectAndCached("An end rejects if the file is not cut or closed", async (dir) => {
+testInOneDirectory("An end rejects if the file is not cut or closed", async (dir) => {
   const ends: ["close" | "truncate", (stream: DmaStreamWriter) => Promise<void>][] = [
     ["close", (stream) => stream.close()],
     ["truncate", (stream) => stream.abort()],
