@@ -301,7 +301,7 @@ export class Writer implements AttachedWriter {
   }
 
   step(): void {
-    if (this.#phase === "open" && this.#closeBegun) this.#drain();
+    if (this.#phase === "open" && this.#closeBegun) this.#phase = "draining";
     if (this.#phase === "open" || this.#phase === "draining") this.#advance();
     if (this.#room && (this.hasRoom || this.ending)) {
       this.#room.resolve();
@@ -310,14 +310,6 @@ export class Writer implements AttachedWriter {
     const isIdle = !this.#pending.any && this.#queue.size === 0;
     if (this.#phase === "draining" && isIdle) this.#commit();
     if (this.#phase === "committing" || this.#phase === "failing") this.#goOnEnding();
-  }
-
-  #drain(): void {
-    this.#phase = "draining";
-    const { file } = this;
-    if (!this.options.syncOnClose || !file.naming.isVolatile) return;
-    // The sync of the directory runs beside the last writes. A later step waits for it and reports its failure.
-    file.descriptor.use("sync", () => file.naming.sync()).catch(() => {});
   }
 
   #advance(): void {
