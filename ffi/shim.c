@@ -352,9 +352,9 @@ static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length
   return result;
 }
 
-// Whether a reservation needs more than all free space, or than one of several parts of it. ext4 keeps some for root. It
-// alone counts the blocks of removed files as free at once. On xfs fallocate(2) waits for them, so elsewhere than on ext4
-// only what exceeds the disk is more than all. A file system without a limit reports no blocks.
+// Whether a reservation needs more than the free space divided by `parts`. With one part: on ext4, more than this user may
+// take; elsewhere more than the disk has, because xfs counts the blocks of removed files as free later, and fallocate(2)
+// waits for them. A file system without a limit reports no blocks.
 static int lacks_room(int32_t fd, uint64_t offset, uint64_t length, uint32_t parts) {
   struct statx file;
   struct statfs all;

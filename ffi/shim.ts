@@ -1,4 +1,4 @@
-// Loads the C shim: from memory, for which --allow-ffi suffices, if the kernel allows it, else from the cache folder.
+// Loads the C shim from memory, for which --allow-ffi suffices, or from the cache folder if the kernel refuses that.
 
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
 import { openLibc, openLibrary } from "./library.ts";

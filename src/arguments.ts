@@ -90,7 +90,7 @@ type Checked<Table extends Known> = {
   readonly [Name in keyof Table]: ReturnType<Table[Name]>;
 };
 
-/** The options of calls that give none, by what is known. */
+/** The defaults of each table, for calls without options. */
 const defaults = new WeakMap<Known, Checked<Known>>();
 
 /** Checked options with their defaults. Throws TypeError for an unknown option: it may be a misspelt one. */

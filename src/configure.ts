@@ -93,7 +93,7 @@ const OPTIONS = {
 
 let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
 let chosen: ReturnType<typeof choose> | undefined;
-/** Whether `unload` has released an engine. The listeners for the end are registered then. */
+/** Whether `unload` has released an engine, for which the listeners for the end were registered. */
 let isReleased = false;
 /** The engine that a test uses in place of the chosen one. */
 let substitute: Engine | undefined;

@@ -25,8 +25,8 @@ const transfer: (buffer: ArrayBuffer) => ArrayBuffer = Function.prototype.call.b
 );
 
 /**
- * The memory and the length of each buffer. The memory is undefined while it is in use, and after a writer took it. No
- * user gets the view in it, whose own properties could differ from the true ones.
+ * The memory and the length of each buffer. The memory is undefined while it is in use, and after a writer took it. Its
+ * view is given to no user, who could add a `length` of its own.
  */
 const states = new WeakMap<DmaBuffer, { memory: Memory | undefined; length: number }>();
 

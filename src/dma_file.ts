@@ -602,9 +602,9 @@ export class DmaFile implements AsyncDisposable {
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
    * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close
    * the file. To make a shared lock exclusive, flock(2) first releases it: while the call waits, no lock is held. Calls
-   * on one file take effect in their order, but one that waits does so when it gets the lock. If the process is killed,
-   * the kernel keeps the lock until the writes of this `DmaFile` have completed, but does not wait for those of other
-   * files: a separate lock file is no protection then.
+   * on one file take effect in their order, except that a waiting one takes effect when it gets the lock. If the process
+   * is killed, the kernel keeps the lock until the writes of this `DmaFile` have completed, but does not wait for those
+   * of other files: a separate lock file is no protection then.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @param options `signal` ends the wait
@@ -1166,7 +1166,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * As `WritableStream.getWriter`, but a rejected chunk, one that is not bytes, leaves the stream usable.
+   * As `WritableStream.getWriter`, but a chunk that is not bytes is only rejected, and the stream stays usable.
    *
    * @example Write through a lock
    * ```ts

@@ -81,7 +81,7 @@ export function unwrap(result: number, op: string, path: string): number {
   return result;
 }
 
-/** Throws an error that says nothing about a file, because memory or descriptors are lacking. Ignores other errors. */
+/** Throws an error for lack of memory or descriptors, which says nothing about a file. Ignores other errors. */
 export function throwIfLacking(error: Partial<DmaError>): undefined {
   // Without memory for a buffer the error has no code.
   if ([undefined, "ENOMEM", "ENFILE", "EMFILE"].includes(error.code)) throw error;

@@ -13,9 +13,9 @@ export interface IoStats {
   syncs: number;
   /** Other operations completed: open, close, truncate, allocate, stat … */
   otherOperations: number;
-  /** Bytes read. */
+  /** Bytes read, in whole blocks with Direct I/O. */
   bytesRead: number;
-  /** Bytes written. */
+  /** Bytes written, padding included. */
   bytesWritten: number;
   /** Operations that ended with an error. They include those that the module then performed in another way. */
   failed: number;

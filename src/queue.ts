@@ -21,7 +21,7 @@ export class Queue<Item> {
   shift(): Item | undefined {
     const item = this.at(0);
     this.#items[this.#taken++] = undefined;
-    // To remove the first items of a long array moves all others, so it is done when they are half of it.
+    // Removing the first items moves all others, so it is done when they are half of the array.
     if (2 * this.#taken >= this.#items.length) {
       this.#items.splice(0, this.#taken);
       this.#taken = 0;

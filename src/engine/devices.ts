@@ -7,21 +7,19 @@ import type { Bytes } from "./operation.ts";
 import { addressOfPath, readKernelFile } from "./process.ts";
 import { u32 } from "./struct.ts";
 
-/** The minor numbers of a device have 20 bits. */
+/** A minor device number has 20 bits. */
 const MINORS = 0x100000;
 
-/** Whether a device has a major number, as the disk of a file system, but not of btrfs, an overlay or tmpfs. */
+/** Whether a device has a major number, as a file system on a disk has, except btrfs. Overlay and tmpfs have none. */
 export function hasDisk(device: number | undefined): boolean {
   return device !== undefined && device >= MINORS;
 }
 
 export class Devices {
   readonly #devices: (number | undefined)[] = [];
-  /**
-   * A device of each mount, and the mounts of descriptors without a statx(2). A mount may reuse the number of an
-   * earlier one, and is mistaken for it until statx(2) has shown its device.
-   */
+  /** A device by mount. A mount with the number of an earlier one is mistaken for it until a statx(2). */
   readonly #mounts = new Map<number, number>();
+  /** The mounts of descriptors whose device no statx(2) has shown yet. */
   readonly #unseen = new Map<number, number>();
   readonly #local = new Map<number | undefined, boolean>();
   /** The shim's `struct identity`: the number of a mount, the length and the type of a file handle, and the handle. */
@@ -67,7 +65,7 @@ export class Devices {
 
   /** Whether the kernel certainly has the facts of a descriptor's file in memory; undefined if that is not known. */
   isLocal(fd: number): boolean | undefined {
-    // Before a statx(2) of this descriptor, that of another one on the same mount has shown the device.
+    // A statx(2) of another descriptor on the same mount may have shown the device.
     return this.isLocalDevice(this.#devices[fd] ?? this.#mounts.get(this.#mountOf(fd)));
   }
 

@@ -20,23 +20,23 @@ export interface Engine {
   /** Submits all queued operations now: the microtask that submits them may come after other work of the program. */
   flush(): void;
 
-  /** Performs an operation that cannot wait for the event loop, or that the kernel has in memory, on this thread. */
+  /** Performs an operation on this thread: it cannot wait for the event loop, or needs only the kernel's memory. */
   runNow(operation: Operation): number;
   /** Blocks until an operation has ended and completes it, for `milliseconds` at most. Returns whether one has. */
   waitNow(milliseconds: number): boolean;
 
-  /** Sets whether no call for a file on a descriptor's device waits for a server. Otherwise they run on threads. */
+  /** Sets whether the files on a descriptor's device need no server. Calls for files that need one run on threads. */
   setLocal(fd: number, local: boolean): void;
   /** What {@linkcode setLocal} was called with for a descriptor's device; undefined if it was not called. */
   isLocal(fd: number): boolean | undefined;
-  /** Identifies the directory at a path, or an open one. Undefined if the lookup would wait, or without file handles. */
+  /** Identifies the directory at a path (empty: itself). Undefined if a lookup would wait, or without file handles. */
   identify(directory: number, path: string): string | undefined;
   /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
   setFlags(fd: number, flags: number): number;
   /** The real path of a descriptor; undefined if /proc is not mounted or the path is not UTF-8. */
   realPath(fd: number): string | undefined;
 
-  /** Memory of at least `size` bytes. It has its old contents. */
+  /** Memory of at least `size` bytes, with its old contents. */
   acquire(size: number): Memory;
   /** Releases memory, which the kernel must no longer use. */
   release(memory: Memory): void;
@@ -76,7 +76,7 @@ export function inTurn<T>(object: object, work: () => Promise<T>): Promise<T> {
   return done;
 }
 
-/** Gets the outcome of work that has ended. Work that goes on in a blocked thread takes it: no promise settles then. */
+/** Gets the outcome of work, also while the thread is blocked, when no promise settles. */
 export type Ended<T> = (outcome: T | DmaError) => void;
 
 /** Turns such a callback into a promise. */

@@ -57,9 +57,9 @@ export class KernelEngine implements Engine {
     if (this.#disposed) return void queueMicrotask(() => completion.complete(-Errno.EBADFD));
     const sqe = prepareSqe(this, operation);
     const { op } = operation;
-    // A link by /proc does not have the file's descriptor.
+    // The entry of a link through /proc does not have the file's descriptor.
     const device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
-    // A file system with a disk opens from memory what is in the kernel's cache.
+    // On a disk the kernel opens a cached name without waiting, and any other name on a thread of its own.
     if (op === "open" && hasDisk(device)) sqe.forceAsync = false;
     const request = { operation, sqe, completion, device };
     this.counters.inFlight++;
@@ -85,9 +85,9 @@ export class KernelEngine implements Engine {
 
   /**
    * Closes a descriptor, never on the ring: if a kernel thread closes it, it stays open for a moment after the
-   * completion. The JavaScript thread closes a small file that has a name. In a test the close follows the return of a
-   * thread that has waited for completions: Deno would report it as a leak. Elsewhere it does not wait: all threads may
-   * be in use.
+   * completion. The JavaScript thread closes a small file that has a name. In a test it first waits until
+   * the thread that awaits completions has returned: Deno would report its call as a leak. Elsewhere it does not wait:
+   * all threads may be in use.
    */
   #close(request: Request, quick = false): void {
     this.#devices.forget(request.sqe.fd);

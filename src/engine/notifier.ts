@@ -30,7 +30,7 @@ interface NodeModules {
 
 /** Wakes the event loop for the completions of a ring. While it is referenced it keeps the process alive. */
 export class Notifier {
-  /** Whether a thread waits for signals, or will when the event loop has served one. */
+  /** Whether a thread waits for signals, or will again when the event loop has handled the last one. */
   #usesThread = false;
   /** The call in which the thread waits for a signal. */
   #call: Promise<unknown> | undefined;
@@ -90,10 +90,10 @@ export class Notifier {
   };
 
   /**
-   * Also polls for completions. No thread waits for them while the program's own calls use all of Deno's threads. Seen
-   * once in some thousand rings: the first operation ended, or never began, without a signal. And on kernel 7.2: work that
-   * is done while an entry is being added to its queue leaves that entry, without a signal (io_uring/mpscq.h). Deno's
-   * timers take 10 ms to load. Atomics.waitAsync does not keep the program alive.
+   * Polls too, because a signal can be missing: no thread waits for it while the program's own calls use all of Deno's
+   * threads; once in some thousand rings the first operation ended, or never began, without one; and kernel 7.2 can
+   * leave work in its queue without one (io_uring/mpscq.h). `Atomics.waitAsync` does not keep the program alive, and
+   * Deno's timers take 10 ms to load.
    */
   async #poll(): Promise<void> {
     this.#isPolling = true;
@@ -141,7 +141,7 @@ export class Notifier {
     }
   }
 
-  /** Lets epoll take over from the thread, which must not read. */
+  /** Lets epoll take over from the thread, which must not be reading. */
   async #tryEpoll(node: NodeModules): Promise<void> {
     this.#node = undefined;
     const { dma_call } = this.ring.shim;

@@ -33,7 +33,7 @@ export interface Lookup {
   readonly avoidsProc: boolean;
 }
 
-/** Without a field the operation would have that of Object.prototype, to which a program may add some. */
+/** A missing field would be looked up in Object.prototype, to which a program may add some. */
 export const NO_LIMITS: Lookup = { cached: false, avoidsProc: false };
 
 /** The operations of an engine. Each value except a pause is one system call. */
@@ -51,8 +51,8 @@ export type Operation =
   /** fsync(2), or with `dataOnly` fdatasync(2). */
   | Op<"sync", { fd: number; dataOnly: boolean }>
   /**
-   * fallocate(2). Before it fails for lack of space, it may take all of it for a moment. So one for which there cannot be
-   * room, or that needs more than one of several `parts` of the free space, fails at once. With 0 there is no limit.
+   * fallocate(2). Before it fails for lack of space, it may take all of it for a moment. So it fails at once if there
+   * cannot be room, or if it needs more than the free space divided by `parts`. With 0 there is no limit.
    */
   | Op<"allocate", { fd: number; mode: number; position: number; length: number; parts: number }>
   /** ftruncate(2). */

@@ -54,9 +54,9 @@ export function isTest(shim: Shim): boolean {
 export function endsWithProcess(shim: Shim): boolean {
   if (!isMainThread(shim)) return false;
   const words = readKernelFile(shim, "/proc/self/cmdline")?.split("\0");
-  // A program that sets `process.title` overwrites the text by it and by NULs.
+  // A program that sets `process.title` overwrites the text with the title and NULs.
   if (!words?.[1]) return words !== undefined && !watchesFiles(shim);
-  // The last parts are the program's own arguments, unless it has changed the list, and the text after the last NUL.
+  // Leaves out the empty word at the end and, unless the program has changed them, its own arguments before it.
   const { args } = Deno;
   const areLast = args.every((arg, index) => arg === words.at(index - args.length - 1));
   const ofDeno = words.slice(0, areLast ? -args.length - 1 : -1);
@@ -65,7 +65,7 @@ export function endsWithProcess(shim: Shim): boolean {
 
 /** Whether the process uses inotify(7), by which Deno waits for changes of the files of a program. */
 function watchesFiles(shim: Shim): boolean {
-  // Deno has a low number for it, because it begins to wait before the program runs.
+  // The number is low, because Deno begins to watch before the program runs.
   for (let fd = 0; fd < 256; fd++) if (realPathOf(shim, fd) === "anon_inode:inotify") return true;
   return false;
 }

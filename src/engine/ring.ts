@@ -75,7 +75,7 @@ export class Ring {
     const result = this.kernel.prepare(request.sqe, slot);
     if (result === -Errno.EBUSY) return false;
     if (result < 0) {
-      // A thread refuses the numbers too. Its result comes later, even if the program blocks.
+      // A thread refuses the numbers too, and its result cannot come within `submit`.
       this.#end(request, -Errno.ECANCELED);
       return true;
     }
@@ -90,7 +90,7 @@ export class Ring {
     this.#phase = "scheduled";
     queueMicrotask(() => {
       if (this.#phase === "scheduled") this.#phase = "idle";
-      // Immediate completions too are reaped in a later turn: no state changes between two microtasks.
+      // Completions are reaped in a later turn, even immediate ones: no state changes between two microtasks.
       this.flush();
     });
   }

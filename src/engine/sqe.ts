@@ -145,7 +145,7 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
       const opcode = cached && name !== "" ? Opcode.STATX_CACHED : Opcode.STATX;
       const flags = (cached ? AT_STATX_DONT_SYNC : 0) | (name === "" ? AT_EMPTY_PATH : 0) |
         (follow ? 0 : AT_SYMLINK_NOFOLLOW);
-      // The path follows the result, so that no other memory may be lacking.
+      // The path follows the result, because memory of its own could be lacking.
       placePath(memory.bytes, name, STATX_BYTES);
       return entry(opcode, fd, memory.address + STATX_BYTES, STATX_MASK, memory.address, flags);
     }

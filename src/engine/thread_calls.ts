@@ -11,7 +11,7 @@ const SHARE = 2 / 3;
 
 /** Marks a missing result. No call returns this number. */
 export const PENDING: number = -(2 ** 31);
-/** The same while a call is being started. The shim returns from it only afterwards: `HELD` of shim.c. */
+/** The same while a call is being started. Until then the shim does not return from it: `HELD` of shim.c. */
 const HELD = PENDING + 1;
 
 /** Makes a call on a thread. Its result comes in a later turn of the event loop, and at once in `place`. */

@@ -39,7 +39,7 @@ export async function openAtomic(
 /** Kernels and file systems without O_TMPFILE return EISDIR, among other errors (open(2)). */
 const NO_UNNAMED = errnos("EOPNOTSUPP", "EISDIR", "EINVAL");
 
-/** Undefined if the file system has no files without a name, or loses the name that they get later. */
+/** Undefined if the file system has no files without a name, or loses the name that such a file gets later. */
 async function openUnnamed(target: FileName, request: OpenRequest): Promise<OpenFile | undefined> {
   const { fd, facts } = target.directory;
   const fileSystem = await fileSystemOf(target.handle(fd), facts);

@@ -59,7 +59,7 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
 
 async function copyAll(copy: Copy): Promise<number> {
   const { from, to } = copy;
-  // The number of a descriptor that `unload` has closed may be that of another file.
+  // Before a second engine is used, `unload` closes the descriptors of the first. Other files may have their numbers.
   let isRefused = from.engine !== to.engine;
   let copied = 0;
   while (copied < copy.length) {

@@ -18,7 +18,7 @@ import { cachedStat, knownFacts, type StatFacts } from "./stat.ts";
 /** The open directories by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
 
-/** Real paths at the first open, by key: to read one takes a fifth of the time of an open. The mounts in them stay true. */
+/** Real paths at the first open, by key: reading one takes a fifth of an open. A rename does not change their mounts. */
 const firstPaths = new WeakMap<Engine, Map<string | symbol, string | undefined>>();
 const MOST_PATHS = 1000;
 
@@ -83,7 +83,7 @@ export class Directory {
     try {
       const handle = engine.identify(fd, "");
       const directory = { engine, fd, path: asked };
-      // A directory that is known is held within the call, so that the next call finds it.
+      // If its facts are known, the directory is held within this call, so that the next call finds it.
       const facts = knownFacts(directory) ?? await cachedStat(directory);
       return Directory.#hold(engine, fd, handle ?? keyOf(facts), facts);
     } catch (error) {
@@ -141,7 +141,7 @@ export class Directory {
     const opened = engine.runNow(opening(O_RDONLY, this.fd, where));
     if (opened === -Errno.EACCES || opened === -Errno.ENOENT) return;
     const syncFd = where === "." ? this.#syncFd : undefined;
-    // If no descriptor is free, that of sync() is used. A sync in flight could take the report of a failure.
+    // A sync in flight on the descriptor of sync() could take the report of a failure. Used if no other is free.
     const fd = opened < 0 && typeof syncFd === "number" ? syncFd : unwrap(opened, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });
     if (fd === opened) engine.runNow({ op: "close", fd });

@@ -30,7 +30,7 @@ export class FileChanges {
   readonly length: FileLength;
   /**
    * Truncates, and other uses of a length that must not change meanwhile. If {@linkcode isHeld}, the first one runs and
-   * the others wait. One that may overtake begins in a program that blocks, before calls whose end is not noted yet.
+   * the others wait. In a program that blocks one that `mayOvertake` begins before calls whose end is not noted yet.
    */
   readonly #holds: { readonly begin: () => void; readonly mayOvertake: boolean }[] = [];
   /** Whether a hold runs. A write that cannot wait may overtake a waiting one. */

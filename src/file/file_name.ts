@@ -33,7 +33,7 @@ export const temporaryNames = new Set<FileName>();
 export class FileName {
   /** Whether the name was there when the file was opened, or was synced since. */
   isDurable = false;
-  /** The failed syncs of directories when an operation began to give the name to a file. A later one may lose it. */
+  /** `Directory.failures` when an operation began to give the name to a file. A later failure may lose the name. */
   #failuresBefore: number | undefined;
   /** The sync of the name, in flight or ended. */
   #synced: Promise<void> | undefined;

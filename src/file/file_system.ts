@@ -100,8 +100,8 @@ const V9FS: FileSystem = { ...NETWORK, name: "9p", statsFromMemory: false };
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", statsFromMemory: false, deniesHeldLock: true };
 
 /**
- * On a disk, without an alignment and a row. FAT with the mount option `flush` writes at a close (fat_file_release). A
- * snapshot of nilfs2 has the numbers of its original.
+ * On a disk, without a row, and with no alignment reported. FAT with the mount option `flush` writes at a close
+ * (fat_file_release). A snapshot of nilfs2 has the numbers of its original.
  */
 const OTHER_DISK: FileSystem = { ...DISK, identifiesFiles: false, closeWaits: true };
 

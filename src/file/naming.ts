@@ -144,7 +144,7 @@ export class Naming {
 
   /**
    * Rejects if an atomic file could not be published at `target`: otherwise the failure would come after the last
-   * write. A temporary name moves there. Otherwise a file without a name is the probe: a named one could stay.
+   * write. A temporary name moves there. Without one the probe is a new file without a name: a named one could stay.
    */
   async #assertPublishable(target: FileName, before: FileName): Promise<void> {
     const { engine, path } = this.descriptor;

@@ -208,14 +208,14 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
  */
 function mayOpen(name: FileName): boolean | undefined {
   const isLocal = name.engine.isLocal(name.directory.fd);
-  // For each file on a server a look would take longer than the open.
+  // On a server the look would take longer than the open.
   return isLocal ? name.mayBeFile : isLocal === false;
 }
 
 /**
  * Opens the file at a name. It is first checked through an O_PATH descriptor, which has no side effects, if permissions
  * are missing or limited, if the open would wait, at a symbolic link, which may lead to a device, and in a sticky
- * directory if it may be created. A second open for writing would be seen by programs that watch the file.
+ * directory if it may be created: the open with O_CREAT must be the only one that programs that watch the file see.
  */
 async function openExisting(
   name: FileName,

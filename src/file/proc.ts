@@ -1,4 +1,4 @@
-// Servers, swap files and capabilities, from /proc, without blocking: the kernel may need long to list them.
+// Finds servers, swap files and capabilities in /proc. The reads do not block: the kernel may take long to list them.
 
 import { run } from "../engine/engine.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";

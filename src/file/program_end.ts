@@ -19,7 +19,7 @@ const unreported = new Map<OpenFile, unknown>();
 /** Whether only the program's listeners for its end still run. */
 let hasEnded = false;
 
-/** Has the end of the program finish a file, unless it is closed before. */
+/** Makes the end of the program finish a file that is not closed before. */
 export function finishAtEnd(file: OpenFile): void {
   open.add(file);
   const forget = () => void open.delete(file);
@@ -28,12 +28,12 @@ export function finishAtEnd(file: OpenFile): void {
   hasEnded = false;
 }
 
-/** Has the end of the program report the failure of a file's writer, unless a caller learns of it before. */
+/** Makes the end of the program report the failure of a file's writer, unless a caller learns of it before. */
 export function reportAtEnd(file: OpenFile, reason: unknown): void {
   unreported.set(file, reason);
 }
 
-/** A caller knows of the failure, or has given the file up. */
+/** Called when a caller knows of the failure, or has given the file up. */
 export function forgetFailure(file: OpenFile): void {
   unreported.delete(file);
 }

@@ -26,7 +26,7 @@ export type MergeLimits = Readonly<Record<"maxMerged" | "maxGap" | "concurrency"
 /** The maximum number of ranges that share a read, so that an endless input yields results. */
 const MAX_RANGES = 1024;
 
-/** Reads with untaken results for each read that may be in flight: a slow one must not leave the disk idle. */
+/** Reads whose results wait, for each that may be in flight: the disk must not idle while the first one is slow. */
 const READS_AHEAD = 4;
 
 class Group {

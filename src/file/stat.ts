@@ -17,7 +17,7 @@ const KINDS: Record<number, string> = {
   12: "socket",
 };
 
-/** The kernel has no file at a name in memory, or knows that there is none. */
+/** The kernel has nothing in memory at a name, or knows that there is no file. */
 const NOT_CACHED = errnos("EAGAIN", "ENOENT");
 
 /** A descriptor, which the caller keeps open, and its path for messages. */

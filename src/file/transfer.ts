@@ -165,7 +165,7 @@ export function transfer(
   return promiseOf((ended) => new Transfer(file, op, range, ended, flags).start());
 }
 
-/** `take` gets the bytes, which are valid until it returns. `ended` is called within this call if there is no memory. */
+/** Reads into the pool. `take` gets the bytes, valid until it returns. Without memory `ended` is called within this call. */
 export function readPooled<T>(
   file: OpenFile,
   position: number,

@@ -12,7 +12,7 @@ const MIB = 1 << 20;
 
 /** The minimum length at which the end is moved: small files gain nothing. */
 const FROM: number = 8 * MIB;
-/** A part of the length so far: many writers must not fill the disk. Longer steps stall fragmented file systems. */
+/** The length so far is divided by this: many writers must not fill the disk. Longer steps stall a fragmented one. */
 const PART = 4;
 /** A writer reserves at most half of the free space. */
 const PARTS_OF_FREE_SPACE = 2;
@@ -56,7 +56,7 @@ export class Preallocator {
       durability.noteChange();
       changes.endWrite(position, end, result >= 0);
       const isFull = FULL.has(-result);
-      // There may be room for steps.
+      // There may be room for shorter steps.
       const isTooLong = isFull && this.#expectedEnd > 0 && fileSystem.reserves === "ahead";
       this.#isReady = result >= 0 || result === -Errno.EINTR || isTooLong;
       if (isFull) this.#expectedEnd = 0;

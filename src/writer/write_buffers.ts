@@ -23,7 +23,7 @@ export class WriteBuffers {
   #base: number;
   /** Bytes of the current block that are in the file or in flight. */
   #head: Uint8Array;
-  /** Bytes in the current buffer, including those. */
+  /** Bytes in the current buffer, including `#head`. */
   #fill: number;
 
   constructor(

@@ -135,7 +135,7 @@ export class WriteQueue {
     write.isWritten = error === undefined;
     this.#failed ||= !write.isWritten;
     this.#advance();
-    // A truncate may begin within it, and cuts to the content.
+    // A truncate may begin within this call, and cuts to the content.
     this.file.changes.endWrite(write.position, write.end, write.isWritten);
     this.pending.end(error);
   }

@@ -84,7 +84,7 @@ starts a buffer without what is written of its first block
   writer/write_buffers.ts: buffer.bytes.set(this.#buffer?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#buffer) buffer.bytes.set(this.#buffer.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
   writer/write_queue.ts: this.#advance(); → this.file.changes.endWrite(write.position, write.end, write.isWritten); this.#advance();
-  writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    this.file.changes.endWrite(write.position, write.end, write.isWritten); →
+  writer/write_queue.ts: // A truncate may begin within this call, and cuts to the content.\n    this.file.changes.endWrite(write.position, write.end, write.isWritten); →
 cuts while the end of file is moved
   writer/preallocator.ts: this.pending.begin();\n    changes.beginWrite(end); →
   writer/preallocator.ts: changes.endWrite(position, end, result >= 0); →
