@@ -69,7 +69,7 @@ async function runPipe(
       const moved = moveBuffer(readAhead, target) ?? moveBytes(readAhead, target);
       if (moved === null) break;
       if (moved === undefined) await wait(readAhead.ready());
-      // Without room a whole buffer waits; a partial one is copied.
+      // The target has neither a buffer to spare nor room in the current one.
       else if (moved === 0) await wait(target.room());
       else {
         const turn = yieldIfNeeded(moved);

@@ -1200,7 +1200,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   async [Symbol.asyncDispose](): Promise<void> {
     const sink = this.#sink;
     const { closed, closeAnnounced, ended, failure } = sink.writer;
-    // A pipe that runs may report the failure then.
+    // By then a running pipe may have reported the failure.
     if (failure) await ended;
     if (closeAnnounced || closed || sink.errorReported) return await ended;
     await this.close();

@@ -72,7 +72,7 @@ export class FileChanges {
     return this.#holds.length > 0;
   }
 
-  /** Calls `step` of the waiter once when no hold waits or runs. Another may begin before that. */
+  /** Calls `step` of the waiter when no hold waits or runs. The step of an earlier waiter may then have begun another. */
   whenWritable(waiter: { step(): void }): void {
     (this.#waiting ??= new Set()).add(waiter);
   }

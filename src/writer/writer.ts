@@ -186,7 +186,7 @@ export class Writer implements AttachedWriter {
   flush(tail: boolean, durable: boolean): Promise<number> {
     if (this.failure) return Promise.reject(this.failure.reason);
     if (durable && this.#isPastSync) return Promise.reject(closedStreamError("sync", this.file));
-    // A writer that is not open has accepted nothing.
+    // A writer that is opening has accepted nothing.
     const end = tail ? this.position : this.#buffers.queuedEnd;
     const served = this.#syncs.add(this.#phase === "opening" ? 0 : end, durable);
     if (this.#isDetached) this.#syncs.serve(this.flushedPosition);
@@ -194,7 +194,7 @@ export class Writer implements AttachedWriter {
     return served;
   }
 
-  /** The descriptor may be closed, and its number may belong to another file. */
+  /** Whether it is too late for a sync: the descriptor may be closed, and its number may belong to another file. */
   get #isPastSync(): boolean {
     return this.#isDetached && !this.file.isDurable;
   }
