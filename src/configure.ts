@@ -37,7 +37,7 @@ export interface EngineOptions {
   ringEntries?: number;
   /**
    * The maximum number of blocking calls at once, from 1 to 24: all operations of the `threads` engine, and those that
-   * a ring lacks. Deno has 32 threads, also for its own file operations. One device gets at most two thirds.
+   * do not run on the ring. Deno has 32 threads, also for its own file operations. One device gets at most two thirds.
    *
    * @default {12}
    */

@@ -1003,7 +1003,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   write(chunk: ArrayBufferView | ArrayBufferLike): Promise<void> {
-    // Like the platform's methods, it rejects without its object, but an async function would be slower.
+    // Called on another object it rejects, like the platform's methods. An async function would be slower.
     if (!(#sink in Object(this))) return Promise.reject(new TypeError("Not a writer"));
     return this.#sink.writeUnlocked(this, chunk);
   }

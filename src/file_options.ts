@@ -141,7 +141,7 @@ export interface ReadManyOptions {
    */
   maxGap?: number;
   /**
-   * The maximum number of reads in flight, from 1 to 4,096. Memory, results included that were not taken yet, is this
+   * The maximum number of reads in flight, from 1 to 4,096. Memory, including results that are not taken yet, is this
    * number times `maxMerged`, or times the longest range if that is longer.
    *
    * @default {16}

@@ -22,7 +22,7 @@ const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
 const firstPaths = new WeakMap<Engine, Map<string | symbol, string | undefined>>();
 const MOST_PATHS = 1000;
 
-/** The key of a directory without a file handle, which may be on two mounts. Without a mount nothing is shared. */
+/** The key of a directory without a file handle, which may be on two mounts. If the mount is unknown, none is shared. */
 function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
   return mountId === undefined ? Symbol() : `${mountId}:${device}:${inode}`;
 }
@@ -46,7 +46,7 @@ export async function openAt(engine: Engine, operation: Opening): Promise<number
 
 export class Directory {
   #users = 1;
-  /** The failed syncs of all directories so far. */
+  /** The number of failed syncs of all directories so far. */
   static failures = 0;
   /**
    * The last failed sync, with its number among those of all directories. A later one may succeed without the earlier
@@ -141,7 +141,7 @@ export class Directory {
     const opened = engine.runNow(opening(O_RDONLY, this.fd, where));
     if (opened === -Errno.EACCES || opened === -Errno.ENOENT) return;
     const syncFd = where === "." ? this.#syncFd : undefined;
-    // A sync in flight on the descriptor of sync() could take the report of a failure. Used if no other is free.
+    // The descriptor of sync() is used only if no other is free: a sync in flight on it could take a failure's report.
     const fd = opened < 0 && typeof syncFd === "number" ? syncFd : unwrap(opened, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });
     if (fd === opened) engine.runNow({ op: "close", fd });

@@ -1,4 +1,4 @@
-// Which changes of a file's length may run: writes side by side, and a truncate alone. All handles of a file share this.
+// Decides when a file's length may change: writes run side by side, and a truncate alone. A file's handles share it.
 
 import { assert } from "../assert.ts";
 import { type Engine, waitUntil } from "../engine/engine.ts";

@@ -101,7 +101,7 @@ export class FileLength {
     return undefined;
   }
 
-  /** The length to which padding or a failed reservation is cut that began at the length `before`. */
+  /** The length to which to cut padding or a failed reservation. `before` is the length before it began. */
   lengthToRestore(before: number): number {
     return this.#lastInFlight(Math.max(before, this.contentEnd, this.#reserved));
   }

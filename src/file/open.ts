@@ -33,7 +33,7 @@ import {
 } from "./permissions.ts";
 import { cachedStat, type Handle, knownFacts, stat, type StatFacts } from "./stat.ts";
 
-/** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
+/** Attempts to open a name that keeps appearing and disappearing, while permissions are limited to some paths. */
 const MAX_ATTEMPTS = 10;
 
 /** Opens the file to which `path` leads at the time of the call, or a file without a name in that directory. */
@@ -55,7 +55,7 @@ interface Opened {
   readonly isWriteOnly?: boolean;
 }
 
-/** Opens the file at a name, and owns the name. A file without a name releases it. */
+/** Opens the file at a name, and owns the name. For a file without a name it is released. */
 export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
   const { engine } = name;
   let prepared: Promise<void> | undefined;
@@ -247,8 +247,8 @@ async function openExisting(
     assertRegular(facts, name.path);
     assertStored(handle, await fileSystemOf(handle, facts));
     for (const path of [real, name.realPath]) checkSpecial(path);
-    // The kernel may refuse another user's trap (fs.protected_regular in proc_sys_fs(5)), but only with O_CREAT. After a
-    // symbolic link the permissions may not cover the name.
+    // With O_CREAT the kernel refuses a file that another user has put there as a trap (fs.protected_regular in
+    // proc_sys_fs(5)). After a symbolic link the permissions may not cover the name.
     if (isSticky && real === name.realPath) {
       const fd = await name.open(flags | O_CREAT | O_NOFOLLOW, request.mode);
       // The file may have been replaced by a new one.

@@ -223,8 +223,8 @@ export class OpenFile {
   }
 
   /**
-   * Makes an atomic file durable, and publishes it. Rejects if a write of it has failed. If it `ends`, other programs can
-   * execute it at once: not while it is open for writing (ETXTBSY).
+   * Makes an atomic file durable, and publishes it. Rejects if a write of it has failed. If the writing `ends`, a program
+   * is first reopened for reading, so that it can be executed at once: while it is open for writing, it cannot (ETXTBSY).
    */
   async publish(ends: boolean): Promise<void> {
     const { durability, engine, fd, fileSystem, naming, request } = this;

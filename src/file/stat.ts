@@ -75,7 +75,7 @@ export function parseStat(bytes: Bytes, path: string) {
     inode: u64(bytes, 32),
     deviceMajor,
     deviceMinor,
-    /** Both parts, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
+    /** Both numbers, as makedev(3) joins the 12 bits of the kernel's major and the 20 of its minor number. */
     device: (deviceMinor >>> 8) * 0x100000 + deviceMajor * 0x100 + (deviceMinor & 0xff),
     /** The identifier of the mount; undefined before kernel 5.8. */
     mountId: mask & (Statx.MNT_ID | Statx.MNT_ID_UNIQUE) ? u64(bytes, 144) : undefined,

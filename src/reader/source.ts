@@ -105,7 +105,7 @@ export class ReaderSource {
 
   /**
    * Reads into the consumer's view while nothing is read ahead. Returns false if the view or the position is not
-   * aligned, at the end, and after a failure: reads of single buffers then give the bytes before it.
+   * aligned, at the end, and after a failure: reads into buffers then deliver the bytes before it.
    */
   async #pullStraight(controller: ReadableByteStreamController): Promise<boolean> {
     const { file, readAhead } = this;

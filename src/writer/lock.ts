@@ -22,11 +22,11 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
   }
 
   override write(chunk: unknown): Promise<void> {
-    // Like the platform's method, it rejects without its object.
+    // Called on another object it rejects, like the platform's method.
     if (!(#sink in Object(this))) return Promise.reject(new TypeError("Not a writer"));
     const sink = this.#sink;
     try {
-      // The queue costs more than a small chunk. It is for chunks after others, and lets `ready` wait for a due yield.
+      // The queue costs more than a small chunk. It is for chunks behind others, and makes `ready` wait for a due yield.
       const skips = this.#holds && this.#queued === 0 && !isOverdue && super.desiredSize === 1;
       const taken = skips && sink.takeAtOnce(chunk);
       if (taken) return taken;

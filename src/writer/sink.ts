@@ -40,7 +40,7 @@ interface Chunk {
   item: { readonly written: Promise<void>; bytes: number } | undefined;
 }
 
-/** The `closed` promises that programs have. */
+/** The `closed` promises that programs have got. */
 const watched = new WeakSet<Promise<void>>();
 
 const sinks = new WeakMap<WritableStream, WriterSink>();
@@ -69,7 +69,7 @@ export class WriterSink {
 
   constructor(readonly writer: Writer) {
     writer.sink = this;
-    // There was no memory for the writer to open with.
+    // For lack of memory the writer has failed while it opened.
     if (writer.failure) this.writerFailed();
   }
 
@@ -94,7 +94,7 @@ export class WriterSink {
 
   start(controller: WritableStreamDefaultController): void {
     this.#controller = new WeakRef(controller);
-    // The stream would first wait for the current chunk, however large it is.
+    // At once: the stream itself would first wait for the current chunk, however large it is.
     controller.signal.addEventListener("abort", () => {
       // The caller knows the reason.
       if (!this.writer.failure) this.#noteReported();
@@ -290,7 +290,7 @@ export class WriterSink {
     return this.report(closeStream.call(stream));
   }
 
-  /** A stream that has failed keeps its failure, of which the caller knows, unless the call is not allowed. */
+  /** Aborts the stream. If it has failed, an allowed call only waits for its end, and the failure counts as reported. */
   async abort(isAllowed: boolean, abort: () => Promise<void>): Promise<void> {
     if (!this.writer.failure || !isAllowed) return await abort();
     this.#noteReported();

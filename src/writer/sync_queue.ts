@@ -87,7 +87,7 @@ export class SyncQueue {
       await file.sync();
       for (const { resolve } of served) resolve(flushed);
     } catch (error) {
-      // Later than the failure of the writer: callers get that, when everything is freed.
+      // These settle after the writer has failed: callers get its failure, when everything is freed.
       for (const { resolve } of served) resolve(Promise.reject(error));
       throw error;
     } finally {

@@ -15,7 +15,7 @@ import { SyncQueue } from "./sync_queue.ts";
 import { WriteBuffers } from "./write_buffers.ts";
 import { WriteQueue } from "./write_queue.ts";
 
-/** Opening until the start is known, draining from the beginning of a close on. */
+/** A writer is opening until its start is known, and draining once a close has begun. */
 type Phase = "opening" | "open" | "draining" | "committing" | "closed" | "failing" | "failed";
 
 interface Failure {
@@ -250,7 +250,7 @@ export class Writer implements AttachedWriter {
     if (seals) this.#fate = "seal";
   }
 
-  /** Writes the rest and ends as options and announcement require. After a failure it frees everything and rejects. */
+  /** Writes the rest, and ends as the options or {@linkcode announceClose} say. After a failure it rejects. */
   close(): Promise<void> {
     if (!this.ending) {
       this.#closeBegun = true;
