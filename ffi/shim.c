@@ -339,8 +339,8 @@ static long reopen(int32_t fd, uintptr_t path) {
   return result;
 }
 
-// Reserves space. A file that may grow no further (RLIMIT_FSIZE) is an error here, and no signal that ends the program:
-// a writer reserves more than the program will write.
+// Reserves space. If the file may grow no further (RLIMIT_FSIZE), this returns an error, and the program gets no signal,
+// which would end it: a writer reserves more than the program will write.
 static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length) {
   static const struct timespec NO_TIME = {0, 0};
   const uint64_t limit = 1ul << (SIGXFSZ - 1);
@@ -352,9 +352,9 @@ static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length
   return result;
 }
 
-// Whether a reservation needs more than the free space divided by `parts`. With one part: on ext4, more than this user may
-// take; elsewhere more than the disk has, because xfs counts the blocks of removed files as free later, and fallocate(2)
-// waits for them. A file system without a limit reports no blocks.
+// Whether a reservation needs more than the free space divided by `parts`. With one part: on ext4, more than this user
+// may take; elsewhere more than the disk has, because xfs counts the blocks of removed files as free later, and
+// fallocate(2) waits for them. A file system without a limit reports no blocks.
 static int lacks_room(int32_t fd, uint64_t offset, uint64_t length, uint32_t parts) {
   struct statx file;
   struct statfs all;

@@ -53,7 +53,7 @@ export class Writer implements AttachedWriter {
     this.step();
   });
   #room: PromiseWithResolvers<void> | undefined;
-  #stepsSoon = false;
+  #stepScheduled = false;
   /** Ends the hold on the file's length while the writer opens. */
   #letOthersWrite: (() => void) | undefined;
   /** Replaced when the start is known, if that requires the file's size. */
@@ -201,10 +201,10 @@ export class Writer implements AttachedWriter {
 
   /** Calls step() after the current callers have run, so that one write and one sync serve all of them. */
   #stepSoon(): void {
-    if (this.#stepsSoon) return;
-    this.#stepsSoon = true;
+    if (this.#stepScheduled) return;
+    this.#stepScheduled = true;
     afterCallers(() => {
-      this.#stepsSoon = false;
+      this.#stepScheduled = false;
       if (this.#buffers.isTailDue(this.#syncs.wantedEnd)) this.#buffers.queueBuffer();
       this.step();
     });
