@@ -3,11 +3,7 @@
 
 const architectures: readonly string[] = ["x86_64", "aarch64"];
 
-/**
- * Throws if the module cannot run on this platform.
- *
- * @throws {Deno.errors.NotSupported} it cannot run on this platform
- */
+/** Throws NotSupported if the module cannot run on this platform. */
 export function assertPlatform(): void {
   const { os, arch } = Deno.build;
   if (os === "linux" && architectures.includes(arch)) return;

@@ -70,11 +70,7 @@ type Libc = Deno.DynamicLibrary<typeof libcSymbols>["symbols"];
 
 let loaded: Shim | undefined;
 
-/**
- * The shim, loaded at the first call. It stays loaded, because a thread may be in one of its functions at any time.
- *
- * @throws {Deno.errors.NotSupported} the module cannot run on this platform
- */
+/** The shim, loaded at the first call. It stays loaded: a thread may be in one of its functions at any time. */
 export function loadShim(): Shim {
   if (loaded) return loaded;
   // Checked first: a user's own shim would not work on another platform either.
@@ -193,8 +189,8 @@ function loadThrough(libc: Libc, fd: number, bytes: Uint8Array<ArrayBuffer>, pat
 const NEW_FILE = 0o2000302;
 
 /**
- * Loads the shim from a temporary file in the user's cache folder. It is loaded through the descriptor that made it, so
- * that whatever happens to its name, the loaded bytes are the written ones.
+ * Loads the shim from a temporary file in the user's cache folder. It is loaded through the descriptor that created it,
+ * so that the loaded bytes are the written ones, whatever happens to its name.
  */
 function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const home = environment("HOME");

@@ -82,7 +82,6 @@ export class ResourceTable {
     this.#list.copyWithin(place, 2 * last, 2 * last + 2);
   }
 
-  /** Records a descriptor. */
   trackDescriptor(fd: number): void {
     if (fd < 8 * DESCRIPTOR_BYTES) Atomics.or(this.#descriptors, fd >> 3, 1 << (fd & 7));
   }
@@ -99,7 +98,6 @@ export class ResourceTable {
     return (Atomics.and(this.#descriptors, fd >> 3, ~bit) & bit) !== 0;
   }
 
-  /** The descriptors that are recorded. */
   descriptors(): number[] {
     const found: number[] = [];
     this.#descriptors.forEach((bits, index) => {
