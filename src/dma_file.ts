@@ -603,8 +603,8 @@ export class DmaFile implements AsyncDisposable {
    * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close
    * the file. To make a shared lock exclusive, flock(2) first releases it: while the call waits, no lock is held. Calls
    * on one file take effect in their order, except that a waiting one takes effect when it gets the lock. If the process
-   * is killed, the kernel keeps the lock until the writes of this `DmaFile` have completed, but does not wait for those
-   * of other files: a separate lock file is no protection then.
+   * is killed, the kernel keeps the lock until the writes of this `DmaFile` have completed. It does not wait for those
+   * of other files, so a separate lock file is no protection then.
    *
    * @param exclusive whether the lock excludes all others, shared ones too; by default false
    * @param options `signal` ends the wait

@@ -90,10 +90,10 @@ export class Notifier {
   };
 
   /**
-   * Polls too, because a signal can be missing: no thread waits for it while the program's own calls use all of Deno's
-   * threads; once in some thousand rings the first operation ended, or never began, without one; and kernel 7.2 can
-   * leave work in its queue without one (io_uring/mpscq.h). `Atomics.waitAsync` does not keep the program alive, and
-   * Deno's timers take 10 ms to load.
+   * Polls too, because a signal can be missing. While the program's own calls use all of Deno's threads, none waits for
+   * it. Once in some thousand rings the first operation ended, or never began, without a signal. Kernel 7.2 can leave
+   * work in its queue without one (io_uring/mpscq.h). `Atomics.waitAsync` does not keep the program alive, and Deno's
+   * timers take 10 ms to load.
    */
   async #poll(): Promise<void> {
     this.#isPolling = true;

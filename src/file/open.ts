@@ -213,9 +213,9 @@ function mayOpen(name: FileName): boolean | undefined {
 }
 
 /**
- * Opens the file at a name. It is first checked through an O_PATH descriptor, which has no side effects, if permissions
- * are missing or limited, if the open would wait, at a symbolic link, which may lead to a device, and in a sticky
- * directory if it may be created: the open with O_CREAT must be the only one that programs that watch the file see.
+ * Opens the file at a name. It is first checked through an O_PATH descriptor, which has no side effects, in four cases:
+ * permissions are missing or limited; the open would wait; the name is a symbolic link, which may lead to a device; or
+ * the file may be created in a sticky directory, where programs that watch it must see only the open with O_CREAT.
  */
 async function openExisting(
   name: FileName,
