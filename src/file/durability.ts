@@ -15,7 +15,7 @@ export class Durability {
   failure: { readonly error: unknown } | undefined;
   syncError: DmaError | undefined;
 
-  /** `changes` of the file so far: one if its open has created or emptied it. */
+  /** `changes` of the file so far: one if its open has created it. */
   constructor(readonly descriptor: Descriptor, public changes: number) {}
 
   get unsynced(): boolean {

@@ -13,8 +13,6 @@ interface FileHandle {
   readonly durability: Durability;
   readonly fileSystem: FileSystem;
   readonly facts: StatFacts;
-  /** Whether the open created or emptied the file. */
-  readonly ownsSize: boolean;
   /** If it has opened, it may have reserved space. */
   readonly writer: { readonly hasOpened: boolean } | undefined;
 }
@@ -40,8 +38,8 @@ export class FileChanges {
   #waiting: Set<{ step(): void }> | undefined;
 
   /** `forget` is called after the last handle. */
-  private constructor({ facts, fileSystem, ownsSize }: FileHandle, readonly forget: () => void) {
-    this.length = new FileLength(ownsSize ? 0 : facts.size, () => {
+  private constructor({ facts, fileSystem }: FileHandle, readonly forget: () => void) {
+    this.length = new FileLength(facts.size, () => {
       // A server would have to answer.
       if (!fileSystem.statsFromMemory) return this.length.sizeUpperBound;
       const size = knownSize(this.#handles[0]!.descriptor);
@@ -51,12 +49,11 @@ export class FileChanges {
 
   /** The changes of a file for a new handle. */
   static join(handle: FileHandle): FileChanges {
-    const { descriptor, facts, fileSystem, ownsSize } = handle;
+    const { descriptor, facts, fileSystem } = handle;
     const files = known.getOrInsertComputed(descriptor.engine, () => new Map());
     const key = fileSystem.identifiesFiles ? `${facts.device}:${facts.inode}` : handle;
     let changes = files.get(key);
     if (!changes) files.set(key, changes = new FileChanges(handle, () => files.delete(key)));
-    else if (ownsSize) changes.length.noteCut();
     else changes.length.noteAppended();
     changes.#handles.push(handle);
     return changes;

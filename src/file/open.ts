@@ -23,6 +23,7 @@ import type { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf, knownFileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
+import { truncateTo } from "./space.ts";
 import {
   checkSpecial,
   demand,
@@ -120,17 +121,21 @@ async function setUp(
   }
   // Another program may have written to the new file already.
   const isNew = created && facts.size === 0;
-  const emptied = request.truncate && !isNew;
-  if (emptied) {
-    const result = await run(engine, { op: "truncate", fd, length: 0 });
-    if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
-  }
-  const isRewritten = request.write && !isNew && !emptied && facts.size > 0;
+  const ownsSize = isNew || request.truncate;
+  const isRewritten = request.write && !ownsSize && facts.size > 0;
   if (isRewritten && fileSystem.mayWriteOnce) await assertRewritable(handle, fileSystem);
   name.isDurable = !created;
   const descriptor = new Descriptor(engine, fd, path);
   const naming = new Naming(descriptor, facts, request.unnamed ? undefined : name);
-  return new OpenFile(descriptor, naming, request, facts, fileSystem, direct, isNew || emptied);
+  const file = new OpenFile(descriptor, naming, request, facts, fileSystem, direct, ownsSize);
+  try {
+    // Not beside the cut of another handle's writer, which would make the empty file longer.
+    if (!isNew && request.truncate) await truncateTo(file, 0);
+    return file;
+  } catch (error) {
+    file.changes.leave(file);
+    throw error;
+  }
 }
 
 /** Throws if a file with content was opened for writing but refuses every write. Such a file cannot be read either. */

@@ -99,7 +99,8 @@ export class OpenFile {
     readonly ownsSize: boolean,
   ) {
     this.engine = descriptor.engine;
-    this.durability = new Durability(descriptor, ownsSize ? 1 : 0);
+    // An open that empties the file notes that later.
+    this.durability = new Durability(descriptor, ownsSize && facts.size === 0 ? 1 : 0);
     this.changes = FileChanges.join(this);
     this.length = this.changes.length;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;

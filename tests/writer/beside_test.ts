@@ -5,7 +5,7 @@ import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, openPattern, overlaid, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { fail, interpose } from "../support/engine.ts";
+import { fail, hold, interpose } from "../support/engine.ts";
 import { closeWith, create, createOver } from "./create.ts";
 
 /** Bytes that the pattern never has in a row. */
@@ -79,6 +79,22 @@ testInEachDirectory("What another handle writes into a writer's reserve stays", 
       await assertFile(dir.file("file"), written, `${end}, ${isFirst}`);
     }
   }
+});
+
+testInEachDirectory("A file that is emptied while a writer cuts it stays empty", async (dir) => {
+  const writer = await create(dir);
+  await writer.write(pattern(5000));
+  const cut = hold("truncate", { only: ({ length }) => length > 0 });
+  const closing = writer.close();
+  // Where nothing asks for alignment there is nothing to cut.
+  await Promise.race([cut.reach(), closing]);
+  const opening = create(dir);
+  await Promise.race([opening, new Promise((resolve) => setTimeout(resolve, 50))]);
+  cut.letGo();
+  await closing;
+  const next = await opening;
+  await next.write(pattern(10));
+  await closeWith(next, pattern(10));
 });
 
 testInEachDirectory("Reserved space stays if several writers open behind it", async (dir) => {
