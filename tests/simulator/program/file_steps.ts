@@ -53,9 +53,8 @@ function createAtomic(slot: Slot, action: Pick<Opening, "path" | "read" | "direc
   const target = world.tree.placeOf(path);
   const { read, direct } = action;
   oracle.hidden.add(action);
-  return session.call({
-    name: "create atomic",
-    promise: module.DmaFile.create(path, { atomic: true, read, direct }),
+  const creating = module.DmaFile.create(path, { atomic: true, read, direct });
+  return session.call("create atomic", creating, {
     memory: ASKED,
     errnos: refusalsOf(action),
     done: (file) => {
@@ -86,11 +85,10 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
   if (empties && there) there.emptying++;
   const naming = oracle.names.begin(place, view?.inode, ...(creates ? ["new"] as const : []));
   const options = { read, write, create: creates && !createsNew, createNew: createsNew, direct };
-  return session.call({
-    name: "open",
-    promise: byCreate
-      ? module.DmaFile.create(path, { read, direct })
-      : module.DmaFile.open(path, { ...options, truncate: empties, append }),
+  const promise = byCreate
+    ? module.DmaFile.create(path, { read, direct })
+    : module.DmaFile.open(path, { ...options, truncate: empties, append });
+  return session.call("open", promise, {
     memory: ASKED,
     errnos: [
       ...(creates ? [] : [Errno.ENOENT]),
@@ -135,9 +133,7 @@ export const openingSteps = {
   open: opening(2.4, drawOpening, openNamed),
   temp: opening(0.3, nothing, (slot) => {
     const { session } = slot;
-    return session.call({
-      name: "temp",
-      promise: session.module.DmaFile.temp({ dir: ROOT }),
+    return session.call("temp", session.module.DmaFile.temp({ dir: ROOT }), {
       memory: ASKED,
       done: (file) => slot.handle = new Handle(session, file),
     });
@@ -157,9 +153,8 @@ export function closeFile(handle: Handle, { twice }: { twice: boolean }, slot: S
   const publishes = handle.target !== undefined && (!writer || writer.closes || writer.piped);
   const publication = publishes ? publish(handle) : undefined;
   const synced = publication && !writer ? beginSync(handle) : undefined;
-  return handle.call<unknown>({
-    name: "close file",
-    promise: twice ? Promise.all([file.close(), file[Symbol.asyncDispose]()]) : file.close(),
+  const ends = twice ? Promise.all([file.close(), file[Symbol.asyncDispose]()]) : file.close();
+  return handle.call<unknown>("close file", ends, {
     writer,
     over: (succeeded) => {
       // The result of an earlier close is checked by that call.
@@ -210,7 +205,7 @@ export const syncSteps = {
   "sync file": onFile(1, (random) => ({ dataOnly: random.chance(0.5) }), (handle, { dataOnly }) => {
     const done = beginSync(handle);
     const promise = dataOnly ? handle.file.syncData() : handle.file.sync();
-    return handle.call({ name: "sync file", promise, done });
+    return handle.call("sync file", promise, { done });
   }),
   size: onFile(0.5, (random) => ({ stats: random.chance(0.5) }), (handle, { stats }) => {
     const { session, file, tracked } = handle;
@@ -218,9 +213,7 @@ export const syncSteps = {
       other.file.isSameFile(file) === (other.tracked === tracked)
     );
     const since = session.world.clock.tick();
-    return handle.call({
-      name: "size",
-      promise: stats ? sizeOf(handle) : file.size(),
+    return handle.call("size", stats ? sizeOf(handle) : file.size(), {
       done: (size) => {
         if (!isRight) throw new Violation("file", "isSameFile takes one file for another");
         if (!tracked.touches.isSizeStable(since) || size === tracked.view.size) return;
@@ -230,9 +223,9 @@ export const syncSteps = {
   }),
   // A call that waits for a lock may wait until the end of the program.
   lock: onFile(0.4, (random) => ({ exclusive: random.chance(0.5) }), (handle, { exclusive }) => {
-    return handle.call({ name: "tryLock", promise: handle.file.tryLock(exclusive) });
+    return handle.call("tryLock", handle.file.tryLock(exclusive));
   }),
   unlock: onFile(0.3, nothing, (handle) => {
-    return handle.call({ name: "unlock", promise: handle.file.unlock() });
+    return handle.call("unlock", handle.file.unlock());
   }),
 };

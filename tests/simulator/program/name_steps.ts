@@ -12,14 +12,20 @@ import { nothing, onFile, path } from "./step.ts";
 export const ASKED = 4096;
 
 /** Calls what changes these names, each to a possible file, unless another call changes one of them. */
-function change(handle: Handle, changes: Map<Place, Occupant>, call: () => Call<void>): Over {
+function change(
+  handle: Handle,
+  changes: Map<Place, Occupant>,
+  name: string,
+  begin: () => Promise<void>,
+  call: Call<void>,
+): Over {
   const { names } = handle.session.oracle;
   const isTaken = [...changes.keys()].some((place) => names.begunAt(place) === undefined);
   if (handle.closing || handle.renaming || isTaken) return;
   const begun = [...changes].map(([place, occupant]) => names.begin(place, occupant));
   handle.renaming = true;
-  return handle.call({
-    ...call(),
+  return handle.call(name, begin(), {
+    ...call,
     errnos: [Errno.ENOENT],
     over: () => {
       handle.renaming = false;
@@ -59,9 +65,7 @@ export const nameSteps = {
     const to = tree.placeOf(text);
     const changes = new Map<Place, Occupant>();
     for (const place of [from, target]) if (place !== undefined) changes.set(place, undefined);
-    return change(handle, changes.set(to, inode), () => ({
-      name: "rename",
-      promise: file.rename(text),
+    return change(handle, changes.set(to, inode), "rename", () => file.rename(text), {
       memory: ASKED,
       done: () => {
         if (handle.target !== undefined) return void (handle.target = to);
@@ -74,21 +78,19 @@ export const nameSteps = {
         if (tree.listing().get(to) === inode) return;
         throw new Violation("file of the call", `${to} is not the file that was renamed`);
       },
-    }));
+    });
   }),
   remove: onFile(0.5, nothing, (handle) => {
     // An atomic file may be published meanwhile.
     const place = handle.place ?? handle.target;
     const changes = new Map(place === undefined ? [] : [[place, undefined]]);
-    return change(handle, changes, () => ({
-      name: "remove",
-      promise: handle.file.remove(),
+    return change(handle, changes, "remove", () => handle.file.remove(), {
       done: () => {
         handle.target = undefined;
         if (place !== undefined && handle.place === place && !handle.session.movedByOthers) {
           throw new Violation("file of the call", `${place} is still there`);
         }
       },
-    }));
+    });
   }),
 };

@@ -58,14 +58,10 @@ async function pipeInto(writer: OpenWriter, choice: Pipe): Promise<void> {
     if (mayClose) handle.closing = false;
   };
   let failure: { readonly reason: unknown } | undefined;
-  await writer.call({
-    name: "pipeTo",
-    promise: source.stream.pipeTo(stream, {
-      preventClose,
-      preventAbort,
-      preventCancel,
-      ...(abortAfter === undefined ? {} : { signal: controller.signal }),
-    }),
+  const { signal } = controller;
+  const options = { preventClose, preventAbort, preventCancel };
+  const signalled = abortAfter === undefined ? options : { ...options, signal };
+  await writer.call("pipeTo", source.stream.pipeTo(stream, signalled), {
     done: () => {
       writer.keptByPipe = preventClose;
       if (preventClose) return goOn();
@@ -148,7 +144,7 @@ function fileSource(writer: OpenWriter, { from, seed }: Pipe): Source | undefine
     bytes: expected.content.slice(start, end),
     handle,
     end: async () => {
-      await handle.call({ name: "close reader", promise: stream.close() });
+      await handle.call("close reader", stream.close());
       tracked.claims.delete(claim);
       session.oracle.memoryUsers.delete(memory);
       // The writer writes the pipe's buffers without a copy.

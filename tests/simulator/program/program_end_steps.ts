@@ -39,12 +39,11 @@ export async function endProcess(session: Session): Promise<void> {
     const wasEnding = oracle.ending;
     oracle.ending = true;
     if (closes) handle.closing = true;
-    return writer.call({
-      name: "the end of a writer",
-      promise: stream.closed.catch((error) => {
-        if (isAtomic && String(error).includes("The program ended")) session.ownErrors.add(error);
-        throw error;
-      }),
+    const closed = stream.closed.catch((error) => {
+      if (isAtomic && String(error).includes("The program ended")) session.ownErrors.add(error);
+      throw error;
+    });
+    return writer.call("the end of a writer", closed, {
       done: () => {
         if (isAtomic) throw new Violation("normal end", "an unclosed atomic file is there");
         if (!wasEnding) finishClose(writer, closing);

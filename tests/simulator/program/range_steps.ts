@@ -129,10 +129,8 @@ export const rangeSteps = {
         : length % 3 > 0
         ? readInto(file, position, length)
         : file.readAtAligned(position, length);
-      return handle.call({
-        name: "readAt",
+      return handle.call("readAt", promise, {
         memory: length + 8192,
-        promise,
         done: (bytes) => {
           checkRead(tracked, since, position, bytes, length);
           bytes.fill(0);
@@ -168,7 +166,7 @@ export const rangeSteps = {
           if (index === stopAfter) return;
         }
       };
-      return handle.call({ name: "readMany", promise: read(), memory: Infinity });
+      return handle.call("readMany", read(), { memory: Infinity });
     },
     (file) => Array.fromAsync(file.readMany([{ position: 0, length: 1 }])),
   ),
@@ -189,10 +187,9 @@ export const rangeSteps = {
       const position = base + (block >> 1) * unit;
       if (!isFree(handle, position, position + bytes.length)) return;
       const put = putting(handle, position, bytes);
-      return handle.call({
+      const data = buffer ? bufferOf(handle, bytes) : bytes.slice();
+      return handle.call("writeAt", file.writeAt(data, position), {
         ...put,
-        name: "writeAt",
-        promise: file.writeAt(buffer ? bufferOf(handle, bytes) : bytes.slice(), position),
         memory: bytes.length,
         done: (written) => {
           if (written === bytes.length) return put.done();
@@ -231,9 +228,7 @@ export const rangeSteps = {
       const { end } = expected;
       const since = handle.session.world.clock.tick();
       tracked.truncates.add(entry);
-      return handle.call({
-        name: "truncate",
-        promise: handle.file.truncate(entry.length),
+      return handle.call("truncate", handle.file.truncate(entry.length), {
         over: () => tracked.truncates.delete(entry),
         // If only the sync before the truncate failed, the truncate was done.
         failed: () => tracked.hasLostSince(since) && expected.mayEndAt(end),
@@ -254,9 +249,7 @@ export const rangeSteps = {
       const entry = { end: keepSize ? 0 : length };
       reserves.add(entry);
       if (!keepSize) expected.mayExtendTo(length);
-      return handle.call({
-        name: "preallocate",
-        promise: handle.file.preallocate(length, { keepSize }),
+      return handle.call("preallocate", handle.file.preallocate(length, { keepSize }), {
         errnos: [Errno.EOPNOTSUPP],
         over: () => {
           reserves.delete(entry);
@@ -278,10 +271,8 @@ export const rangeSteps = {
       if (!isFree(handle, position, to)) return;
       const zeros = new Uint8Array(Math.max(0, Math.min(to, tracked.expected.end) - position));
       const put = putting(handle, position, zeros, { to });
-      return handle.call({
+      return handle.call("deallocate", handle.file.deallocate(position, length), {
         ...put,
-        name: "deallocate",
-        promise: handle.file.deallocate(position, length),
         done: () => {
           put.done();
           // Bytes behind the end may have become content meanwhile.
@@ -323,9 +314,8 @@ export const rangeSteps = {
       const last = length < asked ? FURTHEST : end;
       const release = claim(source, { from: position, to: last, bytes: NOTHING });
       const put = putting(other, to, bytes, { furthest: blockEnd(to + length) });
-      return handle.call({
-        name: "copyRangeTo",
-        promise: handle.file.copyRangeTo(other.file, position, asked, to),
+      const copying = handle.file.copyRangeTo(other.file, position, asked, to);
+      return handle.call("copyRangeTo", copying, {
         memory: 2 * asked + 8192,
         handles: [handle, other],
         over: () => {

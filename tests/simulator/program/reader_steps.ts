@@ -55,9 +55,7 @@ async function readOnce(reader: OpenReader, view: number): Promise<boolean> {
   const { stream, handle } = reader;
   const position = stream.currentPos;
   let isThere = false;
-  await handle.call({
-    name: "read",
-    promise: take(reader, view),
+  await handle.call("read", take(reader, view), {
     done: (bytes) => {
       reader.over = !bytes;
       if (!bytes) return reader.closing ? undefined : checkEnd(reader, position);
@@ -134,7 +132,7 @@ export async function endReader(
   // The file may be extended meanwhile.
   const isShort = () => handle.tracked.view.size - stream.currentPos <= MOST_READ;
   if (how === "read all") { while (isShort() && await readOnce(reader, 0)); }
-  await handle.call({ name: how, promise: how === "close" ? stream.close() : stream.cancel() });
+  await handle.call(how, how === "close" ? stream.close() : stream.cancel());
   session.oracle.memoryUsers.delete(reader.memory);
   if (slot.reader === reader) slot.reader = undefined;
 }

@@ -54,8 +54,8 @@ export class Handle {
     this.block = file.direct && !world.kind.server ? file.alignment.offset : 1;
   }
 
-  call<T>(call: Call<T>): Promise<void> {
-    return this.session.call({ handles: [this], ...call });
+  call<T>(name: string, promise: Promise<T>, call: Call<T> = {}): Promise<void> {
+    return this.session.call(name, promise, { handles: [this], ...call });
   }
 
   /** Whether a call may change the file now. */
@@ -128,9 +128,9 @@ export class OpenWriter {
   ) {}
 
   /** Watches a call of the writer, which rejects with the writer's failure. */
-  call<T>(call: Call<T>): Promise<void> {
+  call<T>(name: string, promise: Promise<T>, call: Call<T> = {}): Promise<void> {
     const failed = (error: unknown) => this.noteFailure(error);
-    return this.handle.session.call({ ...this.excuse, failed, ...call });
+    return this.handle.session.call(name, promise, { ...this.excuse, failed, ...call });
   }
 
   get excuse(): Excuse {
@@ -199,9 +199,8 @@ export interface Excuse {
   readonly misuse?: boolean;
 }
 
+/** What is expected of a call. */
 export interface Call<T> extends Excuse {
-  readonly name: string;
-  readonly promise: Promise<T>;
   /** The maximum memory for its data. */
   readonly memory?: number;
   /** Called first when it has settled. */
@@ -210,7 +209,11 @@ export interface Call<T> extends Excuse {
   readonly failed?: (error: unknown) => void;
 }
 
-type Pending = Pick<Call<unknown>, "name" | "promise" | "writer">;
+interface Pending {
+  readonly name: string;
+  readonly promise: Promise<unknown>;
+  readonly writer: WriterOracle | undefined;
+}
 
 /** The errors of missing features. */
 const MISSING: readonly number[] = [Errno.EISDIR, Errno.EOPNOTSUPP, Errno.EINVAL];
@@ -263,13 +266,14 @@ export class Session {
   }
 
   /** Watches a call. Resolves when it has settled and its end was checked. */
-  call<T>(call: Call<T>): Promise<void> {
-    const { name, promise, memory: bound = 0, over, done, failed } = call;
+  call<T>(name: string, promise: Promise<T>, call: Call<T>): Promise<void> {
+    const { memory: bound = 0, over, done, failed, writer } = call;
     const memory = { bound };
-    this.pending.add(call);
+    const pending = { name, promise, writer };
+    this.pending.add(pending);
     this.oracle.memoryUsers.add(memory);
     const settle = (succeeded: boolean, end: string, check: () => void) => {
-      this.pending.delete(call);
+      this.pending.delete(pending);
       this.oracle.memoryUsers.delete(memory);
       this.oracle.guard(() => {
         over?.(succeeded);

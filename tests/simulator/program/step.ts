@@ -49,9 +49,7 @@ function needing(right: "readable" | "writable", allowed: "readable" | "isChange
     onFile(weight, draw, (handle, args, slot) => {
       if (handle[allowed]) return take(handle, args, slot);
       if (handle[right]) return;
-      return handle.call({
-        name: "a call without the right",
-        promise: refused(handle.file),
+      return handle.call("a call without the right", refused(handle.file), {
         errnos: [Errno.EBADF],
         done: () => {
           throw new Violation("rights", "it is done to a file that was not opened for it");

@@ -30,7 +30,7 @@ function endAgain(writer: OpenWriter, how: Ending): Promise<void> {
     : how === "abort"
     ? stream.abort(session.ownError("aborted at the wrong time"))
     : stream.close();
-  return writer.call({ name: "an end at the wrong time", promise, misuse: true });
+  return writer.call("an end at the wrong time", promise, { misuse: true });
 }
 
 const closing = {
@@ -59,9 +59,7 @@ async function close(writer: OpenWriter, how: keyof typeof closing): Promise<voi
   const began = beginClose(handle, closes, publishes);
   // A pipe whose source has ended can resolve although its last chunk was refused (docs/errors.md).
   const isMissed = writer.keptByPipe && writer.endedBy !== undefined;
-  await writer.call({
-    name: how,
-    promise: closing[how](writer),
+  await writer.call(how, closing[how](writer), {
     done: () => {
       // The writer has failed before, and a call has reported it or the caller has given up: disposing is silent.
       const hasGivenUp = oracle.reasons.size > 0 && writer.endedBy !== undefined;
@@ -142,9 +140,7 @@ async function abort(writer: OpenWriter, how: "abort" | "abort lock"): Promise<v
   const reason = handle.session.ownError("aborted");
   oracle.reasons.add(reason);
   const lock = how === "abort lock" ? takeLock(stream) : undefined;
-  await writer.call({
-    name: how,
-    promise: (lock ?? stream).abort(reason),
+  await writer.call(how, (lock ?? stream).abort(reason), {
     over: () => lock?.releaseLock(),
     // A close that had begun reports its own result.
     done: () => !wasEnding && giveUp(writer, undefined, writer.endedBy === reason),

@@ -78,8 +78,7 @@ function openWriter(
   // Another program's failures are none of this one's.
   stream.closed.catch((reason) => writer.endedBy = reason);
   if (!waits) return;
-  const promise = stream.flushAligned();
-  return writer.call({ name: "open writer", promise, done: () => oracle.opened() });
+  return writer.call("open writer", stream.flushAligned(), { done: () => oracle.opened() });
 }
 
 function drawChunk(random: Random) {
@@ -138,14 +137,12 @@ function chunkOf(bytes: Uint8Array, seed: number) {
 
 function give(writer: OpenWriter, promise: Promise<void>): Promise<void> {
   // An end may come between the chunk and its turn.
-  return writer.call({ name: "write", promise, misuse: writer.oracle.ending });
+  return writer.call("write", promise, { misuse: writer.oracle.ending });
 }
 
 /** A call to a stream that is locked or has ended, or with a wrong value, which is rejected. */
 function refused(writer: OpenWriter, promise: Promise<void>): Promise<void> {
-  return writer.call({
-    name: "refused write",
-    promise,
+  return writer.call("refused write", promise, {
     misuse: true,
     done: () => {
       throw new Violation("errors", "a stream took a chunk that it must refuse");
@@ -166,9 +163,8 @@ function flush(slot: Slot, tail: boolean, durable: boolean): Over {
   const { stream, oracle } = writer;
   const { end, flushed, piped, givenLength } = oracle;
   const synced = beginSync(writer);
-  return writer.call({
-    name: durable ? "sync" : "flush",
-    promise: durable ? stream.sync({ tail }) : stream.flushAligned({ tail }),
+  const promise = durable ? stream.sync({ tail }) : stream.flushAligned({ tail });
+  return writer.call(durable ? "sync" : "flush", promise, {
     misuse: oracle.ending || (durable && piped),
     done: (position) => {
       if (end) return;
