@@ -5,9 +5,9 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts
 import { allOf, assertFile, MIB, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { eventually } from "../setup/command.ts";
-import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, interpose, replaceMethod } from "../support/engine.ts";
+import { descriptorsIn, descriptorsOf } from "../support/leaks.ts";
 import { assertNoLeak, collectGarbage, takeStock, untilCollected } from "../support/leaks.ts";
 import { create } from "../writer/create.ts";
 

@@ -12,7 +12,7 @@ const imports = `import { DmaFile } from "${urlOf("mod.ts")}";`;
 /** The globals of the programs. The other files get the numbers of closed descriptors, and must not be touched. */
 const prelude = (directory: string) => `
   import { pause } from "${urlOf("tests/setup/command.ts")}";
-  import { openTargets } from "${urlOf("tests/support/descriptors.ts")}";
+  import { openTargets } from "${urlOf("tests/support/leaks.ts")}";
   const directory = ${JSON.stringify(directory)};
   const isHeld = (target) => target.includes("io_uring") || target.startsWith(directory);
   const held = () => openTargets().filter(isHeld).length;

@@ -5,8 +5,7 @@ import { hold } from "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { eventually, runOrThrow, within } from "../setup/command.ts";
-import { assertFile, assertNoFile, MIB, pattern } from "../support/bytes.ts";
-import { content, firstWrong } from "./content.ts";
+import { assertFile, assertNoFile, firstWrong, MIB, pattern } from "../support/bytes.ts";
 import { type Disk, diskTest } from "./disks.ts";
 import { assertFails, assertSticky, finish, writeContent } from "./failed_writer.ts";
 
@@ -103,7 +102,7 @@ diskTest("a block that cannot be read fails its reads alone", async (disk, memor
   }, expected);
   assertEquals(read, bad - bad % bufferSize, "All buffers before the bad one");
   await using file = await DmaFile.open(path);
-  assertEquals(await file.readAt(bad + 4096, 5000), content(bad + 4096, 5000));
+  assertEquals(await file.readAt(bad + 4096, 5000), pattern(5000, bad + 4096));
   await assertFails(() => file.readAt(bad + 10, 5), expected);
   // Of ranges that were read together.
   const ranges = [{ position: bad - 4096, length: 4096 }, { position: bad, length: 4096 }];
@@ -119,7 +118,7 @@ diskTest("a disk fails a flush, and then every write", async (disk, memory) => {
   const writer = new DmaStreamWriter(await DmaFile.create(path), options);
   const other = new DmaStreamWriter(await DmaFile.create(disk.file("other")), options);
   const atomic = (await DmaFile.create(disk.file("atomic"), { atomic: true })).writable;
-  await atomic.write(content(0, 100_000));
+  await atomic.write(pattern(100_000));
   await writeContent(other, 3 * MIB + 77);
   const synced = await other.sync({ tail: true });
   await writeContent(writer, 2 * MIB);

@@ -3,15 +3,14 @@
 import { assert, assertRejects, assertStrictEquals } from "@std/assert";
 import type { DmaError, DmaStreamWriter } from "../../mod.ts";
 import { within } from "../setup/command.ts";
-import { MIB } from "../support/bytes.ts";
-import { content } from "./content.ts";
+import { MIB, pattern } from "../support/bytes.ts";
 
 const CHUNK = 300_000;
 
-/** Writes content from the position of a writer up to `end`. */
+/** Writes the pattern from the position of a writer up to `end`. */
 export async function writeContent(writer: DmaStreamWriter, end: number): Promise<void> {
   for (let at = writer.currentPos; at < end; at += CHUNK) {
-    await within(30, "write", writer.write(content(at, Math.min(CHUNK, end - at))));
+    await within(30, "write", writer.write(pattern(Math.min(CHUNK, end - at), at)));
   }
 }
 

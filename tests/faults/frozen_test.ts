@@ -8,7 +8,6 @@ import { standStill } from "../mounts/server_promises.ts";
 import { lines, runOrThrow, start, turnsSoon, within } from "../setup/command.ts";
 import { unmount } from "../setup/mounts.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-import { content } from "./content.ts";
 import { diskTest } from "./disks.ts";
 import { engines, serverTest } from "./machine.ts";
 import { resultOf, spawn } from "./programs.ts";
@@ -93,7 +92,7 @@ const READS = 64;
 
 serverTest("the threads engine at its busiest leaves threads to Deno", async (server) => {
   const file = `${server.path}/file`;
-  await Deno.writeFile(file, content(0, READS * 4096));
+  await Deno.writeFile(file, pattern(READS * 4096));
   const args = [file, server.backing, `${server.child.pid}`] as const;
   const busy = await resultOf("busyThreads", [...args], { env: { DMA_ENGINE: "threads" } });
   assertEquals(busy, { inFlight: READS, wrong: [] });

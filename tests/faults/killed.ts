@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { exists, lines, within } from "../setup/command.ts";
-import { firstForeign, firstWrong } from "./content.ts";
+import { firstForeign, firstWrong } from "../support/bytes.ts";
 import { spawn } from "./programs.ts";
 import { generationLength, isLog, type Kind, pathOf } from "./programs/write_on.ts";
 

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { EngineInfo } from "../../mod.ts";
 import { Errno, Opcode, Setup } from "../../src/engine/linux.ts";
-import { content } from "./content.ts";
+import { pattern } from "../support/bytes.ts";
 import { engines, folderTest } from "./machine.ts";
 import { resultOf, runProgram } from "./programs.ts";
 import { library } from "./tools.ts";
@@ -104,7 +104,7 @@ for (const { name, says, refused: least, ...variant } of variants) {
 
 ringTest("nothing waits for room in a ring that refuses submissions", async (folder) => {
   const path = `${folder}/file`;
-  await Deno.writeFile(path, content(0, 1_100_000));
+  await Deno.writeFile(path, pattern(1_100_000));
   // From the first submission of a full queue to one after some completions.
   for (let from = 2; from <= 8; from++) {
     const env = await withLibrary({ set: { SUBMIT: EPERM, SUBMIT_FROM: from } });

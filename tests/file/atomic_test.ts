@@ -6,7 +6,7 @@ import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
-import { descriptorsIn } from "../support/descriptors.ts";
+import { descriptorsIn } from "../support/leaks.ts";
 import { type TestDirectory, testInEachDirectory, testPairs } from "../support/dirs.ts";
 import { fail, hold, withoutUnnamedFiles } from "../support/engine.ts";
 

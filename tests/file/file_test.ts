@@ -6,7 +6,7 @@ import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, run } from "../setup/command.ts";
 import { assertFile, joined, MIB, namesIn, openPattern, pattern } from "../support/bytes.ts";
-import { descriptorsIn } from "../support/descriptors.ts";
+import { descriptorsIn } from "../support/leaks.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { alter, engine, interpose, replaceMethod, withoutUnnamedFiles } from "../support/engine.ts";
 import { promises } from "../mounts/promises.ts";

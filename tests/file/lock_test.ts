@@ -4,10 +4,9 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { DmaFile, ioStats } from "../../mod.ts";
 import { Errno, LOCK_UN } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { fail, interpose } from "../support/engine.ts";
-import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { collectGarbage, descriptorsOf, untilCollected } from "../support/leaks.ts";
 
 const { BadResource } = Deno.errors;
 

@@ -9,7 +9,7 @@ import { engineTest } from "../faults/machine.ts";
 import { hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/leaks.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { alter, engine, fail, hold, replaceMethod } from "../support/engine.ts";
 

@@ -6,7 +6,7 @@ import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
 import { hasProgram, lines, run, runOrThrow, start } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, openPattern, pattern } from "../support/bytes.ts";
-import { descriptorsIn } from "../support/descriptors.ts";
+import { descriptorsIn } from "../support/leaks.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { alter, engine, fail, interpose, replaceMethod } from "../support/engine.ts";
 import { closeWith } from "../writer/create.ts";

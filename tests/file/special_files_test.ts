@@ -6,7 +6,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { serverIn } from "../../src/file/proc.ts";
 import { exists, pause, runOrThrow, within } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/leaks.ts";
 import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
 

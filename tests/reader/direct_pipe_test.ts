@@ -5,7 +5,7 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, pause } from "../setup/command.ts";
 import { allOf, assertFile, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached, type TestDirectory, testPairs } from "../support/dirs.ts";
 import { engine, fail, type Held, hold, interpose, type Interposed } from "../support/engine.ts";
 

@@ -5,10 +5,9 @@ import { DmaFile, DmaStreamReader, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { allOf, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
-import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { fail } from "../support/engine.ts";
-import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { collectGarbage, descriptorsIn, descriptorsOf, untilCollected } from "../support/leaks.ts";
 
 const SIZE = 300_001;
 

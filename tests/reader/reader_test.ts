@@ -5,7 +5,7 @@ import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, pause } from "../setup/command.ts";
 import { allOf, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { engine, fail, hold, interpose } from "../support/engine.ts";
 

@@ -1,7 +1,7 @@
 // Random lengths and options, and bytes in every kind of container.
 
-import { content } from "../faults/content.ts";
 import { Random } from "../simulator/random.ts";
+import { pattern } from "../support/bytes.ts";
 
 /** A chunk, and the ways to detach or change its memory while it is in use. */
 export interface Chunk {
@@ -31,7 +31,7 @@ export class RandomArguments extends Random {
   /** The bytes of `position`, in one of all kinds of containers. */
   chunk(position: number, seed: number, most: number): Chunk {
     const length = this.length(most);
-    const own = content(position, length, seed).slice();
+    const own = pattern(length, position, seed);
     const { buffer } = own;
     const shared = new Uint8Array(new SharedArrayBuffer(length));
     const resizable = new ArrayBuffer(length, { maxByteLength: length + 5000 });

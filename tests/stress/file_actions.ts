@@ -1,7 +1,7 @@
 // What a round calls on files.
 
 import { DmaFile } from "../../mod.ts";
-import { content } from "../faults/content.ts";
+import { pattern } from "../support/bytes.ts";
 import { type Action, ENOUGH, type Round } from "./round.ts";
 
 export const MOST = 400_000;
@@ -23,7 +23,7 @@ export async function openFile(round: Round): Promise<void> {
   const name = random.chance(0.2) ? new URL(`file://${path}`) : path;
   const before = async () => {
     const length = random.length(MOST);
-    await Deno.writeFile(path, content(0, length, round.seed));
+    await Deno.writeFile(path, pattern(length, 0, round.seed));
     round.promise(0, length);
   };
   round.file = await random.pick([
@@ -48,7 +48,7 @@ async function writeBlocks(file: DmaFile, round: Round): Promise<void> {
   const { random, seed } = round;
   const position = file.alignDown(random.length(MOST));
   const buffer = file.allocBuffer(1 + random.below(50_000));
-  buffer.bytes.set(content(position, buffer.length, seed));
+  buffer.bytes.set(pattern(buffer.length, position, seed));
   await file.writeAt(random.chance(0.5) ? buffer : buffer.bytes.slice(), position);
   // A writer, also one that was opened meanwhile, writes the whole block of its tail too.
   if (!round.writer) round.promise(position, position + buffer.length);

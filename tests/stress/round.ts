@@ -3,10 +3,9 @@
 
 import { statfsSync, statSync } from "node:fs";
 import type { DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { content, firstForeign, firstWrong } from "../faults/content.ts";
 import { eventually, pause, within } from "../setup/command.ts";
-import { descriptorsOf, openDescriptors } from "../support/descriptors.ts";
-import { collectGarbage } from "../support/leaks.ts";
+import { firstForeign, firstWrong, pattern } from "../support/bytes.ts";
+import { collectGarbage, descriptorsOf, openDescriptors } from "../support/leaks.ts";
 import { RandomArguments } from "./arguments.ts";
 
 /** The maximum time of a round, even on a busy machine. */
@@ -90,7 +89,7 @@ export class Round {
   check(bytes: Uint8Array, position: number, most = Infinity): void {
     this.tally.bytes += bytes.length;
     this.must(bytes.length <= most, `${bytes.length} bytes were read of ${most}`);
-    const expected = content(position, bytes.length, this.seed);
+    const expected = pattern(bytes.length, position, this.seed);
     const wrong = bytes.findIndex((byte, at) => byte !== 0 && byte !== expected[at]);
     this.must(wrong < 0, `Byte ${position + wrong} was never written: ${bytes[wrong]}`);
   }

@@ -4,7 +4,7 @@ import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { toNodeWritable } from "../../node.ts";
-import { content } from "../faults/content.ts";
+import { pattern } from "../support/bytes.ts";
 import { MOST } from "./file_actions.ts";
 import { type Action, ENOUGH, type Round } from "./round.ts";
 
@@ -50,7 +50,7 @@ function nextChunk({ nextPos }: DmaStreamWriter, { random, seed }: Round) {
 function nextChunks({ nextPos }: DmaStreamWriter, { random, seed }: Round) {
   let at = nextPos;
   return Array.from({ length: nextPos > MOST_WRITTEN ? 1 : random.below(20) }, () => {
-    const bytes = content(at, random.length(30_000), seed).slice();
+    const bytes = pattern(random.length(30_000), at, seed);
     at += bytes.length;
     return bytes;
   });
@@ -65,7 +65,7 @@ async function write(writer: DmaStreamWriter, round: Round): Promise<void> {
 
 async function writeBuffer(writer: DmaStreamWriter, { random, seed, file }: Round): Promise<void> {
   const buffer = file!.allocBuffer(1 + random.below(writer.nextPos > MOST_WRITTEN ? 1 : 50_000));
-  buffer.bytes.set(content(writer.nextPos, buffer.length, seed));
+  buffer.bytes.set(pattern(buffer.length, writer.nextPos, seed));
   await writer.writeBuffer(buffer);
 }
 

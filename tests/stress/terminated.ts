@@ -1,9 +1,9 @@
 // Workers that are terminated during rounds: no file stays open, and none has wrong bytes.
 
-import { firstForeign } from "../faults/content.ts";
 import { eventually, pause } from "../setup/command.ts";
 import type { Random } from "../simulator/random.ts";
-import { descriptorTargets } from "../support/descriptors.ts";
+import { firstForeign } from "../support/bytes.ts";
+import { descriptorTargets } from "../support/leaks.ts";
 import { seedOf } from "./round.ts";
 
 const script = new URL("worker.ts", import.meta.url);

@@ -3,13 +3,33 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import type { DmaOpenOptions, DmaStreamReaderOptions } from "../../mod.ts";
-import { content } from "../faults/content.ts";
 
 export const MIB = 1 << 20;
 
-/** Bytes that differ from block to block, so that a misplaced one is found. The first has the position `start`. */
-export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
-  return content(start, length).slice();
+/** Bytes that differ by position and seed, and from zeros, so that missing, misplaced and stale ones are seen. */
+export function pattern(length: number, start = 0, seed = 0): Uint8Array<ArrayBuffer> {
+  const first = Math.floor(start / 4);
+  const words = new Uint32Array(Math.ceil((start + length) / 4) - first);
+  for (let at = 0; at < words.length; at++) {
+    words[at] = Math.imul(first + at + 1 + Math.imul(seed, 0x0100_0193), 0x9e37_79b1);
+  }
+  return new Uint8Array(words.buffer).slice(start - first * 4, start - first * 4 + length);
+}
+
+/** The position of the first byte below `length` that is not the pattern's; -1 without one. */
+export function firstWrong(bytes: Uint8Array, length: number, seed = 0, position = 0): number {
+  const expected = pattern(length, position, seed);
+  for (let at = 0; at < length; at++) if (bytes[at] !== expected[at]) return position + at;
+  return -1;
+}
+
+/** The position of the first byte from `from` on that is neither the pattern's nor zero; -1 without one. */
+export function firstForeign(bytes: Uint8Array, from: number, seed = 0): number {
+  const expected = pattern(Math.max(0, bytes.length - from), from, seed);
+  for (let at = from; at < bytes.length; at++) {
+    if (bytes[at] !== 0 && bytes[at] !== expected[at - from]) return at;
+  }
+  return -1;
 }
 
 export function filled(length: number, byte: number): Uint8Array<ArrayBuffer> {

@@ -2,8 +2,7 @@
 
 import { assert } from "@std/assert";
 import { mountOf } from "../setup/mounts.ts";
-import { descriptorTargets } from "./descriptors.ts";
-import { collectGarbage } from "./leaks.ts";
+import { collectGarbage, descriptorTargets } from "./leaks.ts";
 
 /** Whether this run registers the tests that do not depend on the engine. The second one, with io_uring refused, does not. */
 export const engineIsOfNoConcern: boolean = !Deno.env.get("DMA_TEST_AGAIN");

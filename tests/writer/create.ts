@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { assertFile } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 
 /** Small buffers, two in flight. */

@@ -7,7 +7,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
 import { openPattern, pattern } from "../support/bytes.ts";
 import { eventually } from "../setup/command.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine, fail, hold, interpose } from "../support/engine.ts";
 import { assertClosed, create, narrow, testWriter } from "./create.ts";

@@ -5,10 +5,9 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
 import { assertFile, filled, joined, MIB, pattern } from "../support/bytes.ts";
-import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine, hold } from "../support/engine.ts";
-import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { collectGarbage, descriptorsIn, descriptorsOf, untilCollected } from "../support/leaks.ts";
 import { closeWith, create, narrow } from "./create.ts";
 
 const bytes = pattern(3 * MIB + 100);

@@ -9,7 +9,7 @@ import { Errno } from "../../src/engine/linux.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { eventually, pause } from "../setup/command.ts";
 import { assertFile, joined, namesIn, openPattern, pattern } from "../support/bytes.ts";
-import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsIn, descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/engine.ts";
 import { assertClosed, create, small, testWriter } from "./create.ts";

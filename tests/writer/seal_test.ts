@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
+import { descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine, fail } from "../support/engine.ts";
 import { create } from "./create.ts";

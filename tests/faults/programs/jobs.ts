@@ -3,15 +3,13 @@
 import { assertEquals } from "@std/assert";
 import { configure, type DmaError, DmaFile, engineInfo, ioStats } from "../../../mod.ts";
 import { eventually, within } from "../../setup/command.ts";
-import { openTargets } from "../../support/descriptors.ts";
-import { allOf } from "../../support/bytes.ts";
+import { allOf, firstWrong, pattern } from "../../support/bytes.ts";
 import { promises } from "../../mounts/promises.ts";
-import { content, firstWrong } from "../content.ts";
 import { swapped } from "./swapped.ts";
 
 /** Reads a file so many times, and waits often enough for the switch to epoll. */
 async function readOften(path: string, times: number): Promise<void> {
-  const bytes = content(0, 12_000_003);
+  const bytes = pattern(12_000_003);
   await Deno.writeFile(path, bytes);
   for (let time = 1; time < times; time++) {
     for await (const _ of (await DmaFile.open(path)).readable);
@@ -108,6 +106,8 @@ async function fullRing(path: string) {
 
 /** Opens files until there are no free descriptors, twice. `spare` descriptors may be opened in addition. */
 async function descriptors(folder: string, spare: string) {
+  // Not imported for the other jobs: without /proc it cannot be.
+  const { openTargets } = await import("../../support/leaks.ts");
   // Deno needs some descriptors for signals, and panics without them.
   Deno.addSignalListener("SIGUSR2", () => {});
   // RLIMIT_NOFILE is 7. Another process could not set it: to wait for that, Deno may need a thread.
@@ -147,7 +147,7 @@ async function busyThreads(path: string, folder: string, server: string) {
   const reads = Promise.all(places.map((place) => file.readAt(place, 4096)));
   try {
     await eventually(() => ioStats().inFlight === places.length);
-    await within(20, "Deno", Deno.writeFile(`${folder}/own`, content(0, 10_000)));
+    await within(20, "Deno", Deno.writeFile(`${folder}/own`, pattern(10_000)));
     await within(20, "Deno", Deno.remove(`${folder}/own`));
     inFlight = ioStats().inFlight;
   } finally {
@@ -160,16 +160,13 @@ async function busyThreads(path: string, folder: string, server: string) {
 
 /** The names while a file is replaced without /proc. If `refused`, the kernel does not link by a descriptor either. */
 async function atomicWithoutProc(path: string, refused: string) {
-  const { interpose } = await import("../../support/engine.ts");
+  const { fail } = await import("../../support/engine.ts");
   const folder = path.slice(0, path.lastIndexOf("/"));
   const namesNow = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
-  using _ = interpose("link", ({ operation, pass, end }) => {
-    if (refused && !operation.byProc) return end(-2);
-    pass();
-  });
+  using _ = fail("link", 2, ({ byProc }) => refused !== "" && !byProc);
   await using _ofLink = await DmaFile.open(`${folder}/../link`);
   const { writable: writer } = await DmaFile.create(path, { atomic: true });
-  await writer.write(content(0, 100_000));
+  await writer.write(pattern(100_000));
   const names = namesNow();
   await writer.close();
   const proc = await Deno.stat("/proc/self").then(() => true, () => false);

@@ -9,7 +9,7 @@
 
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { Random } from "../../simulator/random.ts";
-import { content } from "../content.ts";
+import { pattern } from "../../support/bytes.ts";
 
 export const kinds = [
   /** File after file. */
@@ -80,7 +80,7 @@ async function write(generation: number, start: number, length: number): Promise
   let largest = 1000 + random.below(200_000);
   for (let at = start; at < length;) {
     const chunk = Math.min(1 + random.below(largest), length - at);
-    await writer.write(content(at, chunk, generation));
+    await writer.write(pattern(chunk, at, generation));
     // The first chunk is always followed by a promise.
     const dice = at === start ? 0.1 : random.next();
     at += chunk;
@@ -91,7 +91,7 @@ async function write(generation: number, start: number, length: number): Promise
     // Small records that are synced one by one share a block.
     for (const end = Math.min(at + 1500, length); dice < 0.01 && at < end;) {
       const record = Math.min(300, end - at);
-      await writer.write(content(at, record, generation));
+      await writer.write(pattern(record, at, generation));
       at += record;
       sync(true);
       await Promise.all(syncs);
@@ -110,7 +110,7 @@ async function writeAt(generation: number, least: number): Promise<void> {
   say("open", generation, length);
   for (let at = 0; at < length;) {
     const chunk = Math.min(file.alignUp(1 + random.below(400_000)), length - at);
-    await file.writeAt(content(at, chunk, generation), at);
+    await file.writeAt(pattern(chunk, at, generation), at);
     at += chunk;
     say("flushed", generation, at);
     if (at < length && !random.chance(0.2)) continue;
