@@ -6,7 +6,7 @@ import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { lines, runOrThrow, start, urlOf } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { engine, interpose } from "../support/engine.ts";
+import { engine, watch } from "../support/engine.ts";
 
 const tells = `import { useEngine } from ${JSON.stringify(urlOf("src/configure.ts"))};
   console.log("told", useEngine().endsWithProcess);`;
@@ -52,12 +52,9 @@ for (const [name, program, command, endsWithProcess] of programs) {
 testInOneDirectory("Memory is copied where the isolate may end first", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const copied: boolean[] = [];
-  const note = ({ pass }: { pass: () => void }) => {
-    copied.push(ioStats().poolBuffers > 0);
-    pass();
-  };
-  using _reads = interpose("read", note);
-  using _writes = interpose("write", note);
+  const note = () => void copied.push(ioStats().poolBuffers > 0);
+  using _reads = watch("read", note);
+  using _writes = watch("write", note);
   // The control is an isolate that ends with the process: it copies nothing.
   for (const endsWithProcess of [false, true]) {
     Object.assign(engine, { endsWithProcess });

@@ -8,7 +8,7 @@ import { hasProgram, lines, run, runOrThrow, start } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/leaks.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { alter, engine, fail, interpose, replaceMethod } from "../support/engine.ts";
+import { alter, engine, fail, interpose, replaceMethod, watch } from "../support/engine.ts";
 import { closeWith } from "../writer/create.ts";
 
 const { AlreadyExists, BadResource, NotSupported, PermissionDenied } = Deno.errors;
@@ -111,9 +111,8 @@ testInEachDirectory("In a sticky directory O_CREAT opens an existing file", asyn
   await Deno.chmod(dir.path, 0o1777);
   {
     const opens: number[] = [];
-    using _ = interpose("open", ({ operation: { flags, name }, pass }) => {
+    using _ = watch("open", ({ flags, name }) => {
       if (name === "file") opens.push(flags & (O_CREAT | O_EXCL));
-      pass();
     });
     await (await DmaFile.open(path, { write: true, create: true })).close();
     // Once: programs that watch the file see each close after an open for writing (IN_CLOSE_WRITE in inotify(7)).
@@ -121,9 +120,8 @@ testInEachDirectory("In a sticky directory O_CREAT opens an existing file", asyn
   }
   /** Calls `before` before that open. */
   const again = (before: () => void) =>
-    interpose("open", ({ operation: { flags }, pass }) => {
+    watch("open", ({ flags }) => {
       if ((flags & (O_CREAT | O_EXCL)) === O_CREAT) before();
-      pass();
     });
   {
     // As with fs.protected_regular (proc_sys_fs(5)), if the file is another user's.

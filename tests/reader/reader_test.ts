@@ -7,7 +7,7 @@ import { eventually, pause } from "../setup/command.ts";
 import { allOf, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
-import { engine, fail, hold, interpose } from "../support/engine.ts";
+import { engine, fail, hold, watch } from "../support/engine.ts";
 
 /** Makes a reader of the test's file, which the reader leaves open. */
 type Read = (options?: DmaStreamReaderOptions) => DmaStreamReader;
@@ -67,7 +67,7 @@ testReaders("A far range is empty, and a reversed one is refused", 5000, async (
 
 testReaders("The next read starts when a chunk is given out", 200_000, async (read) => {
   for (const readAhead of [0, 3]) {
-    using reads = interpose("read", ({ pass }) => pass());
+    using reads = watch("read");
     const reader = read({ bufferSize: 4096, readAhead }).getReader();
     for (let chunks = 1; chunks < 20; chunks++) {
       assertEquals((await reader.read()).value, pattern(4096, (chunks - 1) * 4096));

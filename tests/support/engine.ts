@@ -90,6 +90,17 @@ export function interpose<Name extends OperationName>(
   };
 }
 
+/** Shows operations of that name to `look` when they are submitted. */
+export function watch<Name extends OperationName>(
+  name: Name,
+  look: (operation: Named<Name>) => void = () => {},
+): Interposed {
+  return interpose(name, ({ operation, pass }) => {
+    look(operation);
+    pass();
+  });
+}
+
 /** Fails operations of that name, or those that `only` chooses. A close that fails has closed, as with the kernel. */
 export function fail<Name extends OperationName>(
   name: Name,

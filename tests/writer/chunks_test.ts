@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { filled, joined, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import { engine, interpose } from "../support/engine.ts";
+import { engine, interpose, watch } from "../support/engine.ts";
 import { assertClosed, closeWith, create, narrow, small, testWriter } from "./create.ts";
 
 /** Each way to give a chunk to a stream, which is free afterwards. */
@@ -212,10 +212,9 @@ testWriter("writeBuffer keeps buffers, and copies none if aligned", unsynced, as
   let pooled = 0;
   const buffers = Array.from({ length: 10 }, () => stream.file.allocBuffer(262_144));
   {
-    using _ = interpose("write", ({ operation, pass }) => {
-      lengths.push(operation.length);
+    using _ = watch("write", ({ length }) => {
+      lengths.push(length);
       pooled = Math.max(pooled, engine.pool.used);
-      pass();
     });
     for (const [index, buffer] of buffers.entries()) {
       const view = buffer.bytes;

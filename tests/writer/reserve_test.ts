@@ -1,6 +1,6 @@
 // Space that a writer reserves ahead: in few steps, early, without a wait, and given back whichever way it ends.
 
-import { engine, hold, interpose, replaceMethod } from "../support/engine.ts";
+import { engine, hold, interpose, replaceMethod, watch } from "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
@@ -29,11 +29,10 @@ async function reservedFor(
     if (errno === 0) pass();
     else queueMicrotask(() => completion.complete(-errno));
   });
-  using _writes = interpose("write", ({ operation: { position, length }, pass }) => {
+  using _writes = watch("write", ({ position, length }) => {
     if (position >= 12 * MIB) least = Math.min(least, (ends.at(-1) ?? 0) - position - length);
-    pass();
   });
-  using cuts = interpose("truncate", ({ pass }) => pass());
+  using cuts = watch("truncate");
   const chunk = new Uint8Array(MIB / 2);
   for (let at = 0; at < size; at += chunk.length) {
     await writer.write(chunk.subarray(0, size - at));

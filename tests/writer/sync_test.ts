@@ -8,7 +8,7 @@ import { sinkOf } from "../../src/writer/sink.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { alter, fail, hold, interpose } from "../support/engine.ts";
+import { alter, fail, hold, interpose, watch } from "../support/engine.ts";
 import { closeWith, create, createOver, small, testWriter } from "./create.ts";
 
 function isDirectory(fd: number): boolean {
@@ -31,9 +31,8 @@ testDirectAndCached("The directory is synced once, for a new name", async (dir) 
   ];
   for (const [times, stream] of writers) {
     let directories = 0;
-    using syncs = interpose("sync", ({ operation: { fd }, pass }) => {
+    using syncs = watch("sync", ({ fd }) => {
       if (isDirectory(fd)) directories++;
-      pass();
     });
     await stream.write(pattern(8192));
     await stream.sync({ tail: true });
@@ -178,7 +177,7 @@ testDirectAndCached("A tail is made durable by its own write, once the rest is",
       if (refuses && operation.flags & RWF_DSYNC) end(-refuses);
       else pass();
     });
-    using syncs = interpose("sync", ({ pass }) => pass());
+    using syncs = watch("sync");
     await stream.write(pattern(100, 100));
     assertEquals(await stream.sync({ tail: true }), 200);
     // If no write is durable by itself, a sync follows it, and the flag is not tried again.
@@ -202,7 +201,7 @@ testDirectAndCached("A tail is made durable by its own write, once the rest is",
 testWriter("A tail is not durable by itself if the file changed", {}, async (stream) => {
   await stream.write(pattern(100));
   await stream.sync({ tail: true });
-  using syncs = interpose("sync", ({ pass }) => pass());
+  using syncs = watch("sync");
   using tail = hold("write", { only: ({ position }) => position < 4096, results: true });
   await stream.write(pattern(100, 100));
   const synced = stream.sync({ tail: true });
