@@ -145,19 +145,16 @@ for (const position of [0, 1]) {
   });
 }
 
-testInOneDirectory(
-  "No call on a thread ends between two microtasks of the program",
-  async (dir) => {
-    await using file = await DmaFile.create(dir.file("file"));
-    let early = 0;
-    for (let attempt = 0; attempt < 2000; attempt++) {
-      let hasEnded = false;
-      // The kernel needs less time for it than Deno to start a call on a thread.
-      const locking = file.tryLock().then(() => hasEnded = true);
-      for (let microtasks = 0; microtasks < 20; microtasks++) await undefined;
-      if (hasEnded) early++;
-      await locking;
-    }
-    assertEquals(early, 0);
-  },
-);
+testInOneDirectory("No call on a thread ends between two microtasks", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  let early = 0;
+  for (let attempt = 0; attempt < 2000; attempt++) {
+    let hasEnded = false;
+    // The kernel needs less time for it than Deno to start a call on a thread.
+    const locking = file.tryLock().then(() => hasEnded = true);
+    for (let microtasks = 0; microtasks < 20; microtasks++) await undefined;
+    if (hasEnded) early++;
+    await locking;
+  }
+  assertEquals(early, 0);
+});

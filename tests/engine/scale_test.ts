@@ -48,33 +48,30 @@ testOnce("A queue does not keep what was taken from it", async () => {
   assertEquals([taken.deref(), queue.length], [undefined, 4]);
 });
 
-testOnce(
-  "The end of a call does not search the calls that wait for a device that hangs",
-  async () => {
-    const ends: (() => void)[] = [];
-    const shim = {
-      resources: { results: new Int32Array(1022) },
-      dma_call_on_thread: () => new Promise((resolve) => ends.push(() => resolve(0))),
-    } as unknown as Shim;
-    const ended: unknown[] = [];
-    const calls = new ThreadCalls(shim, new Counters(), 4, ({ device }) => ended.push(device));
-    let looks = 0;
-    const start = (number: number) => {
-      const device = { get: () => ++looks && number };
-      calls.start(Object.defineProperty({ sqe: entry(0, 0) }, "device", device) as Request);
-    };
-    for (const _ of many) start(1);
-    for (let call = 0; call < 10; call++) start(2);
-    looks = 0;
-    // Three calls hang. The fourth thread serves the other device.
-    for (let call = 0; call < 10; call++) {
-      ends.pop()!();
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-    assertEquals([ended, ends.length], [Array(10).fill(2), 3]);
-    assert(looks < MANY, `${looks} looks`);
-  },
-);
+testOnce("An ending call does not search those that wait for a device that hangs", async () => {
+  const ends: (() => void)[] = [];
+  const shim = {
+    resources: { results: new Int32Array(1022) },
+    dma_call_on_thread: () => new Promise((resolve) => ends.push(() => resolve(0))),
+  } as unknown as Shim;
+  const ended: unknown[] = [];
+  const calls = new ThreadCalls(shim, new Counters(), 4, ({ device }) => ended.push(device));
+  let looks = 0;
+  const start = (number: number) => {
+    const device = { get: () => ++looks && number };
+    calls.start(Object.defineProperty({ sqe: entry(0, 0) }, "device", device) as Request);
+  };
+  for (const _ of many) start(1);
+  for (let call = 0; call < 10; call++) start(2);
+  looks = 0;
+  // Three calls hang. The fourth thread serves the other device.
+  for (let call = 0; call < 10; call++) {
+    ends.pop()!();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  assertEquals([ended, ends.length], [Array(10).fill(2), 3]);
+  assert(looks < MANY, `${looks} looks`);
+});
 
 testInOneDirectory("A failed write does not search all others in flight", async (dir) => {
   await using file = await DmaFile.create(dir.file("failing"));
