@@ -4,17 +4,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { ioError } from "../../src/errors.ts";
-import {
-  allTargets,
-  architectures,
-  buildSelfTest,
-  embeddedShim,
-  emulatorFor,
-  parts,
-  runSelfTest,
-  SKIPPED,
-  type Target,
-} from "./architectures/targets.ts";
+import { allTargets, architectures, emulatorFor, type Target } from "./architectures/targets.ts";
+import { buildSelfTest, embeddedShim, parts, runSelfTest } from "./architectures/targets.ts";
+import { SKIPPED } from "./architectures/targets.ts";
 import { resultOf } from "../faults/programs.ts";
 import { testInOneDirectory, testOnce } from "../support/dirs.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";

@@ -4,17 +4,8 @@
 // apt. The machine's first disk is this machine's, read-only.
 
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import {
-  eventually,
-  exists,
-  hasProgram,
-  pause,
-  root,
-  run,
-  runAndShow,
-  runOrThrow,
-  say,
-} from "../setup/command.ts";
+import { eventually, exists, hasProgram, pause, root, say } from "../setup/command.ts";
+import { run, runAndShow, runOrThrow } from "../setup/command.ts";
 import { runMain } from "../setup/file_systems.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
 import { aptInstall } from "../setup/packages.ts";

@@ -3,17 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { eventually, pause } from "../setup/command.ts";
-import {
-  allOf,
-  assertFile,
-  assertNoFile,
-  chunksOf,
-  joined,
-  namesIn,
-  openPattern,
-  overlaid,
-  pattern,
-} from "../support/bytes.ts";
+import { allOf, assertFile, assertNoFile, namesIn, openPattern } from "../support/bytes.ts";
+import { chunksOf, joined, overlaid, pattern } from "../support/bytes.ts";
 
 /** An odd length of several buffers. */
 const LENGTH = 2_490_081;

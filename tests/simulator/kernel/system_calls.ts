@@ -1,19 +1,9 @@
 // The effects of each operation on files and names.
 
-import {
-  AT_FDCWD,
-  Errno,
-  FALLOC_FL_KEEP_SIZE,
-  FALLOC_FL_PUNCH_HOLE,
-  LOCK_EX,
-  LOCK_NB,
-  LOCK_UN,
-  O_CREAT,
-  O_EXCL,
-  O_TMPFILE,
-  RWF_DONTCACHE,
-  RWF_DSYNC,
-} from "../../../src/engine/linux.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../../../src/engine/linux.ts";
+import { AT_FDCWD, Errno, LOCK_EX, LOCK_NB, LOCK_UN } from "../../../src/engine/linux.ts";
+import { O_CREAT, O_EXCL, O_TMPFILE } from "../../../src/engine/linux.ts";
+import { RWF_DONTCACHE, RWF_DSYNC } from "../../../src/engine/linux.ts";
 import type { Operation, OperationName } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
 import type { Description, DescriptorTable } from "./descriptors.ts";
