@@ -1,7 +1,7 @@
 // The possible files at each name, now and after a power cut.
 
 import type { DirectoryTree, Listing, Place } from "../kernel/directory_tree.ts";
-import { Violation } from "./promises.ts";
+import { violate } from "./promises.ts";
 
 /** The file at a name: an inode, undefined for none, or "new" for a file that is being created. */
 export type Occupant = number | undefined | "new";
@@ -85,7 +85,7 @@ export class ExpectedNames {
       if (occupants.has(inode) || (inode !== undefined && occupants.has("new"))) continue;
       const promise = which === "now" ? "file of the call" : "writer 4";
       const right = [...occupants].join(" or ");
-      throw new Violation(promise, `at ${place} stands ${inode}, right is ${right}`);
+      violate(promise, `at ${place} stands ${inode}, right is ${right}`);
     }
   }
 }

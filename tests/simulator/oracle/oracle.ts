@@ -6,7 +6,7 @@ import type { Kept, SimulatedFile } from "../kernel/simulated_file.ts";
 import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import type { Random } from "../random.ts";
 import { ExpectedNames, isTemporary } from "./expected_names.ts";
-import { Violation } from "./promises.ts";
+import { violate } from "./promises.ts";
 import { TrackedFile } from "./tracked_file.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
@@ -108,9 +108,7 @@ export class Oracle implements FlightObserver {
     if (!writer) return;
     this.#writers.set(flight, writer);
     const inFlight = [...this.#writers.values()].filter((each) => each === writer).length;
-    if (inFlight > writer.stream.writeBehind) {
-      throw new Violation("writer 3", `${inFlight} writes in flight`);
-    }
+    if (inFlight > writer.stream.writeBehind) violate("writer 3", `${inFlight} writes in flight`);
   }
 
   /** "writer 3": the memory of streams and calls. */
@@ -120,7 +118,7 @@ export class Oracle implements FlightObserver {
     const own = users.reduce((sum, { bound, shares }) => sum + (shares ? 0 : bound), 0);
     const shared = users.some(({ shares }) => shares) ? budget.bytes + BEYOND_BUDGET : 0;
     if (bytesForData <= own + shared) return;
-    throw new Violation("writer 3", `${bytesForData} bytes for data, allowed are ${own + shared}`);
+    violate("writer 3", `${bytesForData} bytes for data, allowed are ${own + shared}`);
   }
 
   checkNames(): void {
@@ -131,7 +129,7 @@ export class Oracle implements FlightObserver {
     this.names.check(listing, "now");
     const hidden = [...listing.keys()].filter(isTemporary);
     if (hidden.length <= most) return;
-    throw new Violation("atomic", `${hidden.join(", ")}, where ${most} may be`);
+    violate("atomic", `${hidden.join(", ")}, where ${most} may be`);
   }
 
   /** Checks the result of a power cut at this moment. */
@@ -141,7 +139,7 @@ export class Oracle implements FlightObserver {
     this.names.check(this.world.tree.image(random, kept), "durable");
     for (const file of this.#files.values()) {
       const wrong = file.durable.wrong(file.view.image(random, kept));
-      if (wrong) throw new Violation("writer 10", `after a power cut that keeps ${kept}, ${wrong}`);
+      if (wrong) violate("writer 10", `after a power cut that keeps ${kept}, ${wrong}`);
     }
   }
 
@@ -156,7 +154,7 @@ export class Oracle implements FlightObserver {
     const left = { descriptors, blocks, inFlight, budget: budget.held };
     for (const [what, count] of Object.entries(left)) {
       const promise = this.hasDropped ? "writer 8" : "nothing left";
-      if (count !== 0) throw new Violation(promise, `${what}: ${count}`);
+      if (count !== 0) violate(promise, `${what}: ${count}`);
     }
     for (const file of this.#files.values()) {
       file.check("writer 11");

@@ -35,3 +35,8 @@ export class Violation extends Error {
     super(`${promise} (${promises[promise]}): ${detail}`);
   }
 }
+
+/** Throws a {@linkcode Violation}. */
+export function violate(promise: PromiseName, detail: string): never {
+  throw new Violation(promise, detail);
+}

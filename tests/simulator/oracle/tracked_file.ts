@@ -7,7 +7,7 @@ import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import { firstDifference, type Range } from "../kernel/sparse_bytes.ts";
 import { DurableFile } from "./durable_file.ts";
 import { ExpectedFile } from "./expected_file.ts";
-import { type PromiseName, Violation } from "./promises.ts";
+import { type PromiseName, violate } from "./promises.ts";
 import { blockEnd, blockStart, type Claim, Ranges } from "./ranges.ts";
 import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
@@ -174,7 +174,7 @@ export class TrackedFile {
     for (const { start, flushed } of this.writers) {
       for (const [from, to] of kept.within(start, flushed)) {
         const at = view.content.firstDifference(expected.content, from, to);
-        if (at >= 0) throw new Violation("writer 2", `byte ${at} was flushed, and is lost`);
+        if (at >= 0) violate("writer 2", `byte ${at} was flushed, and is lost`);
       }
     }
     this.#lostAt = this.world.clock.tick();
@@ -207,7 +207,7 @@ export class TrackedFile {
       for (const [from, to] of left.within(claim.from, claim.from + claim.bytes.length)) {
         const given = claim.bytes.subarray(from - claim.from, to - claim.from);
         const wrong = firstDifference(part(from, to), given);
-        if (wrong >= 0) throw new Violation("writer 9", `byte ${from + wrong} is not the call's`);
+        if (wrong >= 0) violate("writer 9", `byte ${from + wrong} is not the call's`);
         left.remove(from, to);
       }
     }
@@ -218,7 +218,7 @@ export class TrackedFile {
         // A tail that was copied before further chunks came has padding in their place.
         const isPadding = from + wrong >= writer.flushed && to - from - wrong < writer.block;
         if (wrong < 0 || isPadding) continue;
-        throw new Violation("writer 9", `byte ${from + wrong} is not the one that was given`);
+        violate("writer 9", `byte ${from + wrong} is not the one that was given`);
       }
     }
     for (const [from, to] of left) this.#judgePreserved(from, part(from, to));
@@ -226,7 +226,7 @@ export class TrackedFile {
     if (end > furthest) {
       const isExact = [...this.writers].every(({ block }) => block === 1);
       const promise = isExact ? "exact tail" : "writer 5";
-      throw new Violation(promise, `a write up to ${end}, of which ${furthest} counts`);
+      violate(promise, `a write up to ${end}, of which ${furthest} counts`);
     }
     this.#noteChange(position, end);
   }
@@ -242,14 +242,14 @@ export class TrackedFile {
     const { end, loose } = this.expected;
     const wrong = this.firstWrong(position, bytes);
     if (wrong >= 0 && !this.world.faults.hideSizes) {
-      throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
+      violate("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
     if (wrong >= 0) loose.add(position, end);
     for (let at = Math.max(0, end - position); at < bytes.length; at++) {
       const where = position + at;
       const isRight = bytes[at] === 0 || this.view.read(where, 1)[0] === bytes[at] ||
         loose.overlaps(where, where + 1);
-      if (!isRight) throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
+      if (!isRight) violate("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
     }
   }
 
@@ -275,12 +275,10 @@ export class TrackedFile {
       // Bytes that another process appends after a cut look like space reserved before.
       (length < end && end <= this.#sizeBeforeCut);
     if (isAllowed) return void this.#allowed.add(flight);
-    if (length < end) {
-      throw new Violation("writer 11", `a cut to ${length} loses bytes, of which ${end} count`);
-    }
+    if (length < end) violate("writer 11", `a cut to ${length} loses bytes, of which ${end} count`);
     const { size } = this.view;
     if (length > size) {
-      throw new Violation("writer 4", `a cut to ${length} makes a file of ${size} bytes longer`);
+      violate("writer 4", `a cut to ${length} makes a file of ${size} bytes longer`);
     }
   }
 
@@ -301,29 +299,29 @@ export class TrackedFile {
   #judgeAllocate(end: number): void {
     if ([...this.reserves].some((reserve) => reserve.end === end)) return;
     if ([...this.writers].some((writer) => writer.facts.preallocate)) return;
-    throw new Violation("writer 10", `space up to ${end} is allocated, and nobody asked for it`);
+    violate("writer 10", `space up to ${end} is allocated, and nobody asked for it`);
   }
 
   /** The kernel itself puts bytes somewhere that it knows: those of a copy, or zeros. */
   #judgePut(position: number): void {
     const claim = [...this.claims].find(({ from, to }) => from <= position && position <= to);
-    if (!claim) throw new Violation("file", `bytes for ${position}, which nobody asked for`);
+    if (!claim) violate("file", `bytes for ${position}, which nobody asked for`);
   }
 
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected: { content, end }, view, view: { size } } = this;
-    if (size < end) throw new Violation(promise, `the file has ${size} bytes, and ${end} count`);
+    if (size < end) violate(promise, `the file has ${size} bytes, and ${end} count`);
     for (const [from, to] of this.certain()) {
       const at = view.content.firstDifference(content, from, to);
       if (at < 0) continue;
       const [is] = view.read(at, 1);
-      throw new Violation(promise, `byte ${at} is ${is}, right is ${content.at(at)}`);
+      violate(promise, `byte ${at} is ${is}, right is ${content.at(at)}`);
     }
   }
 
   checkLength(promise: PromiseName): void {
     const { expected: { end, longest }, view: { size } } = this;
     if (size >= end && size <= longest) return;
-    throw new Violation(promise, `the file has ${size} bytes, right is ${end}`);
+    violate(promise, `the file has ${size} bytes, right is ${end}`);
   }
 }

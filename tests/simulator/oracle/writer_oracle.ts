@@ -2,7 +2,7 @@
 
 import type { DmaStreamWriter } from "../../../mod.ts";
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
-import { Violation } from "./promises.ts";
+import { violate } from "./promises.ts";
 import type { TrackedFile } from "./tracked_file.ts";
 
 export interface WriterFacts {
@@ -69,7 +69,7 @@ export class WriterOracle {
     this.#start = this.flushed = this.#sizesSeen.has(start) ? start : currentFlushedPos;
     if (this.#sizesSeen.has(this.#start)) return;
     const sizes = [...this.#sizesSeen].join(", ");
-    throw new Violation("positions", `it appends at ${this.#start}, the file had ${sizes} bytes`);
+    violate("positions", `it appends at ${this.#start}, the file had ${sizes} bytes`);
   }
 
   /** Whether a lock or a pipe holds the stream, including a pipe whose end was not reported yet. */
@@ -125,11 +125,11 @@ export class WriterOracle {
     const { stream, file } = this;
     const { currentFlushedPos: flushed, currentPos, nextPos } = stream;
     if (!this.isOpened) return;
-    if (flushed < this.flushed) throw new Violation("writer 2", `${this.flushed}, then ${flushed}`);
+    if (flushed < this.flushed) violate("writer 2", `${this.flushed}, then ${flushed}`);
     const inOrder = flushed <= currentPos && currentPos <= nextPos;
     if (!inOrder || currentPos > this.givenEnd) {
       const all = `flushed ${flushed}, current ${currentPos}, next ${nextPos}`;
-      throw new Violation("positions", `${all}, given ${this.givenEnd}`);
+      violate("positions", `${all}, given ${this.givenEnd}`);
     }
     const { flushed: before } = this;
     if (flushed === before) return;
@@ -145,7 +145,7 @@ export class WriterOracle {
     this.flushed = flushed;
     file.touches.resize();
     const at = given.length > 0 ? file.expected.settle(before, given) : -1;
-    if (at >= 0) throw new Violation("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
+    if (at >= 0) violate("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
 
   /** Checks the failure of a call: all calls must report the first one. */
@@ -154,7 +154,7 @@ export class WriterOracle {
     if (this.reasons.has(reason)) return;
     this.failure ??= { reason };
     if (this.failure.reason === reason) return;
-    throw new Violation("writer 6", `${this.failure.reason} came first, then ${reason}`);
+    violate("writer 6", `${this.failure.reason} came first, then ${reason}`);
   }
 
   /** Checks a close: all bytes are in the file, which has its exact length. */
@@ -166,7 +166,7 @@ export class WriterOracle {
     this.file.end(this);
     const { currentPos } = this.stream;
     if (currentPos !== this.givenEnd || this.flushed !== currentPos) {
-      throw new Violation("writer 4", `${this.flushed} is flushed of ${this.givenEnd} given`);
+      violate("writer 4", `${this.flushed} is flushed of ${this.givenEnd} given`);
     }
     this.file.check("writer 4");
     this.checkLength("writer 4");
@@ -192,7 +192,7 @@ export class WriterOracle {
     this.opened();
     this.poll();
     if (this.piped || this.flushed === this.givenEnd) return;
-    throw new Violation(promise, `${this.flushed} is flushed of ${this.givenEnd} given`);
+    violate(promise, `${this.flushed} is flushed of ${this.givenEnd} given`);
   }
 
   /** A close that began at a moment has made everything durable, and the exact length. */

@@ -2,7 +2,7 @@
 
 import { Errno } from "../../../src/engine/linux.ts";
 import { ROOT } from "../files.ts";
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import type { Random } from "../random.ts";
 import { ASKED, publish } from "./name_steps.ts";
 import { collect } from "./finalizers.ts";
@@ -109,7 +109,7 @@ function openNamed(slot: Slot, action: Opening, byCreate = false): Over {
       const made = creates && !isFound;
       handle.owns = empties || made;
       if (made && isOwn) handle.tracked.namer = handle.file;
-      if (createsNew && isFound) throw new Violation("file", "createNew opened an existing file");
+      if (createsNew && isFound) violate("file", "createNew opened an existing file");
     },
     failed: () => naming.settled(false),
   });
@@ -196,7 +196,7 @@ function beginSync({ session: { world, oracle }, tracked }: Handle): () => void 
 
 async function sizeOf({ file, tracked }: Handle): Promise<number> {
   const { ino, size } = await file.stat();
-  if (ino !== tracked.view.inode) throw new Violation("file", `stat() says inode ${ino}`);
+  if (ino !== tracked.view.inode) violate("file", `stat() says inode ${ino}`);
   return size;
 }
 
@@ -215,9 +215,9 @@ export const syncSteps = {
     const since = session.world.clock.tick();
     return handle.call("size", stats ? sizeOf(handle) : file.size(), {
       done: (size) => {
-        if (!isRight) throw new Violation("file", "isSameFile takes one file for another");
+        if (!isRight) violate("file", "isSameFile takes one file for another");
         if (!tracked.touches.isSizeStable(since) || size === tracked.view.size) return;
-        throw new Violation("file", `size() says ${size}, it is ${tracked.view.size}`);
+        violate("file", `size() says ${size}, it is ${tracked.view.size}`);
       },
     });
   }),

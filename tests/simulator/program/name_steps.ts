@@ -4,7 +4,7 @@
 import { Errno } from "../../../src/engine/linux.ts";
 import type { Place } from "../kernel/directory_tree.ts";
 import type { Occupant } from "../oracle/expected_names.ts";
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import type { Call, Handle, Over } from "./session.ts";
 import { nothing, onFile, path } from "./step.ts";
 
@@ -45,11 +45,11 @@ export function publish(handle: Handle): (succeeded: boolean) => void {
     handle.renaming = false;
     naming.settled();
     if (!succeeded) return;
-    if (lacksBytes) throw new Violation("atomic", `${place} lacks bytes of a failed write`);
+    if (lacksBytes) violate("atomic", `${place} lacks bytes of a failed write`);
     oracle.hidden.delete(handle);
     handle.target = undefined;
     if (world.tree.listing().get(place) !== inode) {
-      throw new Violation("atomic", `${place} is not the file that was closed`);
+      violate("atomic", `${place} is not the file that was closed`);
     }
     tracked.namer = handle.file;
     handle.promiseName(place, naming.begun);
@@ -76,7 +76,7 @@ export const nameSteps = {
           session.movedByOthers = true;
         }
         if (tree.listing().get(to) === inode) return;
-        throw new Violation("file of the call", `${to} is not the file that was renamed`);
+        violate("file of the call", `${to} is not the file that was renamed`);
       },
     });
   }),
@@ -88,7 +88,7 @@ export const nameSteps = {
       done: () => {
         handle.target = undefined;
         if (place !== undefined && handle.place === place && !handle.session.movedByOthers) {
-          throw new Violation("file of the call", `${place} is still there`);
+          violate("file of the call", `${place} is still there`);
         }
       },
     });

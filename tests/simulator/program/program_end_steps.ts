@@ -1,6 +1,6 @@
 // The end of the process with open files, as in src/configure.ts.
 
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import type { OpenWriter, Session, Slot } from "./session.ts";
 import { beginClose, finishClose, giveUp } from "./writer_end_steps.ts";
 
@@ -19,7 +19,7 @@ export function crash({ session }: Slot): void {
     writers.some(({ oracle }) => oracle.ending || oracle.piped);
   if (mayFail) return;
   session.oracle.guard(() => {
-    if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
+    if (warnings.length > 0) violate("normal end", warnings[0]!);
     for (const { handle, oracle } of writers) {
       if (handle.target !== undefined) continue;
       oracle.checkFlushed("normal end");
@@ -45,7 +45,7 @@ export async function endProcess(session: Session): Promise<void> {
     });
     return writer.call("the end of a writer", closed, {
       done: () => {
-        if (isAtomic) throw new Violation("normal end", "an unclosed atomic file is there");
+        if (isAtomic) violate("normal end", "an unclosed atomic file is there");
         if (!wasEnding) finishClose(writer, closing);
       },
       failed: (error) => {

@@ -4,7 +4,7 @@ import type { DmaError, DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { bytesOf } from "../files.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/ranges.ts";
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { Handle } from "./session.ts";
 import { changing, onFile, place, reading, size } from "./step.ts";
@@ -75,7 +75,7 @@ function putting(
     if (tracked.hasLostSince(since)) return failed();
     touches.addPastWriters(Math.min(position, expected.end), end);
     const at = expected.settle(position, bytes);
-    if (at >= 0) throw new Violation("file", `byte ${at} is not as it was put there`);
+    if (at >= 0) violate("file", `byte ${at} is not as it was put there`);
   };
   return { since, over: claim(tracked, { from: position, to, bytes }), done, failed };
 }
@@ -92,14 +92,14 @@ export function checkRead(
   if (asked !== undefined && touches.isSizeStable(since)) {
     const right = Math.max(0, Math.min(asked, view.size - position));
     if (bytes.length !== right) {
-      throw new Violation("reads", `${bytes.length} bytes at ${position}, right is ${right}`);
+      violate("reads", `${bytes.length} bytes at ${position}, right is ${right}`);
     }
   }
   if (touches.overlap(position, position + bytes.length, since)) return;
   const wrong = tracked.firstWrong(position, bytes);
   if (wrong < 0) return;
   const [is, right] = [bytes[wrong - position], expected.content.at(wrong)];
-  throw new Violation("reads", `byte ${wrong} is read as ${is}, right is ${right}`);
+  violate("reads", `byte ${wrong} is read as ${is}, right is ${right}`);
 }
 
 async function readInto(file: DmaFile, position: number, length: number): Promise<Uint8Array> {
@@ -159,7 +159,7 @@ export const rangeSteps = {
           const range = ranges[index++];
           session.oracle.guard(() => {
             if (range?.position !== position || range.length !== length) {
-              throw new Violation("reads", `readMany gives ${position}, not ${range?.position}`);
+              violate("reads", `readMany gives ${position}, not ${range?.position}`);
             }
             checkRead(tracked, since, position, bytes, length);
           });
@@ -193,7 +193,7 @@ export const rangeSteps = {
         memory: bytes.length,
         done: (written) => {
           if (written === bytes.length) return put.done();
-          throw new Violation("file", `writeAt resolves to ${written}`);
+          violate("file", `writeAt resolves to ${written}`);
         },
         failed: (error) => {
           put.failed();
@@ -326,7 +326,7 @@ export const rangeSteps = {
           // A server may have lost bytes of the source.
           if (source.hasLostSince(put.since)) return put.failed();
           if (copied === length) return put.done();
-          throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
+          violate("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
         },
         failed: put.failed,
       });

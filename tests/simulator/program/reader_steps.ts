@@ -1,6 +1,6 @@
 // Steps that read a file by a stream.
 
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import type { Random } from "../random.ts";
 import { collect } from "./finalizers.ts";
 import { checkRead } from "./range_steps.ts";
@@ -63,7 +63,7 @@ async function readOnce(reader: OpenReader, view: number): Promise<boolean> {
       const end = position + bytes.length;
       if (bytes.length === 0 || stream.currentPos !== end || end > reader.end) {
         const all = `${bytes.length} bytes at ${position}, currentPos ${stream.currentPos}`;
-        throw new Violation("reads", all);
+        violate("reads", all);
       }
       checkRead(handle.tracked, reader.since, position, bytes);
       // The chunk belongs to the consumer.
@@ -92,7 +92,7 @@ async function take({ stream, handle: { file } }: OpenReader, view: number) {
 function checkEnd({ handle, since, end }: OpenReader, position: number): void {
   const { tracked } = handle;
   if (!tracked.touches.isSizeStable(since) || position >= Math.min(end, tracked.view.size)) return;
-  throw new Violation("reads", `the stream ends at ${position} of ${tracked.view.size}`);
+  violate("reads", `the stream ends at ${position} of ${tracked.view.size}`);
 }
 
 function skip({ session, reader }: Slot, { bytes }: { bytes: number }): void {
@@ -109,7 +109,7 @@ function skip({ session, reader }: Slot, { bytes }: { bytes: number }): void {
       !handle.closing && !handle.fragile;
     if (after >= before && after <= before + bytes && (!isKnown || after === right)) return;
     if (session.world.faults.hideSizes) return;
-    throw new Violation("reads", `skip from ${before} by ${bytes} leads to ${after}`);
+    violate("reads", `skip from ${before} by ${bytes} leads to ${after}`);
   });
 }
 

@@ -8,7 +8,7 @@ import type { Place } from "../kernel/directory_tree.ts";
 import type { SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import { isTemporary } from "../oracle/expected_names.ts";
 import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import { collect } from "./finalizers.ts";
@@ -294,7 +294,7 @@ export class Session {
   /** "errors": a rejected call reports the actual failure. */
   explain(name: string, excuse: Excuse, error: unknown): void {
     if (this.#isRight(excuse, error) && this.#hasForm(error)) return;
-    throw new Violation("errors", `${name} rejects with ${error}`);
+    violate("errors", `${name} rejects with ${error}`);
   }
 
   /** Errors of the kernel have Deno's form, with the operation and a path of the program. */

@@ -2,7 +2,7 @@
 
 import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import type { Random } from "../random.ts";
 import type { Handle, OpenWriter, Over, Slot } from "./session.ts";
 
@@ -51,9 +51,7 @@ function needing(right: "readable" | "writable", allowed: "readable" | "isChange
       if (handle[right]) return;
       return handle.call("a call without the right", refused(handle.file), {
         errnos: [Errno.EBADF],
-        done: () => {
-          throw new Violation("rights", "it is done to a file that was not opened for it");
-        },
+        done: () => violate("rights", "it is done to a file that was not opened for it"),
       });
     });
 }

@@ -1,6 +1,6 @@
 // Steps that end a stream of a file, and the checks afterwards.
 
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import { publish } from "./name_steps.ts";
 import type { Handle, OpenWriter } from "./session.ts";
 import { onWriter } from "./step.ts";
@@ -70,7 +70,7 @@ async function close(writer: OpenWriter, how: keyof typeof closing): Promise<voi
     },
     failed: (error) => {
       if (oracle.closeStands && oracle.reasons.has(error)) {
-        throw new Violation("close is not undone", "it rejects with the reason of an abort");
+        violate("close is not undone", "it rejects with the reason of an abort");
       }
       writer.noteFailure(error);
       giveUp(writer, began);

@@ -3,7 +3,7 @@
 import type { DmaStreamWriter } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { bytesOf } from "../files.ts";
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import { blockEnd, blockStart, LARGEST_BLOCK } from "../oracle/ranges.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { Random } from "../random.ts";
@@ -144,9 +144,7 @@ function give(writer: OpenWriter, promise: Promise<void>): Promise<void> {
 function refused(writer: OpenWriter, promise: Promise<void>): Promise<void> {
   return writer.call("refused write", promise, {
     misuse: true,
-    done: () => {
-      throw new Violation("errors", "a stream took a chunk that it must refuse");
-    },
+    done: () => violate("errors", "a stream took a chunk that it must refuse"),
   });
 }
 
@@ -174,7 +172,7 @@ function flush(slot: Slot, tail: boolean, durable: boolean): Over {
       oracle.poll();
       if (position < least || position > stream.currentFlushedPos) {
         const detail = `${position}, at least ${least}, flushed is ${stream.currentFlushedPos}`;
-        throw new Violation(durable ? "sync covers the given" : "writer 2", detail);
+        violate(durable ? "sync covers the given" : "writer 2", detail);
       }
       if (durable) synced(position);
     },

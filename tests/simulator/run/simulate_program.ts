@@ -3,7 +3,7 @@
 import { setImmediate } from "node:timers";
 import { type KernelOptions, SimulatedKernel } from "../kernel/simulated_kernel.ts";
 import { Oracle } from "../oracle/oracle.ts";
-import { Violation } from "../oracle/promises.ts";
+import { violate } from "../oracle/promises.ts";
 import { forgetAll } from "../program/finalizers.ts";
 import { closeFile } from "../program/file_steps.ts";
 import { generate } from "../program/generator.ts";
@@ -54,10 +54,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const steps = program.steps.filter(({ id, action }) =>
     (options.steps?.includes(id) ?? true) && !(mirror && action.do === "another process")
   );
-  const violated = (rule: string) =>
-    oracle.guard(() => {
-      throw new Violation("engine", rule);
-    });
+  const violated = (rule: string) => oracle.guard(() => violate("engine", rule));
   const world = new SimulatedKernel({
     random: random.fork(),
     faulty: random.chance(0.8) && !mirror,
@@ -72,7 +69,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     event.preventDefault();
     oracle.guard(() => {
       if (session.endsNow) return session.explain("the end", { misuse: true }, event.reason);
-      throw new Violation("errors", `a rejection that nobody handles: ${event.reason}`);
+      violate("errors", `a rejection that nobody handles: ${event.reason}`);
     });
   };
   globalThis.addEventListener("unhandledrejection", onRejection);
@@ -120,7 +117,7 @@ async function drive(running: Promise<void>, session: Session, random: Random): 
     // Several completions may be reaped at once, before any microtask runs.
     while (heard === false || (heard && random.chance(0.25))) heard = clock.step();
     if (heard !== undefined) {
-      if (events > MOST_EVENTS) throw new Violation("errors", "operations go on for ever");
+      if (events > MOST_EVENTS) violate("errors", "operations go on for ever");
       continue;
     }
     // Some work is deferred until the event loop has turned.
@@ -134,7 +131,7 @@ async function drive(running: Promise<void>, session: Session, random: Random): 
       continue;
     }
     const names = [...pending].map(({ name }) => name).join(", ");
-    throw new Violation("errors", `nothing is in flight, and these never settle: ${names}`);
+    violate("errors", `nothing is in flight, and these never settle: ${names}`);
   }
 }
 
