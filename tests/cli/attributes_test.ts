@@ -1,12 +1,11 @@
 // `copy` sets mode, owner and times like cp(1), and a private file is never readable by other users meanwhile.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { eventually, hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
+import { eventually, pause, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { DMA, Running, succeeds, testDma } from "./process.ts";
 
 const isRoot = Deno.uid() === 0;
-const mayDropRights = isRoot && hasProgram("setpriv");
 
 async function make(path: string, mode: number, { owner = false, length = 5000 } = {}) {
   // An existing file may be read-only.
@@ -101,7 +100,7 @@ testDma("dma writes to a file that it may not read, as cp does", async (dir) => 
     await runOrThrow("setpriv", [...without("-dac_override,-dac_read_search"), ...copy]);
   }
   await assertFile(target, joined(pattern(5000), pattern(5000)));
-}, { ignore: !mayDropRights });
+}, { needs: ["root", "setpriv"] });
 
 testDma("dma gives a group that cannot be kept no old rights, and says so", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];
@@ -124,7 +123,7 @@ testDma("dma gives a group that cannot be kept no old rights, and says so", asyn
   assertEquals(code, 1, stderr);
   assertStringIncludes(stderr, `dma: Cannot preserve mode and times in '${target}'`);
   await assertFile(target, pattern(5000));
-}, { ignore: !mayDropRights });
+}, { needs: ["root", "setpriv"] });
 
 testDma("dma copy --preserve that is stopped has a private file and its own times", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];

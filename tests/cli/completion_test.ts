@@ -1,7 +1,7 @@
 // The completion scripts, in their shells.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { hasProgram, run, runOrThrow } from "../setup/command.ts";
+import { run, runOrThrow } from "../setup/command.ts";
 import { testOnce } from "../support/dirs.ts";
 import { COMMANDS, succeeds, testDma } from "./process.ts";
 
@@ -45,7 +45,7 @@ testOnce("bash completes commands, the options that the help lists, and their va
     const listed = stdout.split("\nExamples:")[0]!.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm);
     assertEquals(await inBash(completion, [command, "--"]), [...listed].map(([, flag]) => flag!));
   }
-}, { ignore: !hasProgram("bash") });
+}, { needs: ["bash"] });
 
 testDma("bash completes names of files when Tab is pressed", async (dir) => {
   await Deno.writeTextFile(`${dir}/with space`, "");
@@ -65,12 +65,12 @@ testDma("bash completes names of files when Tab is pressed", async (dir) => {
     ...["bench", "folder/"],
     ...["write", "--direct=require"],
   ]);
-}, { ignore: !hasProgram("bash") || !hasProgram("script") });
+}, { needs: ["bash", "script"] });
 
 testOnce("zsh reads its script, sourced after compinit", async () => {
   const check = 'autoload -U compinit; compinit -D -u; eval "$1"; print -r -- $_comps[dma]';
   assertEquals(await runOrThrow("zsh", ["-f", "-c", check, "zsh", await script("zsh")]), "_dma");
-}, { ignore: !hasProgram("zsh") });
+}, { needs: ["zsh"] });
 
 testOnce("fish completes commands, options, their values, and directories", async () => {
   const completion = await script("fish");
@@ -85,7 +85,7 @@ testOnce("fish completes commands, options, their values, and directories", asyn
   assertEquals(await offered("dma completion "), ["bash", "fish", "zsh"]);
   assert((await offered("dma bench /et")).includes("/etc/"));
   assert((await offered("dma write /etc/pass")).includes("/etc/passwd"));
-}, { ignore: !hasProgram("fish") });
+}, { needs: ["fish"] });
 
 testOnce("dma completion takes the name that dma was installed under", async () => {
   assertMatch(await script("bash", "--name", "my-dma"), /^complete .* my-dma$/m);

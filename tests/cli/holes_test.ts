@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { tool } from "../faults/tools.ts";
-import { hasProgram, runOrThrow } from "../setup/command.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { assertFile, joined, MIB, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { DMA, spaceOf, succeeds, testDma } from "./process.ts";
@@ -83,4 +83,4 @@ testDma("dma copy takes nothing for a hole if the search for data gives EIO", as
   const source = await makeSparse(`${dir}/source`, 2 * MIB, [[MIB, 4096]]);
   await runOrThrow(await tool("secc"), ["data", "5", ...DMA, "copy", source, `${dir}/copy`]);
   await assertFile(`${dir}/copy`, await Deno.readFile(source));
-}, { ignore: !hasProgram("gcc") });
+}, { needs: ["gcc"] });

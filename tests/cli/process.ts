@@ -150,7 +150,7 @@ export function shell(dir: string, command: string, flags = "-A"): Promise<Ended
 export function testDma(
   name: string,
   fn: (dir: string) => Promise<void>,
-  options: { bothEngines?: boolean; ignore?: boolean } = {},
+  options: { bothEngines?: boolean; ignore?: boolean; needs?: string[] } = {},
 ): void {
   testInOneDirectory(name, ({ path }) => fn(path), { bothEngines: false, ...options });
 }

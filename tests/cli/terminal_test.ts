@@ -5,7 +5,7 @@ import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { progressLine } from "../../cli/progress.ts";
 import * as units from "../../cli/units.ts";
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../../mod.ts";
-import { hasProgram, run } from "../setup/command.ts";
+import { run } from "../setup/command.ts";
 import { MIB, pattern } from "../support/bytes.ts";
 import { testOnce } from "../support/dirs.ts";
 import { COMMANDS, DMA, succeeds, testDma } from "./process.ts";
@@ -103,7 +103,7 @@ async function onTerminal(dir: string, command: string, columns = 80): Promise<s
 const LAST = /\r\x1b\[Kdma: wrote (\d+) bytes [^\r\n\x1b]*; synced\r\n$/;
 
 function testOnTerminal(name: string, fn: (dir: string) => Promise<void>): void {
-  testDma(name, fn, { ignore: !hasProgram("script") });
+  testDma(name, fn, { needs: ["script"] });
 }
 
 testOnTerminal("dma copy draws a bar where it fits, and leaves its last line", async (dir) => {

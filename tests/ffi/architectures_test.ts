@@ -81,7 +81,7 @@ for (const architecture of architectures) {
     assertMatch(elf, /\(FLAGS_1\) .*NODELETE/);
     // It needs no library, and no symbol of a loaded one.
     assertEquals(elf.match(/\((NEEDED|TEXTREL)\)| UND \S+$/gm), null);
-  }, { ignore: !hasProgram("readelf") });
+  }, { needs: ["readelf"] });
 
   const reason = await incomparable(architecture);
   const why = reason === undefined ? "" : ` (${reason})`;

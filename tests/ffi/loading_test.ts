@@ -7,7 +7,7 @@ import { runChild } from "../support/child.ts";
 import { testInOneDirectory, testOnce } from "../support/dirs.ts";
 import { tool } from "../faults/tools.ts";
 import { FreshUser } from "../docs/fresh_user.ts";
-import { type Ended, hasProgram, urlOf } from "../setup/command.ts";
+import { type Ended, urlOf } from "../setup/command.ts";
 
 testOnce("A library that the environment names and that cannot be loaded is reported", async () => {
   const open = `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`;
@@ -69,7 +69,7 @@ function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<
       const args = ["run", "--no-prompt", ...flags, "main.js", `${user.data}/${name}`];
       return user.run(wrapper, ["memfd", String(EACCES), Deno.execPath(), ...args], { env });
     }, home);
-  }, { bothEngines: false, ignore: !hasProgram("gcc") });
+  }, { bothEngines: false, needs: ["gcc"] });
 }
 
 function assertWorks({ code, stdout, stderr }: Ended): void {

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { hasProgram, runOrThrow } from "../setup/command.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/leaks.ts";
 import { type TestDirectory, testInEachDirectory, testPairs } from "../support/dirs.ts";
@@ -158,7 +158,7 @@ testBothWays("An atomic file is not renamed into an immutable directory", async 
   await assertRejects(() => file.rename(`${immutable}/name`), PermissionDenied);
   await file.close();
   await assertOnly(dir, "immutable", "kept");
-}, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
+}, { needs: ["root", "chattr"] });
 
 testBothWays("An atomic program can be executed when it appears", async (dir) => {
   const path = dir.file("program");
@@ -182,7 +182,7 @@ testInEachDirectory("An atomic file appears in an append-only directory", async 
   await create(dir.file("file")).then((file) => file.close())
     .finally(() => runOrThrow("chattr", ["-a", dir.path]));
   await assertOnly(dir, "file");
-}, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
+}, { needs: ["root", "chattr"] });
 
 testInEachDirectory("An atomic file appears where a sandbox forbids renames", async (dir) => {
   using _ = fail("rename", Errno.EACCES);

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { cachedBytes, eventually, hasProgram, pause, runOrThrow } from "../setup/command.ts";
+import { cachedBytes, eventually, pause, runOrThrow } from "../setup/command.ts";
 import { assertFile, filled, joined, openPattern, overlaid, pattern } from "../support/bytes.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory, testPairs } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/engine.ts";
@@ -149,10 +149,7 @@ testInEachDirectory("copyRangeTo() copies by reference if the file system can", 
   await source.copyRangeTo(to, 0, 8 << 20, 0);
   await assertFile(to.path, pattern(8 << 20));
   assertMatch(await runOrThrow("filefrag", ["-v", to.path]), /shared/);
-}, {
-  where: ({ fileSystem }) => fileSystem === "xfs" || fileSystem === "btrfs",
-  ignore: !hasProgram("filefrag"),
-});
+}, { where: ({ fileSystem }) => /^(xfs|btrfs)$/.test(fileSystem), needs: ["filefrag"] });
 
 // xfs writes parts of shared blocks through the page cache, where they collide with direct writes.
 testInEachDirectory("A file that shares blocks bypasses the page cache", async (dir) => {

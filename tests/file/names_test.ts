@@ -6,7 +6,7 @@ import { O_DIRECTORY, O_PATH } from "../../src/engine/linux.ts";
 import type { Operation } from "../../src/engine/operation.ts";
 import { parseStat } from "../../src/file/stat.ts";
 import { engineTest } from "../faults/machine.ts";
-import { hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
+import { pause, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf } from "../support/leaks.ts";
@@ -135,7 +135,7 @@ for (const [begin, end, message] of states) {
     const error = await assertRejects(creating, Error, message) as DmaError;
     assert(error instanceof (begin.startsWith("mount") ? Busy : PermissionDenied));
     assertEquals(error.path, path);
-  }, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
+  }, { needs: ["root", "chattr"] });
 }
 
 testInOneDirectory("A sticky directory keeps other users' files", async (dir) => {
@@ -159,7 +159,7 @@ testInOneDirectory("A sticky directory keeps other users' files", async (dir) =>
   assertEquals(theirs, `${denied}: open ${why}`);
   assertEquals(renamed, `${denied}: rename '${path}-own' -> ${why}`);
   assertEquals([own, ...await create("true")], Array(4).fill("ok undefined"));
-}, { ignore: Deno.uid() !== 0 || !hasProgram("setpriv") });
+}, { needs: ["root", "setpriv"] });
 
 testInEachDirectory("A file is published and synced without another descriptor", async (dir) => {
   for (const atomic of [false, true]) {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { DmaBuffer, type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
-import { hasProgram, lines, run, runOrThrow, start } from "../setup/command.ts";
+import { lines, run, runOrThrow, start } from "../setup/command.ts";
 import { assertFile, assertNoFile, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/leaks.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -22,7 +22,7 @@ testInOneDirectory("An open waits for the holder of a lease", async (dir) => {
   await using holder = start("perl", ["-e", script, old.path], { stderr: "null" });
   for await (const _ of lines(holder.stdout)) break;
   await (await DmaFile.open(old.path, { write: true })).close();
-}, { ignore: !hasProgram("perl") });
+}, { needs: ["perl"] });
 
 testInOneDirectory("A file is read and written only as it was opened", async (dir) => {
   const path = dir.file("file");

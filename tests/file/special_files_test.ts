@@ -108,7 +108,7 @@ testInOneDirectory("Files of the kernel do not open at other mount points", asyn
       }
     });
   }
-}, { ignore: Deno.uid() !== 0 });
+}, { needs: ["root"] });
 
 Deno.test("The server of a FUSE file system is found in the kernel's list of mounts", () => {
   const mounts = [

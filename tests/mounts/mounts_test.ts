@@ -4,10 +4,9 @@ import "../support/engine.ts";
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { succeeds } from "../cli/process.ts";
-import { missing } from "../faults/machine.ts";
-import { runOrThrow, say } from "../setup/command.ts";
+import { folderTest } from "../faults/machine.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-import { inFreshDirectory, testDirectories } from "../support/dirs.ts";
 import { writeAndClose } from "./promises.ts";
 import { checkAll } from "./server_promises.ts";
 import { Mounted, rclone, type Server, servers } from "./servers.ts";
@@ -18,18 +17,17 @@ function mountTest(
   options: readonly (readonly string[])[],
   check: (mounted: Mounted) => Promise<void>,
 ): void {
-  const absent = missing(["root", "fuse", ...Object.keys(server.programs ?? {})]);
-  if (absent.length > 0) say(`Skipped for want of ${absent.join(", ")}: tests on ${server.name}`);
-  const tryOn = (options: readonly string[]) =>
-    inFreshDirectory(testDirectories[0]!, async ({ path }) => {
-      await using mounted = await Mounted.start(server, path, options);
-      await check(mounted);
-    }).catch((cause) => {
-      throw new Error(`With options '${options.join(" ")}'`, { cause });
-    });
-  // Side by side: mostly they wait.
-  const fn = async () => void await Promise.all(options.map(tryOn));
-  Deno.test({ name: `${server.name} ${name}`, ignore: absent.length > 0, fn });
+  folderTest(`${server.name} ${name}`, async (folder) => {
+    // Side by side: mostly they wait.
+    await Promise.all(options.map(async (each, index) => {
+      try {
+        await using mounted = await Mounted.start(server, `${folder}/${index}`, each);
+        await check(mounted);
+      } catch (cause) {
+        throw new Error(`With options '${each.join(" ")}'`, { cause });
+      }
+    }));
+  }, ["root", "fuse", ...Object.keys(server.programs ?? {})]);
 }
 
 for (const server of servers) {

@@ -3,6 +3,7 @@
 import { assert } from "@std/assert";
 import { mountOf } from "../setup/mounts.ts";
 import { collectGarbage, descriptorTargets } from "./leaks.ts";
+import { lacks } from "./needs.ts";
 
 /** Whether this run registers the tests that do not depend on the engine. The second one, with io_uring refused, does not. */
 export const engineIsOfNoConcern: boolean = !Deno.env.get("DMA_TEST_AGAIN");
@@ -18,8 +19,13 @@ export interface TestDirectory {
 
 type TestBody = (directory: TestDirectory) => void | Promise<void>;
 
-/** Settings of {@linkcode testInEachDirectory}: those of `Deno.test`, and a choice of directories. */
-export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
+/** Settings of tests: those of `Deno.test`, and the programs and rights without which a test is ignored (needs.ts). */
+interface TestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
+  needs?: readonly string[];
+}
+
+/** Settings of {@linkcode testInEachDirectory}, with a choice of directories. */
+export interface TestInEachDirectoryOptions extends TestOptions {
   /** If it returns false, no test is registered for the directory, and none is counted as skipped. */
   where?: (directory: TestDirectory) => boolean;
   /** Whether the engine matters. If not, the second run of the suite leaves the test out. @default {true} */
@@ -61,14 +67,10 @@ export function testInEachDirectory(
   options: TestInEachDirectoryOptions = {},
   parents = testDirectories,
 ): void {
-  const { where = () => true, bothEngines = true, ...definition } = options;
+  const { where = () => true, bothEngines = true, ...more } = options;
   if (!bothEngines && !engineIsOfNoConcern) return;
   for (const parent of parents.filter(where)) {
-    Deno.test({
-      ...definition,
-      name: `${name} [${parent.label}]`,
-      fn: () => inFreshDirectory(parent, fn),
-    });
+    register(`${name} [${parent.label}]`, () => inFreshDirectory(parent, fn), more);
   }
 }
 
@@ -87,12 +89,13 @@ export function testInOneDirectory(...[name, fn, options]: Registration): void {
 }
 
 /** Registers a test that does not depend on the engine, and needs no directory. */
-export function testOnce(
-  name: string,
-  fn: () => void | Promise<void>,
-  options: Omit<Deno.TestDefinition, "name" | "fn"> = {},
-): void {
-  if (engineIsOfNoConcern) Deno.test({ ...options, name, fn });
+export function testOnce(name: string, fn: () => void | Promise<void>, options?: TestOptions) {
+  if (engineIsOfNoConcern) register(name, fn, options);
+}
+
+function register(name: string, fn: () => void | Promise<void>, options: TestOptions = {}): void {
+  const { needs = [], ignore = lacks(...needs), ...definition } = options;
+  Deno.test({ ...definition, name, fn, ignore });
 }
 
 /** Runs `fn` with a fresh directory below `parent`, and removes it whatever happens. */

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import { hasProgram, runOrThrow } from "../setup/command.ts";
+import { runOrThrow } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { alter, interpose } from "../support/engine.ts";
@@ -86,10 +86,7 @@ testInEachDirectory("A file that may only be appended to is appended to", async 
   await writer.sync({ tail: true });
   await writer.write(pattern(7, 100_010));
   await closeWith(writer, pattern(100_017));
-}, {
-  ignore: Deno.uid() !== 0 || !hasProgram("chattr"),
-  where: ({ fileSystem }) => ["ext4", "xfs", "btrfs"].includes(fileSystem),
-});
+}, { where: ({ fileSystem }) => /^(ext4|xfs|btrfs)$/.test(fileSystem), needs: ["root", "chattr"] });
 
 testInEachDirectory("Writes at a position of a file open to append are refused", async (dir) => {
   const path = dir.file("log");
