@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { configure, DmaBuffer, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
-import { filled, namesIn } from "../support/bytes.ts";
+import { filled, namesIn, openWith } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 
@@ -205,10 +205,8 @@ function isRight({ kind, allowed }: Case, value: unknown): boolean {
 function subjectsTest(name: string, fn: (subjects: Subjects) => Promise<void>): void {
   testInOneDirectory(name, async (directory) => {
     const path = directory.file("file");
-    await Deno.writeFile(path, filled(10_000, 1));
-    await Deno.writeFile(directory.file("other"), filled(10_000, 2));
-    await using file = await DmaFile.open(path);
-    await using other = await DmaFile.open(directory.file("other"), { write: true });
+    await using file = await openWith(path, filled(10_000, 1), {});
+    await using other = await openWith(directory.file("other"), filled(10_000, 2));
     await using writer = new DmaStreamWriter(await DmaFile.create(directory.file("written")));
     await using reader = new DmaStreamReader(await DmaFile.open(path));
     await fn({ path, file, other, writer, reader });

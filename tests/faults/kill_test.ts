@@ -2,10 +2,9 @@
 // DMA_KILL_ROUNDS sets the number of rounds; DMA_KILL_SEED repeats a run.
 
 import { assert, assertEquals } from "@std/assert";
-import { DmaFile } from "../../mod.ts";
 import { lines, pause } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
-import { namesIn } from "../support/bytes.ts";
+import { namesIn, openWith } from "../support/bytes.ts";
 import { diskTest } from "./disks.ts";
 import { type Account, assertKept, type Life, Writing } from "./killed.ts";
 import { engines, engineTest, serverTest } from "./machine.ts";
@@ -81,8 +80,7 @@ for (const engine of engines) {
   diskTest(name, async (disk, memory) => {
     const path = disk.file("file");
     const length = 1 << 18;
-    await Deno.writeFile(path, new Uint8Array(length));
-    await using file = await DmaFile.open(path, { write: true });
+    await using file = await openWith(path, new Uint8Array(length));
     await file.sync();
     await memory.command("fault write delay 1000");
     const child = spawn("lock_and_write", { args: [path], env: { DMA_ENGINE: engine } });

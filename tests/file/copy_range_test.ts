@@ -5,7 +5,8 @@ import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { cachedBytes, eventually, pause, runOrThrow } from "../setup/command.ts";
-import { assertFile, filled, joined, openPattern, overlaid, pattern } from "../support/bytes.ts";
+import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { openPattern, openWith } from "../support/bytes.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory, testPairs } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/engine.ts";
 
@@ -13,12 +14,6 @@ const { BadResource, NotFound } = Deno.errors;
 const SIZE = 50_001;
 
 type Place = readonly [position: number, length: number, at: number];
-
-/** A file with `content`, open for reading and writing. */
-async function openWith(path: string, content: Uint8Array): Promise<DmaFile> {
-  await Deno.writeFile(path, content);
-  return await DmaFile.open(path, { write: true });
-}
 
 function testCopy(name: string, fn: (from: DmaFile, dir: TestDirectory) => Promise<void>): void {
   testInEachDirectory(`copyRangeTo() ${name}`, async (dir) => {

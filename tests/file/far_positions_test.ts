@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { allOf, filled, joined, pattern } from "../support/bytes.ts";
+import { allOf, filled, joined, openWith, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { alter } from "../support/engine.ts";
 
@@ -24,8 +24,7 @@ async function got(path: string, position: number, length: number): Promise<Uint
 for (const at of far) {
   testInEachDirectory(`Every call takes the position ${at} for what it is`, async (dir) => {
     const path = dir.file("file");
-    await Deno.writeFile(path, near);
-    await using file = await DmaFile.open(path, { write: true });
+    await using file = await openWith(path, near);
     const buffer = file.allocBuffer(4096);
     buffer.bytes.set(pattern(4096, 8192));
     await file.writeAt(pattern(8192), at);

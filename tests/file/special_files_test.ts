@@ -5,7 +5,7 @@ import { type DmaError, DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { serverIn } from "../../src/file/proc.ts";
 import { exists, pause, runOrThrow, within } from "../setup/command.ts";
-import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/leaks.ts";
 import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine, replaceMethod } from "../support/engine.ts";
@@ -37,9 +37,8 @@ async function assertRefused(path: string, ...classes: ErrorClass[]): Promise<vo
 
 testInEachDirectory("A directory, a FIFO, a socket and links to them do not open", async (dir) => {
   await Deno.mkdir(dir.file("directory"));
-  await Deno.writeFile(dir.file("directory/file"), pattern(100));
   // From now on the file system is known.
-  await (await DmaFile.open(dir.file("directory/file"))).close();
+  await (await openPattern(dir.file("directory/file"), 100)).close();
   await runOrThrow("mkfifo", [dir.file("fifo")]);
   using _listener = Deno.listen({ transport: "unix", path: dir.file("socket") });
   const links: [name: string, target: string, ...ErrorClass[]][] = [

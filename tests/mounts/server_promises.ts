@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, engineInfo, ioStats } from "../../mod.ts";
 import { eventually, pause, start, within } from "../setup/command.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { assertFile, openWith, pattern } from "../support/bytes.ts";
 import { clientPromises } from "./client_promises.ts";
 import { promises, writeAndClose } from "./promises.ts";
 import { DELAY_MS, ROOM } from "./servers.ts";
@@ -91,8 +91,7 @@ export async function standStill(path: string, hang?: Hang): Promise<void> {
   const at = (name: string) => `${path}/${name}`;
   const small = { bufferSize: 65_536, writeBehind: 2 };
   const create = async (name: string) => new DmaStreamWriter(await DmaFile.create(at(name)), small);
-  await Deno.writeFile(at("old"), bytes);
-  const file = await DmaFile.open(at("old"), { write: true });
+  const file = await openWith(at("old"), bytes);
   const target = await DmaFile.create(at("target"));
   const moved = await DmaFile.create(at("moved"));
   const writers = await Promise.all(["0", "1", "2"].map(create));

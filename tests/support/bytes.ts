@@ -77,10 +77,15 @@ export async function namesIn(directory: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name).sort();
 }
 
+/** Makes a file with these bytes, and opens it for reading and writing. */
+export async function openWith(path: string, bytes: Uint8Array, options?: DmaOpenOptions) {
+  await Deno.writeFile(path, bytes);
+  return await DmaFile.open(path, options ?? { write: true });
+}
+
 /** Makes a file of that length with {@linkcode pattern} in it, and opens it for reading. */
-export async function openPattern(path: string, length: number, options?: DmaOpenOptions) {
-  await Deno.writeFile(path, pattern(length));
-  return await DmaFile.open(path, options);
+export function openPattern(path: string, length: number, options: DmaOpenOptions = {}) {
+  return openWith(path, pattern(length), options);
 }
 
 export async function readPattern(path: string, length: number, options?: DmaStreamReaderOptions) {

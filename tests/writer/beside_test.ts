@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
-import { assertFile, filled, joined, openPattern, overlaid, pattern } from "../support/bytes.ts";
+import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { openPattern, openWith } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/engine.ts";
 import { closeWith, create, createOver } from "./create.ts";
@@ -27,10 +28,8 @@ testInEachDirectory("A hole before the position takes no space", async (dir) => 
 });
 
 testInEachDirectory("A file that is rewritten while it is read comes to its end", async (dir) => {
-  const path = dir.file("file");
   const size = (20 << 20) + 100;
-  await Deno.writeFile(path, old(size));
-  const { readable, writable } = await DmaFile.open(path, { write: true });
+  const { readable, writable } = await openWith(dir.file("file"), old(size));
   let read = 0;
   for await (const chunk of readable) {
     await writable.write(pattern(chunk.length, read));
@@ -41,13 +40,12 @@ testInEachDirectory("A file that is rewritten while it is read comes to its end"
 });
 
 testInEachDirectory("A file open for writing only keeps what stands around", async (dir) => {
-  const path = dir.file("file");
   for (const denied of [false, true]) {
     // As the kernel does if the file's mode is 0222, but not for root.
     using denials = fail("open", Errno.EACCES, ({ flags }) => denied && (flags & O_RDWR) !== 0);
     for (const position of [1001, 10_000]) {
-      await Deno.writeFile(path, old(10_000));
-      const file = await DmaFile.open(path, { read: false, write: true });
+      const writing = { read: false, write: true };
+      const file = await openWith(dir.file("file"), old(10_000), writing);
       const writer = new DmaStreamWriter(file, position < 10_000 ? { position } : { append: true });
       await writer.write(pattern(3000));
       await closeWith(writer, overlaid(old(10_000), pattern(3000), position));
@@ -110,8 +108,7 @@ testInEachDirectory("Reserved space stays if several writers open behind it", as
 });
 
 testInEachDirectory("flushSync() of a writer that opens beside other calls writes", async (dir) => {
-  await Deno.writeFile(dir.file("file"), old(8192));
-  await using other = await reopen(dir);
+  await using other = await openWith(dir.file("file"), old(8192));
   const file = await reopen(dir);
   // The program learns only after flushSync() that parts of the write have ended. The truncate comes after all of them.
   const calls = [other.writeAt(old(20 << 20), 4096), other.truncate(8192)];
@@ -124,9 +121,7 @@ testInEachDirectory("flushSync() of a writer that opens beside other calls write
 });
 
 testInEachDirectory("What another handle writes before a failed write stays", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, old(5000));
-  await using file = await DmaFile.open(path, { write: true });
+  await using file = await openWith(dir.file("file"), old(5000));
   const writer = new DmaStreamWriter(file, { closeFile: false });
   const position = 1 << 20;
   {
@@ -136,13 +131,13 @@ testInEachDirectory("What another handle writes before a failed write stays", as
       else pass();
     });
     const failing = assertRejects(() => file.writeAt(old(4096), position));
-    await using other = await DmaFile.open(path, { write: true });
+    await using other = await reopen(dir);
     await other.writeAt(pattern(4096), 20_480);
     fail();
     await failing;
   }
   await writer.close();
-  await assertFile(path, joined(old(5000), filled(15_480, 0), pattern(4096)));
+  await assertFile(file.path, joined(old(5000), filled(15_480, 0), pattern(4096)));
 });
 
 testInEachDirectory("What a program writes below a failing writer stays", async (dir) => {
@@ -189,8 +184,7 @@ testInEachDirectory("A writer that appends to a new file keeps what is in it", a
 });
 
 testInEachDirectory("A writer that is given up before it has opened cuts nothing", async (dir) => {
-  await Deno.writeFile(dir.file("file"), filled(512, 1));
-  const file = await reopen(dir);
+  const file = await openWith(dir.file("file"), filled(512, 1));
   await file.preallocate(4096);
   new DmaStreamWriter(file).closed.catch(() => {});
   await file.close();

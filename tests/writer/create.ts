@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import { assertFile } from "../support/bytes.ts";
+import { assertFile, openWith } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/leaks.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 
@@ -18,8 +18,7 @@ export async function create(dir: TestDirectory, options?: DmaStreamWriterOption
 
 /** A writer on a file that has these bytes already. */
 export async function createOver(path: string, old: Uint8Array, options?: DmaStreamWriterOptions) {
-  await Deno.writeFile(path, old);
-  return new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
+  return new DmaStreamWriter(await openWith(path, old), options);
 }
 
 /** Registers a test of a writer on a new file, once with Direct I/O and once without it. */

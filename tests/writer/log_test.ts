@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { runOrThrow } from "../setup/command.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { assertFile, openPattern, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import { alter, interpose } from "../support/engine.ts";
 import { closeWith } from "./create.ts";
@@ -90,8 +90,7 @@ testInEachDirectory("A file that may only be appended to is appended to", async 
 
 testInEachDirectory("Writes at a position of a file open to append are refused", async (dir) => {
   const path = dir.file("log");
-  await Deno.writeFile(path, pattern(10_000));
-  await using file = await DmaFile.open(path, { append: true });
+  await using file = await openPattern(path, 10_000, { append: true });
   await using source = await DmaFile.open(path);
   const says = "it was opened with append: true";
   for (const position of [0, 4096]) {
