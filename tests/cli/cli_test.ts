@@ -84,8 +84,7 @@ testDma("dma copy that cannot read ends with 1, and keeps no atomic file", async
   assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
 });
 
-testDirectAndCached("dma read writes a file to standard output", async (dir) => {
-  const path = dir.file("in");
+testDirectAndCached("dma read writes a file to standard output", async (dir, path) => {
   // Past the page cache too, except for the block in which the file is cut.
   await succeeds(["write", path], pattern(LENGTH));
   const before = await cachedBytes(path);

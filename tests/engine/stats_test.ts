@@ -35,8 +35,7 @@ async function said(code: string, env: Record<string, string> = {}): Promise<any
 /** What is no count of operations or of their bytes. */
 const OTHERS = /^(submissions|wakeups|queueFull|inFlight|pool.*)$/;
 
-testInOneDirectory("To replace a large file wakes the event loop only a few times", async (dir) => {
-  const path = dir.file("large");
+testInOneDirectory("To replace a large file wakes the event loop few times", async (_dir, path) => {
   await Deno.writeFile(path, new Uint8Array(50_000));
   const replacing = async () => await (await DmaFile.create(path, { atomic: true })).close();
   const { wakeups } = await growth(replacing);

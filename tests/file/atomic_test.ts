@@ -15,9 +15,9 @@ const { BadResource, IsADirectory, NotFound, NotSupported, PermissionDenied } = 
 /** Registers a test twice: with unnamed files, and with temporary names. */
 function testBothWays(...[name, fn, options]: Parameters<typeof testInEachDirectory>): void {
   testInEachDirectory(`${name}, where files need no name`, fn, options);
-  testInEachDirectory(`${name}, where files need a name`, async (dir) => {
+  testInEachDirectory(`${name}, where files need a name`, async (dir, path) => {
     using _ = withoutUnnamedFiles();
-    await fn(dir);
+    await fn(dir, path);
   }, options);
 }
 
@@ -30,8 +30,7 @@ async function assertOnly(dir: TestDirectory, ...names: string[]): Promise<void>
   assertEquals([await namesIn(dir.path), descriptorsIn(dir.path)], [names, 0]);
 }
 
-testBothWays("An atomic file appears, or replaces the old one, when it is closed", async (dir) => {
-  const path = dir.file("file");
+testBothWays("An atomic file appears, or replaces the old one, when closed", async (dir, path) => {
   await Deno.symlink("file", dir.file("link"));
   for (const [name, before, after] of [["file", 0, 1], ["file", 1, 2], ["link", 0, 3]] as const) {
     const old = before && await Deno.open(path);
@@ -160,8 +159,7 @@ testBothWays("An atomic file is not renamed into an immutable directory", async 
   await assertOnly(dir, "immutable", "kept");
 }, { needs: ["root", "chattr"] });
 
-testBothWays("An atomic program can be executed when it appears", async (dir) => {
-  const path = dir.file("program");
+testBothWays("An atomic program can be executed when it appears", async (_dir, path) => {
   for (const streams of [false, true]) {
     const file = await DmaFile.create(path, { atomic: true, mode: 0o755 });
     const script = file.allocBuffer(4096);

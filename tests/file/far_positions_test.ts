@@ -22,8 +22,7 @@ async function got(path: string, position: number, length: number): Promise<Uint
 }
 
 for (const at of far) {
-  testInEachDirectory(`Every call takes the position ${at} for what it is`, async (dir) => {
-    const path = dir.file("file");
+  testInEachDirectory(`Every call takes the position ${at} for what it is`, async (dir, path) => {
     await using file = await openWith(path, near);
     const buffer = file.allocBuffer(4096);
     buffer.bytes.set(pattern(4096, 8192));

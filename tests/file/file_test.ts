@@ -121,8 +121,7 @@ testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (
   await assertRejects(() => DmaFile.temp({ dir: dir.path }), NotSupported, "files without a name");
 });
 
-testInEachDirectory("A thread closes what may wait, and nothing else", async (dir) => {
-  const path = dir.file("file");
+testInEachDirectory("A thread closes what may wait, and nothing else", async (dir, path) => {
   const written = async (options: DmaOpenOptions) => {
     const file = await openPattern(path, 5000, { write: true, ...options });
     await file.writeAt(pattern(4096), 0);

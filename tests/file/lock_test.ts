@@ -101,8 +101,7 @@ testLock("lock() waits until its signal is aborted, or its file closed", async (
   await closed;
 });
 
-testDirectAndCached("A lock is given back by the time that close() resolves", async (dir) => {
-  const path = dir.file("file");
+testDirectAndCached("A lock is given back when close() resolves", async (_dir, path) => {
   await Deno.writeFile(path, new Uint8Array(1));
   for (let round = 0; round < 300; round++) {
     const file = await DmaFile.open(path, { write: true });
@@ -123,8 +122,7 @@ testLock("An exclusive lock may require write: true", async (one, other) => {
   }
 });
 
-testDirectAndCached("A lock holds until its release, even of a dropped file", async (dir) => {
-  const path = dir.file("file");
+testDirectAndCached("A lock holds until released, even of a dropped file", async (_dir, path) => {
   await using other = await DmaFile.create(path);
   const lockAndDrop = async (exclusive: boolean) => {
     const file = await DmaFile.open(path);

@@ -93,8 +93,7 @@ testInEachDirectory("A new directory is not mistaken for the old one", async (di
   await assertFile(`${folder}/new`, pattern(5000));
 });
 
-testInEachDirectory("rename and remove do not touch another file of the name", async (dir) => {
-  const path = dir.file("file");
+testInEachDirectory("rename and remove touch no other file of the name", async (dir, path) => {
   await using file = await DmaFile.create(path);
   await Deno.symlink("file", dir.file("link"));
   await using linked = await DmaFile.open(dir.file("link"));
@@ -277,8 +276,7 @@ testInOneDirectory("A name that is not UTF-8 is not mistaken for an allowed one"
   assertEquals(await shell(dir, 'cat "$odd/file"; ls -A "$odd"'), "secret\nfile");
 });
 
-testInEachDirectory("What may be a server's is looked at on a thread", async (dir) => {
-  const path = dir.file("file");
+testInEachDirectory("What may be a server's is looked at on a thread", async (dir, path) => {
   /** The kinds of what is looked at on the JavaScript thread by a use of the file. */
   const lookedAtNow = async (use: () => Promise<void>) => {
     const runNow = engine.runNow.bind(engine);

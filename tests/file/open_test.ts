@@ -24,8 +24,7 @@ testInOneDirectory("An open waits for the holder of a lease", async (dir) => {
   await (await DmaFile.open(old.path, { write: true })).close();
 }, { needs: ["perl"] });
 
-testInOneDirectory("A file is read and written only as it was opened", async (dir) => {
-  const path = dir.file("file");
+testInOneDirectory("A file is read and written only as it was opened", async (_dir, path) => {
   await using reads = await openPattern(path, 5000);
   await assertRejects(() => reads.truncate(0), BadResource, "opened without write");
   assertThrows(() => reads.writable, TypeError, "opened without write");
@@ -104,8 +103,7 @@ testInEachDirectory("A file that is created at the last moment is emptied", asyn
   assertEquals([await file.size(), answers], [0, []]);
 });
 
-testInEachDirectory("In a sticky directory O_CREAT opens an existing file", async (dir) => {
-  const path = dir.file("file");
+testInEachDirectory("In a sticky directory O_CREAT opens an existing file", async (dir, path) => {
   // An open file holds the directory with the mode of that time.
   await using _held = await openPattern(path, 100);
   await Deno.chmod(dir.path, 0o1777);
@@ -184,8 +182,7 @@ testInEachDirectory('direct "require" that is refused harms nothing', async (dir
   }
 });
 
-testInEachDirectory("direct is false without Direct I/O, even if O_DIRECT opens", async (dir) => {
-  const path = dir.file("journaled");
+testInEachDirectory("direct is false without Direct I/O, even with O_DIRECT", async (_, path) => {
   await Deno.writeFile(path, new Uint8Array());
   // ext4 journals the data of this file, so it has no Direct I/O. That takes a capability, without which it is pretended.
   const { success } = await run("chattr", ["+j", path]);

@@ -17,7 +17,8 @@ export interface TestDirectory {
   file(name: string): string;
 }
 
-type TestBody = (directory: TestDirectory) => void | Promise<void>;
+/** Gets the directory of the test, and the path of a file in it that is not there yet. */
+type TestBody = (directory: TestDirectory, path: string) => void | Promise<void>;
 
 /** Settings of tests: those of `Deno.test`, and the programs and rights without which a test is ignored (needs.ts). */
 interface TestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
@@ -104,7 +105,7 @@ export async function inFreshDirectory(parent: TestDirectory, fn: TestBody): Pro
   // Tests that drop root need access.
   await Deno.chmod(path, 0o755);
   try {
-    await fn(testDirectory(path, parent.label, parent.fileSystem));
+    await fn(testDirectory(path, parent.label, parent.fileSystem), `${path}/file`);
   } catch (caught) {
     await Deno.remove(path, { recursive: true }).catch(() => {});
     // The test's own failure takes precedence over those of disposals.

@@ -24,8 +24,7 @@ async function exact(path: string, options?: DmaStreamWriterOptions): Promise<Dm
   return new DmaStreamWriter(file, { append: true, preallocate: false, ...options });
 }
 
-testInEachDirectory("append: true writes to the end, as Deno.open has it", async (dir) => {
-  const path = dir.file("log");
+testInEachDirectory("append: true writes to the end, as Deno.open has it", async (_dir, path) => {
   for (const options of [{ write: true, create: true, append: true }, { append: true }]) {
     const writer = new DmaStreamWriter(await DmaFile.open(path, options));
     assertEquals([writer.file.direct, writer.file.path], [false, path]);
@@ -49,8 +48,7 @@ testInEachDirectory("append: true writes to the end, as Deno.open has it", async
   await closeWith(writable, text("three\nfour\n"));
 });
 
-testInEachDirectory("Lines of several programs never mix, and none is lost", async (dir) => {
-  const path = dir.file("log");
+testInEachDirectory("Lines of several programs never mix, and none is lost", async (_dir, path) => {
   const sizes = [4096, 5000, 65_536, 1 << 20];
   const lineOf = (writer: number, index: number) =>
     `${writer}:${index}:`.padEnd(20 + (index * 37 + writer) % 3000, String(writer));
@@ -74,8 +72,7 @@ testInEachDirectory("Lines of several programs never mix, and none is lost", asy
   }
 });
 
-testInEachDirectory("A file that may only be appended to is appended to", async (dir) => {
-  const path = dir.file("log");
+testInEachDirectory("A file that may only be appended to is appended to", async (_dir, path) => {
   await Deno.writeFile(path, pattern(10));
   const change = async (by: string) => void await runOrThrow("chattr", [by, path]);
   await change("+a");
@@ -88,8 +85,7 @@ testInEachDirectory("A file that may only be appended to is appended to", async 
   await closeWith(writer, pattern(100_017));
 }, { where: ({ fileSystem }) => /^(ext4|xfs|btrfs)$/.test(fileSystem), needs: ["root", "chattr"] });
 
-testInEachDirectory("Writes at a position of a file open to append are refused", async (dir) => {
-  const path = dir.file("log");
+testInEachDirectory("Writes at positions of a file open to append are refused", async (_, path) => {
   await using file = await openPattern(path, 10_000, { append: true });
   await using source = await DmaFile.open(path);
   const says = "it was opened with append: true";

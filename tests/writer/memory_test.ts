@@ -81,8 +81,7 @@ testInOneDirectory("A writer that is dropped leaves its holder the file", async 
   await assertFile(file.path, joined(pattern(8192), filled(5, 1)));
 });
 
-testInOneDirectory("A writer whose work is under way is not collected", async (dir) => {
-  const path = dir.file("file");
+testInOneDirectory("A writer whose work is under way is not collected", async (dir, path) => {
   await (async () => {
     const source = ReadableStream.from((async function* () {
       for (let index = 0; index < 5; index++) {
