@@ -55,14 +55,12 @@ testReaders("A file is closed at the end, unless closeFile is false", 5000, asyn
   assertThrows(() => read(), Deno.errors.BadResource, "the file is closed");
 });
 
-testReaders("A far range is empty, and a reversed one is refused", 5000, async (read, file) => {
+testReaders("A far range is empty, and a reversed one is refused", 5000, async (read) => {
   const make = (options: DmaStreamReaderOptions) => () => read(options);
   assertEquals(await allOf(read({ start: Number.MAX_SAFE_INTEGER - 1 })), new Uint8Array());
   const says = "Invalid end 9: it must not be before start 10";
   assertThrows(make({ start: 10, end: 9 }), RangeError, says);
   assertThrows(make({ bufferSize: 2 ** 31 }), RangeError, "Invalid bufferSize 2147483648");
-  await using written = await DmaFile.open(file.path, { read: false, write: true });
-  assertThrows(() => new DmaStreamReader(written), Deno.errors.BadResource, "(os error 9): read '");
 });
 
 testReaders("The next read starts when a chunk is given out", 200_000, async (read) => {
