@@ -27,7 +27,7 @@ export async function openFile(round: Round): Promise<void> {
     round.promise(0, length);
   };
   round.file = await random.pick([
-    () => DmaFile.create(name, { atomic: true, direct }),
+    () => DmaFile.create(name, { atomic: round.isAtomic = true, direct }),
     async () => {
       await before();
       return await DmaFile.open(name, { write: true, direct });

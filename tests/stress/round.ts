@@ -38,7 +38,8 @@ export class Round {
   reader: DmaStreamReader | undefined;
   /** Everything else that is open. */
   readonly others: AsyncDisposable[] = [];
-  /** Whether every write goes to the end of the file. */
+  /** Whether the file may vanish, and whether every write goes to its end. */
+  isAtomic = false;
   isAppending = false;
   readonly #certain: { readonly from: number; readonly to: number }[] = [];
   readonly #under = new Map<Promise<unknown>, string>();
@@ -143,7 +144,7 @@ export class Round {
     await eventually(async () => gone() || (await collectGarbage(), gone()));
     const bytes = await Deno.readFile(path).catch(() => undefined);
     // It was removed, or never published or created.
-    if (!bytes) return;
+    if (!bytes) return this.must(this.#certain.length === 0 || this.isAtomic, `${path} is gone`);
     this.tally.bytes += bytes.length;
     const foreign = firstForeign(bytes, 0, seed);
     this.must(foreign < 0, `Byte ${foreign} was never written: ${bytes[foreign]}`);
