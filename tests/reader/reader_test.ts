@@ -1,7 +1,7 @@
 // DmaStreamReader as a ReadableStream: each way to consume it gives the bytes of the file, with few reads; views; skip().
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
+import { type DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { eventually, pause } from "../setup/command.ts";
 import { allOf, joined, openPattern, pattern, readPattern } from "../support/bytes.ts";
