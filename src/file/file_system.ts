@@ -3,15 +3,13 @@
 import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { u32, u64 } from "../engine/struct.ts";
-import { unwrap } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 import { findServer } from "./proc.ts";
 import type { Handle, StatFacts } from "./stat.ts";
 
 /** A file system of the kernel on a disk. */
 export const DISK = {
   name: "a file system on a disk",
-  /** Whether it stores written bytes. Kernel views such as proc do not. */
-  stores: true,
   /** The device number and the inode number identify a file while it is open. */
   identifiesFiles: true,
   /** Files are in memory: O_DIRECT may be accepted, but has no effect. */
@@ -105,8 +103,6 @@ const CIFS: FileSystem = { ...NETWORK, name: "CIFS", statsFromMemory: false, den
  */
 const OTHER_DISK: FileSystem = { ...DISK, identifiesFiles: false, closeWaits: true };
 
-const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
-
 /** A file system without a row. One that reports no blocks is a view of the kernel (simple_statfs). */
 const UNKNOWN: FileSystem = {
   ...NETWORK,
@@ -154,33 +150,45 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x00c36400, { ...NETWORK, name: "CephFS", exactTails: false }],
   [0xff534d42, CIFS],
   [0xfe534d42, CIFS],
-  [0xde5e81e4, KERNEL_VIEW], // efivarfs
-  [0x958458f6, KERNEL_VIEW], // hugetlbfs, whose files cannot be written to
 ]);
+
+/** Views of the kernel that report blocks: efivarfs, and hugetlbfs, whose files cannot be written to. */
+const VIEWS: ReadonlySet<number> = new Set([0xde5e81e4, 0x958458f6]);
 
 /** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<number | bigint, FileSystem>();
 
+/**
+ * The file system of an open file or directory. The engine learns whether it is local. Throws for a view of the kernel,
+ * such as proc, whose files store nothing.
+ */
+export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
+  const fileSystem = knownFileSystem(facts) ?? await findFileSystem(handle, facts);
+  handle.engine.setLocal(handle.fd, !fileSystem.isServed);
+  return fileSystem;
+}
+
 /** The file system, if no call is needed to know it. */
-export function knownFileSystem(facts: StatFacts): FileSystem | undefined {
+function knownFileSystem(facts: StatFacts): FileSystem | undefined {
   // FUSE may be on a block device (fuseblk), but never reports an alignment.
   if (facts.deviceMajor !== 0 && facts.directMemory !== undefined) return DISK;
   const { uniqueMountId } = facts;
   return uniqueMountId === undefined ? undefined : known.get(uniqueMountId);
 }
 
-export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
-  const found = knownFileSystem(facts);
-  if (found) return found;
+async function findFileSystem(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   const { type, hasBlocks } = await statfs(handle);
   const shown = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? OTHER_DISK : UNKNOWN);
   // 9p shows the type of its server's file system (v9fs_statfs), but never a time of birth.
   const mayBeV9fs = facts.deviceMajor === 0 && !facts.hasBirthTime;
   const server = shown === FUSE || mayBeV9fs ? await findServer(handle, facts) : undefined;
   const row = server === V9FS.name ? V9FS : shown;
-  const isView = row === UNKNOWN && !hasBlocks;
+  if (VIEWS.has(type) || (row === UNKNOWN && !hasBlocks)) {
+    const why = "a kernel file is not a regular file";
+    throw ioError(Errno.EOPNOTSUPP, "open", handle.path, why);
+  }
   const ofServer = row === FUSE ? SERVERS.get(server ?? "") : undefined;
-  const fileSystem = isView ? KERNEL_VIEW : { ...row, ...ofServer };
+  const fileSystem = { ...row, ...ofServer };
   if (facts.uniqueMountId !== undefined) known.set(facts.uniqueMountId, fileSystem);
   return fileSystem;
 }

@@ -20,7 +20,7 @@ import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { FileName } from "./file_name.ts";
-import { explain, type FileSystem, fileSystemOf, knownFileSystem } from "./file_system.ts";
+import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { Naming } from "./naming.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
 import { truncateTo } from "./space.ts";
@@ -32,7 +32,7 @@ import {
   isRefused,
   knownPath,
 } from "./permissions.ts";
-import { cachedStat, type Handle, knownFacts, stat, type StatFacts } from "./stat.ts";
+import { cachedStat, type Handle, stat, type StatFacts } from "./stat.ts";
 
 /** Attempts to open a name that keeps appearing and disappearing, while permissions are limited to some paths. */
 const MAX_ATTEMPTS = 10;
@@ -77,7 +77,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   let facts: StatFacts | undefined;
   try {
     const handle = name.handle(fd);
-    facts = knownFacts(handle) ?? await cachedStat(handle);
+    facts = await cachedStat(handle);
     if (prepared) await prepared;
     const file = await setUp(opened, request, facts);
     if (request.unnamed) opened.name.release();
@@ -101,9 +101,9 @@ async function setUp(
   const handle = name.handle(fd);
   const { engine, path } = handle;
   assertRegular(facts, path);
-  const fileSystem = knownFileSystem(facts) ?? await fileSystemOf(handle, facts);
-  assertStored(handle, fileSystem);
-  engine.setLocal(fd, !fileSystem.isServed);
+  const fileSystem = await fileSystemOf(handle, facts);
+  // Devices and shared memory are on tmpfs.
+  if (fileSystem.inMemory) checkSpecial(engine.realPath(fd));
   // 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2)), as on ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
     (fileSystem.directWhereSaid && facts.directMemory === undefined);
@@ -153,15 +153,6 @@ function assertRegular({ kind }: StatFacts, path: string): void {
   if (kind === "directory") throw ioError(Errno.EISDIR, "open", path);
   if (kind === "file") return;
   throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${kind} is not a regular file`);
-}
-
-/** Throws for files of the kernel, and for files that Deno would not open. */
-function assertStored({ engine, fd, path }: Handle, { stores, inMemory }: FileSystem): void {
-  if (!stores) {
-    throw ioError(Errno.EOPNOTSUPP, "open", path, "a kernel file is not a regular file");
-  }
-  // Devices and shared memory are on tmpfs.
-  if (inMemory) checkSpecial(engine.realPath(fd));
 }
 
 async function openDescriptor(name: FileName, request: OpenRequest): Promise<Opened> {
@@ -250,7 +241,8 @@ async function openExisting(
     const handle = name.handle(located);
     const facts = await cachedStat(handle);
     assertRegular(facts, name.path);
-    assertStored(handle, await fileSystemOf(handle, facts));
+    // Throws for a file of the kernel.
+    await fileSystemOf(handle, facts);
     for (const path of [real, name.realPath]) checkSpecial(path);
     // With O_CREAT the kernel refuses a file that another user has put there as a trap (fs.protected_regular in
     // proc_sys_fs(5)). After a symbolic link the permissions may not cover the name.
