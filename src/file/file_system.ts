@@ -68,6 +68,7 @@ const NETWORK: FileSystem = {
   identifiesFiles: false,
   exactTails: true,
   reserves: "never",
+  closeWaits: true,
   isServed: true,
 };
 

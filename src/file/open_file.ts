@@ -250,10 +250,10 @@ export class OpenFile {
       this.naming.release();
       this.changes.leave(this);
     }
-    const { direct, engine, fd, fileSystem: { inMemory, closeWaits } } = this;
+    const { inMemory, closeWaits } = this.fileSystem;
     // The close after writes to the page cache frees the blocks that xfs has reserved for further writes.
-    const mayHaveReserved = this.request.write && !direct && !inMemory;
-    return !mayHaveReserved && !closeWaits && engine.isLocal(fd) === true;
+    const mayHaveReserved = this.request.write && !this.direct && !inMemory;
+    return !mayHaveReserved && !closeWaits;
   }
 
   /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */

@@ -8,7 +8,7 @@ import { eventually, run } from "../setup/command.ts";
 import { assertFile, joined, MIB, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/leaks.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { alter, engine, interpose, replaceMethod, withoutUnnamedFiles } from "../support/engine.ts";
+import { alter, engine, interpose, withoutUnnamedFiles } from "../support/engine.ts";
 import { promises } from "../mounts/promises.ts";
 
 function testFile(
@@ -133,11 +133,9 @@ testInEachDirectory("A thread closes what may wait, and nothing else", async (di
     return file;
   };
   const isInMemory = dir.fileSystem === "tmpfs";
-  const onServer = "one on a server";
   const cases: [name: string, calls: 0 | 1, open: () => Promise<DmaFile>][] = [
     ["a large file", 1, () => openPattern(path, (1 << 20) + 1)],
     ["one without a name", 1, removed],
-    [onServer, 1, () => openPattern(path, 5000)],
     ["a small file", 0, () => openPattern(path, 5000)],
     ["one in the page cache", 0, () => openPattern(path, 5000, { direct: "off" })],
     ["one written past the page cache", 0, () => written({})],
@@ -148,10 +146,7 @@ testInEachDirectory("A thread closes what may wait, and nothing else", async (di
     const descriptor = descriptorNumber(file);
     assert(engine.isLocal(descriptor) !== undefined);
     const before = ioStats().submissions;
-    {
-      using _ = name === onServer ? replaceMethod("isLocal", () => false) : undefined;
-      await file.close();
-    }
+    await file.close();
     assertEquals(ioStats().submissions - before, calls, name);
     assertEquals(engine.isLocal(descriptor), undefined);
   }
