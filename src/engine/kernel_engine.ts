@@ -59,8 +59,9 @@ export class KernelEngine implements Engine {
     const { op } = operation;
     // The entry of a link through /proc does not have the file's descriptor.
     const device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
-    // On a disk the kernel opens a cached name without waiting, and any other name on a thread of its own.
-    if (op === "open" && hasDisk(device)) sqe.forceAsync = false;
+    // On a disk the kernel opens a cached name without waiting, and any other name on a thread of its own. But an overlay
+    // asks the server of a lower layer, or copies its file, and btrfs reads to open a directory.
+    if (op === "open") sqe.forceAsync = !hasDisk(device);
     const request = { operation, sqe, completion, device };
     this.counters.inFlight++;
     if (op === "close") return this.#close(request, operation.quick);

@@ -10,7 +10,6 @@ import {
   AT_SYMLINK_NOFOLLOW,
   Errno,
   IORING_FSYNC_DATASYNC,
-  O_PATH,
   Opcode,
   PATH_MAX,
   RESOLVE_CACHED,
@@ -120,10 +119,7 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
         sqe.paths!.bytes.set(how, PATH_MAX);
         return sqe;
       }
-      const sqe = entry(Opcode.OPENAT, directory, 0, length, 0, flags);
-      // An overlay asks the server of a lower layer, or copies its file, and btrfs reads to open a directory.
-      sqe.forceAsync = (flags & O_PATH) === 0;
-      return withPaths(engine, sqe, name);
+      return withPaths(engine, entry(Opcode.OPENAT, directory, 0, length, 0, flags), name);
     }
     case "close":
       return entry(Opcode.CLOSE, operation.fd);
