@@ -41,7 +41,7 @@ export class FileChanges {
   private constructor({ facts, fileSystem }: FileHandle, readonly forget: () => void) {
     this.length = new FileLength(facts.size, () => {
       // A server would have to answer.
-      if (!fileSystem.statsFromMemory) return this.length.sizeUpperBound;
+      if (fileSystem.statWaits) return this.length.sizeUpperBound;
       const size = knownSize(this.#handles[0]!.descriptor);
       return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
     });

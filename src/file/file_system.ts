@@ -36,16 +36,16 @@ export const DISK = {
   /** An existing file may open for writing, and refuse every write. */
   mayWriteOnce: false,
   /** A read that is submitted to the ring may wait for other blocks of the disk. */
-  readsWait: false,
+  readWaits: false,
   /** close(2) may wait for the disk, or for a server. */
   closeWaits: false,
+  /** statx(2) may wait for a server, even with AT_STATX_DONT_SYNC. */
+  statWaits: false,
   /**
    * Another machine or a program serves the files. A submission to the ring may wait for it, so every call runs on a thread.
    * A file without a name (O_TMPFILE) may lose a name that it gets. A write with RWF_DSYNC may end before it is durable.
    */
   isServed: false,
-  /** statx(2) answers from memory with AT_STATX_DONT_SYNC. */
-  statsFromMemory: true,
   /** flock(2) returns EACCES instead of EWOULDBLOCK if another process holds the lock. */
   deniesHeldLock: false,
 };
@@ -93,10 +93,10 @@ const FUSE: FileSystem = {
 };
 
 /** v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still. */
-const V9FS: FileSystem = { ...NETWORK, name: "9p", statsFromMemory: false };
+const V9FS: FileSystem = { ...NETWORK, name: "9p", statWaits: true };
 
 /** For a file that was changed cifs_getattr ignores AT_STATX_DONT_SYNC. */
-const CIFS: FileSystem = { ...NETWORK, name: "CIFS", statsFromMemory: false, deniesHeldLock: true };
+const CIFS: FileSystem = { ...NETWORK, name: "CIFS", statWaits: true, deniesHeldLock: true };
 
 /**
  * On a disk, without a row, and with no alignment reported. FAT with the mount option `flush` writes at a close
@@ -109,7 +109,7 @@ const UNKNOWN: FileSystem = {
   ...NETWORK,
   name: "an unknown file system",
   cutsDirty: false,
-  statsFromMemory: false,
+  statWaits: true,
 };
 
 /** Seen with each of these servers: on a full disk, bytes of completed writes were not in the file. */
@@ -138,7 +138,7 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xca451a4e, { ...DISK, name: "bcachefs", identifiesFiles: false, reserves: "hinted" }],
   // A later write does not use the space that fallocate(2) reserved, and the reservation stays.
   // The submission of a read waits for the extents and the checksums (btrfs_lookup_bio_sums), and for a sync of the file.
-  [0x9123683e, { ...DISK, name: "btrfs", reserves: "never", readsWait: true }],
+  [0x9123683e, { ...DISK, name: "btrfs", reserves: "never", readWaits: true }],
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
   // its files cannot be polled, so io_uring passes blocking calls to its kernel threads. But a lower layer may be, as the
   // image of a container that is fetched on demand: its server is asked when a file is opened or closed.

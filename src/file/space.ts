@@ -94,7 +94,7 @@ export function cutPadding(file: OpenFile, padded: number, before: number): Prom
 /** Calls `found` with the file's length, or undefined if the kernel does not report it. */
 function findSize({ descriptor, fileSystem }: OpenFile, found: (size?: number) => void): void {
   // Without memory for the first look the second one may succeed.
-  const known = fileSystem.statsFromMemory ? knownSize(descriptor) : undefined;
+  const known = fileSystem.statWaits ? undefined : knownSize(descriptor);
   if (known !== undefined) return found(known);
   const end = (facts: StatFacts | DmaError) => found((facts as Partial<StatFacts>).size);
   submitStat(descriptor, end, true);

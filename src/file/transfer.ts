@@ -50,7 +50,7 @@ export class Transfer implements Completion {
   }
 
   start(): void {
-    const { engine, fd, direct, blockSize, fileSystem: { readsWait: waits } } = this.file;
+    const { engine, fd, direct, blockSize, fileSystem: { readWaits: waits } } = this.file;
     const { memory } = this.range;
     const offset = this.bytesDone;
     this.#direct = direct;

@@ -132,7 +132,7 @@ export class ReadAhead {
 
   /** Whether a result of {@linkcode #sizeNow} is the length, and not an upper bound. */
   #isExact(size: number): boolean {
-    return size < Infinity && this.file.fileSystem.statsFromMemory;
+    return size < Infinity && !this.file.fileSystem.statWaits;
   }
 
   /** The length of the file, or an upper bound, as it is known without a request to a server. */
