@@ -1,7 +1,8 @@
-// The devices of descriptors, and whether calls for files on them may wait for a server or another program.
+// The devices of descriptors.
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
+import type { Device } from "./engine.ts";
 import { Opcode } from "./linux.ts";
 import type { Bytes } from "./operation.ts";
 import { addressOfPath, readKernelFile } from "./process.ts";
@@ -10,32 +11,32 @@ import { u32 } from "./struct.ts";
 /** A minor device number has 20 bits. */
 const MINORS = 0x100000;
 
-/** Whether a device has a major number, as a file system on a disk has, except btrfs. Overlay and tmpfs have none. */
-export function hasDisk(device: number | undefined): boolean {
-  return device !== undefined && device >= MINORS;
-}
-
 export class Devices {
-  readonly #devices: (number | undefined)[] = [];
-  /** A device by mount. A mount with the number of an earlier one is mistaken for it until a statx(2). */
-  readonly #mounts = new Map<number, number>();
-  /** The mounts of descriptors whose device no statx(2) has shown yet. */
+  /** By number, and by descriptor. */
+  readonly #known = new Map<number, Device>();
+  readonly #devices: (Device | undefined)[] = [];
+  /**
+   * A device of each mount, and the mounts of descriptors without a statx(2). A mount may reuse the number of an
+   * earlier one, and is mistaken for it until statx(2) has shown its device.
+   */
+  readonly #mounts = new Map<number, Device>();
   readonly #unseen = new Map<number, number>();
-  readonly #local = new Map<number | undefined, boolean>();
   /** The shim's `struct identity`: the number of a mount, the length and the type of a file handle, and the handle. */
   readonly #identity = new Uint32Array(35);
   readonly #identityAddress = addressOf(this.#identity);
 
   constructor(readonly shim: Shim) {}
 
-  of(fd: number): number | undefined {
+  of(fd: number): Device | undefined {
     return this.#devices[fd];
   }
 
   /** Records the result of statx(2) for a descriptor. */
   note(fd: number, bytes: Bytes): void {
     // struct statx: stx_dev_major and stx_dev_minor.
-    const device = u32(bytes, 136) * MINORS + u32(bytes, 140);
+    const major = u32(bytes, 136);
+    const create = () => ({ hasDisk: major > 0, isLocal: undefined });
+    const device = this.#known.getOrInsertComputed(major * MINORS + u32(bytes, 140), create);
     this.#devices[fd] = device;
     const mount = this.#unseen.get(fd);
     if (mount !== undefined) this.#mounts.set(mount, device);
@@ -53,20 +54,9 @@ export class Devices {
     this.#unseen.delete(fd);
   }
 
-  setLocal(fd: number, local: boolean): void {
-    const device = this.#devices[fd];
-    if (device !== undefined) this.#local.set(device, local);
-  }
-
-  /** The value set by {@linkcode setLocal}; undefined if there is none for the device. */
-  isLocalDevice(device: number | undefined): boolean | undefined {
-    return this.#local.get(device);
-  }
-
-  /** Whether the kernel certainly has the facts of a descriptor's file in memory; undefined if that is not known. */
-  isLocal(fd: number): boolean | undefined {
-    // A statx(2) of another descriptor on the same mount may have shown the device.
-    return this.isLocalDevice(this.#devices[fd] ?? this.#mounts.get(this.#mountOf(fd)));
+  /** As {@linkcode of}. Before a statx(2) of this descriptor, that of another one on its mount has shown the device. */
+  find(fd: number): Device | undefined {
+    return this.#devices[fd] ?? this.#mounts.get(this.#mountOf(fd));
   }
 
   /** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */

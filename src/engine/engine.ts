@@ -6,6 +6,17 @@ import type { Counters } from "./counters.ts";
 import { performance } from "./event_loop.ts";
 import type { Completion, Memory, Operation } from "./operation.ts";
 
+/** The device of a file system. */
+export interface Device {
+  /**
+   * Whether it has a major number, as a disk: then the open of a name in the kernel's cache does not wait. Without one it
+   * may: an overlay asks the server of a lower layer, or copies its file, and btrfs reads to open a directory.
+   */
+  readonly hasDisk: boolean;
+  /** False if calls for its files may wait for a server: threads make them. Undefined until `fileSystemOf` sets it. */
+  isLocal: boolean | undefined;
+}
+
 export interface Engine {
   readonly name: "io_uring" | "threads";
   readonly counters: Counters;
@@ -25,11 +36,9 @@ export interface Engine {
   /** Blocks until an operation has ended and completes it, for `milliseconds` at most. Returns whether one has. */
   waitNow(milliseconds: number): boolean;
 
-  /** Sets whether the files on a descriptor's device need no server. Calls for files that need one run on threads. */
-  setLocal(fd: number, local: boolean): void;
-  /** What {@linkcode setLocal} was called with for a descriptor's device; undefined if it was not called. */
-  isLocal(fd: number): boolean | undefined;
-  /** Identifies the directory at a path (empty: itself). Undefined if a lookup would wait, or without file handles. */
+  /** The device of a descriptor's file; undefined if it is not known. */
+  deviceOf(fd: number): Device | undefined;
+  /** Identifies the directory at a path, or an open one. Undefined if the lookup would wait, or without file handles. */
   identify(directory: number, path: string): string | undefined;
   /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
   setFlags(fd: number, flags: number): number;

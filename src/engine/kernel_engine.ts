@@ -3,8 +3,8 @@
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
-import { Devices, hasDisk } from "./devices.ts";
-import { type Engine, waitUntil } from "./engine.ts";
+import { Devices } from "./devices.ts";
+import { type Device, type Engine, waitUntil } from "./engine.ts";
 import { neverNotified, pauseFor, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { Errno, F_SETFL, Opcode } from "./linux.ts";
@@ -59,9 +59,7 @@ export class KernelEngine implements Engine {
     const { op } = operation;
     // The entry of a link through /proc does not have the file's descriptor.
     const device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
-    // On a disk the kernel opens a cached name without waiting, and any other name on a thread of its own. But an overlay
-    // asks the server of a lower layer, or copies its file, and btrfs reads to open a directory.
-    if (op === "open") sqe.forceAsync = !hasDisk(device);
+    if (op === "open") sqe.forceAsync = !device?.hasDisk;
     const request = { operation, sqe, completion, device };
     this.counters.inFlight++;
     if (op === "close") return this.#close(request, operation.quick);
@@ -77,10 +75,9 @@ export class KernelEngine implements Engine {
 
   #start(request: Request): void {
     const { sqe: { opcode }, device } = request;
-    // Opens on a device without a setLocal call never run on the ring: if the name is in the kernel's cache, the ring
-    // opens the file within the submission, and some file systems then wait for a server.
-    const isForRing = this.#devices.isLocalDevice(device) ??
-      (device === undefined || opcode !== Opcode.OPENAT);
+    // Before its file system is found, opens on a device never run on the ring: if the name is in the kernel's cache, the
+    // ring opens the file within the submission, and some file systems then wait for a server.
+    const isForRing = device?.isLocal ?? (!device || opcode !== Opcode.OPENAT);
     if (!isForRing || !this.ring?.start(request)) this.#calls.start(request);
   }
 
@@ -183,12 +180,8 @@ export class KernelEngine implements Engine {
     return true;
   }
 
-  setLocal(fd: number, local: boolean): void {
-    this.#devices.setLocal(fd, local);
-  }
-
-  isLocal(fd: number): boolean | undefined {
-    return this.#devices.isLocal(fd);
+  deviceOf(fd: number): Device | undefined {
+    return this.#devices.find(fd);
   }
 
   identify(directory: number, path: string): string | undefined {

@@ -1,7 +1,7 @@
 // Converts operations to submission queue entries. The shim's blocking calls take the same fields.
 
 import type { Shim } from "../../ffi/shim.ts";
-import type { Engine } from "./engine.ts";
+import type { Device, Engine } from "./engine.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -29,7 +29,7 @@ export interface Request {
   readonly sqe: Sqe;
   readonly completion: Completion;
   /** The device of the file; undefined if it is not known. */
-  readonly device: number | undefined;
+  readonly device: Device | undefined;
 }
 
 /** Longer reads into unregistered memory run on a kernel thread: 512 MiB of new pages held the event loop for 2 s. */

@@ -4,6 +4,7 @@
 import type { Shim } from "../../ffi/shim.ts";
 import { Queue } from "../queue.ts";
 import type { Counters } from "./counters.ts";
+import type { Device } from "./engine.ts";
 import type { Request, Sqe } from "./sqe.ts";
 
 /** One device may use this part of the threads that no other device uses. */
@@ -32,7 +33,7 @@ export class ThreadCalls {
   /** The running calls, with the index of each result in native memory. */
   readonly #running = new Map<Request, number>();
   /** By device: the end of a call searches the devices, and not all requests. */
-  readonly #waiting = new Map<number | undefined, Queue<Request>>();
+  readonly #waiting = new Map<Device | undefined, Queue<Request>>();
   readonly #freePlaces: number[] = [];
 
   /** At most `most` calls run at once, fewer than there are places for results. `ended` gets the result of a request. */
@@ -51,7 +52,7 @@ export class ThreadCalls {
     }
   }
 
-  #mayRun(device: number | undefined): boolean {
+  #mayRun(device: Device | undefined): boolean {
     let own = 0;
     for (const call of this.#running.keys()) if (call.device === device) own++;
     const free = this.most - this.#running.size;

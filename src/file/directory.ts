@@ -72,7 +72,7 @@ export class Directory {
     const directories = held.get(engine);
     const key = directories?.size ? engine.identify(AT_FDCWD, path) : undefined;
     const found = key === undefined ? undefined : directories!.get(key);
-    return found && engine.isLocal(found.fd) ? found.retain() : undefined;
+    return found && engine.deviceOf(found.fd)?.isLocal ? found.retain() : undefined;
   }
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
@@ -98,7 +98,7 @@ export class Directory {
     // A server may reuse the inode number of a removed directory that is still open here. The real path distinguishes
     // them: the kernel marks the old one as deleted. Disks do not reuse the number of an open directory.
     const isSame = known &&
-      (engine.isLocal(fd) || engine.realPath(fd) === engine.realPath(known.fd));
+      (engine.deviceOf(fd)?.isLocal || engine.realPath(fd) === engine.realPath(known.fd));
     if (isSame) {
       engine.runNow({ op: "close", fd });
       return known.retain();
@@ -163,9 +163,9 @@ export class Directory {
       return opened;
     };
     const operation = opening(O_RDONLY, fd, ".");
-    // The directory is open already, so this reads nothing from a disk, except on btrfs, whose device major is 0.
-    const isQuick = engine.isLocal(fd) && this.facts.deviceMajor !== 0;
-    if (isQuick) return keep(engine.runNow(operation));
+    const device = engine.deviceOf(fd);
+    // The directory is open already, so this reads nothing from a disk.
+    if (device?.isLocal && device.hasDisk) return keep(engine.runNow(operation));
     // Without memory for the path the engine throws.
     const opened = run(engine, operation).then(keep);
     opened.catch(() => keep(-1));

@@ -174,7 +174,7 @@ export class FileName {
     const { engine } = this;
     const operation = { op: "unlink", ...this.#at } as const;
     const unlink = () => {
-      if (engine.isLocal(operation.directory)) return engine.runNow(operation);
+      if (engine.deviceOf(operation.directory)?.isLocal) return engine.runNow(operation);
       let result: number | undefined;
       engine.submit(operation, { complete: (ended) => result = ended });
       while (result === undefined && waitUntil(engine, deadline));

@@ -160,12 +160,13 @@ const VIEWS: ReadonlySet<number> = new Set([0xde5e81e4, 0x958458f6]);
 const known = new Map<number | bigint, FileSystem>();
 
 /**
- * The file system of an open file or directory. The engine learns whether it is local. Throws for a view of the kernel,
- * such as proc, whose files store nothing.
+ * The file system of an open file or directory. Sets whether its device is local. Throws for a view of the kernel, such
+ * as proc, whose files store nothing.
  */
 export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   const fileSystem = knownFileSystem(facts) ?? await findFileSystem(handle, facts);
-  handle.engine.setLocal(handle.fd, !fileSystem.isServed);
+  const device = handle.engine.deviceOf(handle.fd);
+  if (device) device.isLocal = !fileSystem.isServed;
   return fileSystem;
 }
 

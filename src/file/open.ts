@@ -203,9 +203,9 @@ async function openOrCreate(name: FileName, request: OpenRequest, flags: number)
  * for a reader writes its bytes, and they are lost. While it waits, the kernel has the name in memory.
  */
 function mayOpen(name: FileName): boolean | undefined {
-  const isLocal = name.engine.isLocal(name.directory.fd);
-  // On a server the look would take longer than the open.
-  return isLocal ? name.mayBeFile : isLocal === false;
+  const device = name.engine.deviceOf(name.directory.fd);
+  // For each file on a server a look would take longer than the open.
+  return device?.isLocal ? name.mayBeFile : device?.isLocal === false;
 }
 
 /**

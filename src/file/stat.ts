@@ -163,7 +163,9 @@ function known<T>(file: FileAt, read: Read<T>): T | undefined {
  * each statx(2), and SMB for that of a changed file.
  */
 export function knownFacts(file: FileAt): StatFacts | undefined {
-  return file.engine.isLocal(file.fd) ? known(file, readBy(parseStat, file.path)) : undefined;
+  return file.engine.deviceOf(file.fd)?.isLocal
+    ? known(file, readBy(parseStat, file.path))
+    : undefined;
 }
 
 export function knownSize(file: FileAt): number | undefined {

@@ -193,9 +193,11 @@ unloadTest(
   `
     const { KernelEngine } = await import("${urlOf("src/engine/kernel_engine.ts")}");
     let others;
-    KernelEngine.prototype.setLocal = () => {
+    const { setFlags } = KernelEngine.prototype;
+    KernelEngine.prototype.setFlags = function (...flags) {
       dispatchEvent(new Event("unload"));
-      others = openOthers();
+      others ??= openOthers();
+      return setFlags.apply(this, flags);
     };
     console.log(await dma.DmaFile.create(directory + "/file").catch(({ code }) => code));
     // With O_DIRECT, 8 bytes cannot be read.

@@ -144,10 +144,10 @@ testInEachDirectory("A thread closes what may wait, and nothing else", async (di
   for (const [name, calls, open] of cases) {
     const file = await open();
     const descriptor = descriptorNumber(file);
-    assert(engine.isLocal(descriptor) !== undefined);
+    assert(engine.deviceOf(descriptor)?.isLocal !== undefined);
     const before = ioStats().submissions;
     await file.close();
     assertEquals(ioStats().submissions - before, calls, name);
-    assertEquals(engine.isLocal(descriptor), undefined);
+    assertEquals(engine.deviceOf(descriptor), undefined);
   }
 });

@@ -16,6 +16,9 @@ import { alter, engine, fail, hold, replaceMethod } from "../support/engine.ts";
 const { AlreadyExists, Busy, NotFound, PermissionDenied } = Deno.errors;
 const EMFILE = 24;
 
+/** As `deviceOf` of a file on a server, whatever is found out about it. */
+const onServer = () => ({ hasDisk: false, isLocal: false });
+
 /** Begins operations in `one`, and changes to `two` at once. Both have files of the same names. */
 const everyName = `
   const { DmaFile } = dma;
@@ -74,7 +77,7 @@ testInEachDirectory("A directory that is renamed keeps its files' names", async 
 
 testInEachDirectory("A new directory is not mistaken for the old one", async (dir) => {
   // As on NFS, where a server may reuse the number of the old directory, which this machine still has open.
-  using _server = replaceMethod("isLocal", () => false);
+  using _server = replaceMethod("deviceOf", onServer);
   using _stats = alter("stat", ({ memory: { bytes } }) => {
     const isDirectory = parseStat(bytes, "x").kind === "directory";
     if (isDirectory) new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(32, 1n, true);
@@ -210,7 +213,7 @@ testInEachDirectory("A directory that cannot be opened again fails each new file
 
 testInOneDirectory("A refused open waits for that of its directory", async (dir) => {
   await Deno.writeTextFile(dir.file("file"), "");
-  using _ = replaceMethod("isLocal", () => false);
+  using _ = replaceMethod("deviceOf", onServer);
   using held = hold("open", { only: ({ name }) => name === "." });
   const opening = DmaFile.open(dir.file("file"), { write: true, createNew: true });
   const refused = assertRejects(() => opening, AlreadyExists);
@@ -300,7 +303,7 @@ testInEachDirectory("What may be a server's is looked at on a thread", async (di
   await create();
   {
     // 9p asks its server whenever statx(2) is called, and SMB for what has changed.
-    using _ = replaceMethod("isLocal", () => false);
+    using _ = replaceMethod("deviceOf", onServer);
     assertEquals((await lookedAtNow(create)).filter((kind) => kind === "directory"), []);
     assertEquals(await lookedAtNow(open), []);
   }

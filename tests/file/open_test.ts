@@ -199,7 +199,7 @@ testInEachDirectory("direct is false without Direct I/O, even with O_DIRECT", as
 }, { where: ({ fileSystem }) => fileSystem === "ext4" });
 
 testInOneDirectory("Blocks of 1,024 bytes are written as whole pages", async (dir) => {
-  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  using _isUnknown = replaceMethod("deviceOf", () => undefined);
   using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 4, 0, 0], 4));
   for (const pageSize of [4096, 65536]) {
     using _pages = replaceMethod("pageSize", pageSize);

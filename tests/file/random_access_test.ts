@@ -147,7 +147,7 @@ testInEachDirectory("An atomic write is there, or is refused by name", async (di
 });
 
 testInEachDirectory("An atomic write has a block at least, and a page", async (dir) => {
-  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  using _isUnknown = replaceMethod("deviceOf", () => undefined);
   // As on xfs: with su=16k,sw=3 and the mount option largeio it reports the width of the stripe.
   for (const [blockSize, unit] of [[1024, 4096], [49_152, 16_384]] as const) {
     using _facts = withAtomicWrites(blockSize);

@@ -28,7 +28,7 @@ testInOneDirectory("A small file takes a small buffer, and a large one whole one
 });
 
 testInOneDirectory("A buffer has whole blocks, also if they have 48 KiB", async (dir) => {
-  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  using _isUnknown = replaceMethod("deviceOf", () => undefined);
   // The alignment that xfs reports for shared extents of this size on a realtime device.
   using _facts = alter("stat", ({ memory: { bytes } }) => bytes.set([0, 0xc0, 0, 0], 156));
   using _writes = watch("write", ({ memory, length }) => {

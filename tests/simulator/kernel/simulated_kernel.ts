@@ -3,7 +3,7 @@
 
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { Counters } from "../../../src/engine/counters.ts";
-import type { Engine } from "../../../src/engine/engine.ts";
+import type { Device, Engine } from "../../../src/engine/engine.ts";
 import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { Completion, Memory, Operation } from "../../../src/engine/operation.ts";
 import { populate } from "../files.ts";
@@ -184,12 +184,9 @@ export class SimulatedKernel implements Engine {
     trace(`${this.clock.now.toFixed(0)} µs  ${event}`);
   }
 
-  setLocal(fd: number): void {
+  deviceOf(fd: number): Device {
     this.description(fd);
-  }
-
-  isLocal(fd: number): boolean {
-    return this.description(fd) !== undefined;
+    return { hasDisk: this.kind.deviceMajor > 0, isLocal: true };
   }
 
   identify(fd: number, path: string): string | undefined {
