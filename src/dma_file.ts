@@ -231,7 +231,7 @@ export class DmaFile implements AsyncDisposable {
    */
   get engine(): "io_uring" | "threads" {
     const { engine, fileSystem } = this.#file;
-    return fileSystem.isServed ? "threads" : engine.name;
+    return fileSystem.isLocal ? engine.name : "threads";
   }
 
   /**

@@ -42,8 +42,8 @@ const NO_UNNAMED = errnos("EOPNOTSUPP", "EISDIR", "EINVAL");
 /** Undefined if the file system has no files without a name, or loses the name that such a file gets later. */
 async function openUnnamed(target: FileName, request: OpenRequest): Promise<OpenFile | undefined> {
   const { fd, facts } = target.directory;
-  const { isServed } = await fileSystemOf(target.handle(fd), facts);
-  if (isServed || !await target.canLink()) return undefined;
+  const { isLocal } = await fileSystemOf(target.handle(fd), facts);
+  if (!isLocal || !await target.canLink()) return undefined;
   const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
     return await openName(target.sibling(target.component), unnamed);

@@ -42,10 +42,11 @@ export const DISK = {
   /** statx(2) may wait for a server, even with AT_STATX_DONT_SYNC. */
   statWaits: false,
   /**
-   * Another machine or a program serves the files. A submission to the ring may wait for it, so every call runs on a thread.
-   * A file without a name (O_TMPFILE) may lose a name that it gets. A write with RWF_DSYNC may end before it is durable.
+   * Neither another machine nor a program serves the files. If one does, a submission to the ring may wait for it, so every
+   * call runs on a thread; a file without a name (O_TMPFILE) may lose a name that it gets; and a write with RWF_DSYNC may
+   * end before it is durable.
    */
-  isServed: false,
+  isLocal: true,
   /** flock(2) returns EACCES instead of EWOULDBLOCK if another process holds the lock. */
   deniesHeldLock: false,
 };
@@ -58,7 +59,7 @@ const MEMORY: FileSystem = { ...DISK, inMemory: true, reserves: "never" };
 /**
  * Files are on a server. A server that does not answer must not block other files.
  *
- * - `isServed`: NFS opens within the submission to a ring: seen with kernel 6.12, the event loop stood still for as long as
+ * - `isLocal`: NFS opens within the submission to a ring: seen with kernel 6.12, the event loop stood still for as long as
  *   one request took. SMB and 9p did not.
  * - `identifiesFiles`: a server may reuse the inode number of an open file.
  * - `exactTails`: Direct I/O takes any position and length (NFS: open(2); SMB and 9p: seen).
@@ -69,13 +70,13 @@ const NETWORK: FileSystem = {
   exactTails: true,
   reserves: "never",
   closeWaits: true,
-  isServed: true,
+  isLocal: false,
 };
 
 /**
  * A program serves the files.
  *
- * - `isServed`: regular files of FUSE can be polled (fuse_file_poll), so io_uring takes them for files that do not block,
+ * - `isLocal`: regular files of FUSE can be polled (fuse_file_poll), so io_uring takes them for files that do not block,
  *   and the submission waits for the server. Seen: timers run 2 to 4 % of the time at 20 ms a request. If a server asks for
  *   FOPEN_DIRECT_IO without FUSE_ASYNC_DIO, io_uring continues a short transfer at the position where it began. Seen with
  *   kernel 6.18: bytes are wrong. JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
@@ -166,7 +167,7 @@ const known = new Map<number | bigint, FileSystem>();
 export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   const fileSystem = knownFileSystem(facts) ?? await findFileSystem(handle, facts);
   const device = handle.engine.deviceOf(handle.fd);
-  if (device) device.isLocal = !fileSystem.isServed;
+  if (device) device.isLocal = fileSystem.isLocal;
   return fileSystem;
 }
 
@@ -209,13 +210,13 @@ async function statfs({ engine, fd, path }: Handle) {
 }
 
 /** An explanation of a server's refusal, with the remedy; empty if the error is clear. */
-export function explain({ name, isServed }: FileSystem, errno: number): string {
+export function explain({ name, isLocal }: FileSystem, errno: number): string {
   // Servers refuse truncates, and writes that do not follow the last one, by these errors.
-  if (!isServed || (errno !== Errno.EPERM && errno !== Errno.ESPIPE)) return "";
+  if (isLocal || (errno !== Errno.EPERM && errno !== Errno.ESPIPE)) return "";
   return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
 }
 
 /** Whether a file may be longer than its reported length: a server that does not know the length reports 0. */
-export function mayBeLonger({ isServed }: FileSystem, size: number): boolean {
-  return isServed && size === 0;
+export function mayBeLonger({ isLocal }: FileSystem, size: number): boolean {
+  return !isLocal && size === 0;
 }

@@ -106,7 +106,7 @@ export class OpenFile {
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts, this.engine.pageSize) : SAFE_ALIGNMENT;
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
-    this.writeFlags = (fileSystem.isServed ? 0 : RWF_DSYNC) | (request.append ? RWF_DONTCACHE : 0);
+    this.writeFlags = (fileSystem.isLocal ? RWF_DSYNC : 0) | (request.append ? RWF_DONTCACHE : 0);
   }
 
   get fd(): number {
@@ -231,7 +231,7 @@ export class OpenFile {
     const { durability, engine, fd, fileSystem, naming, request } = this;
     if (durability.failure) throw durability.failure.error;
     if (!durability.isDurable) await durability.sync(false);
-    const isProgram = (request.mode & 0o111) !== 0 && !fileSystem.isServed;
+    const isProgram = (request.mode & 0o111) !== 0 && fileSystem.isLocal;
     if (isProgram && ends) await run(engine, { op: "reopen", fd });
     await naming.publish();
   }

@@ -22,7 +22,7 @@ export async function freeSpace(file: OpenFile, position: number, length: number
 export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
   const { descriptor, engine, fd, fileSystem, length: ends, path } = file;
   const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;
-  const parts = fileSystem.isServed ? 0 : 1;
+  const parts = fileSystem.isLocal ? 1 : 0;
   const operation = { op: "allocate", fd, mode, position: 0, length, parts } as const;
   return descriptor.use("allocate", async () => {
     let cut: Promise<void> | undefined;

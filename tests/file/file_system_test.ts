@@ -18,9 +18,9 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
   const facts = { ...knownFacts(handle)!, ...device };
   const find = (hasBirthTime: boolean) => fileSystemOf(handle, { ...facts, hasBirthTime });
   using _type = alter("statfs", ({ memory }) => void memory.bytes.fill(0, 0, 8));
-  const { closeWaits, statWaits, isServed, cutsDirty, reserves } = await find(true);
-  const expected = [true, true, true, false, "never"];
-  assertEquals([closeWaits, statWaits, isServed, cutsDirty, reserves], expected);
+  const { closeWaits, statWaits, isLocal, cutsDirty, reserves } = await find(true);
+  const expected = [true, true, false, false, "never"];
+  assertEquals([closeWaits, statWaits, isLocal, cutsDirty, reserves], expected);
   {
     // Without blocks it is a view of the kernel, but an overlay is not: its tmpfs may have no limit.
     let type: number[] = [];
