@@ -163,9 +163,8 @@ function known<T>(file: FileAt, read: Read<T>): T | undefined {
  * each statx(2), and SMB for that of a changed file.
  */
 export function knownFacts(file: FileAt): StatFacts | undefined {
-  return file.engine.deviceOf(file.fd)?.isLocal
-    ? known(file, readBy(parseStat, file.path))
-    : undefined;
+  const { engine, fd, path } = file;
+  return engine.deviceOf(fd)?.isLocal ? known(file, readBy(parseStat, path)) : undefined;
 }
 
 export function knownSize(file: FileAt): number | undefined {
