@@ -49,7 +49,7 @@ export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE: number = 0o20000000 | O_DIRECTORY;
 
-/** openat2(2): follow no link in /proc, which may lead to a mount of another process. Since kernel 5.6. */
+/** openat2(2): follow no link in /proc, which may lead to a mount of another process: ELOOP. Since kernel 5.6. */
 export const RESOLVE_NO_MAGICLINKS = 0x02;
 /** openat2(2): fail with EAGAIN if the path is not in the kernel's cache. Since kernel 5.12. */
 export const RESOLVE_CACHED = 0x20;

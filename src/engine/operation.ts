@@ -25,25 +25,14 @@ export interface TransferRange {
 /** The memory is used from `offset` on. */
 type Transferred = TransferRange & { fd: number; offset: number };
 
-/** The limits of a lookup. The open then creates no file. */
-export interface Lookup {
-  /** Only for `runNow`: fails with EAGAIN if the lookup would wait. */
-  readonly cached: boolean;
-  /** Follows no link in /proc, which may lead to another process's mounts. Fails with ELOOP at one. */
-  readonly avoidsProc: boolean;
-}
-
-/** A missing field would be looked up in Object.prototype, to which a program may add some. */
-export const NO_LIMITS: Lookup = { cached: false, avoidsProc: false };
-
 /** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =
   /** pread(2). One that `waits` before the disk reads its bytes runs on a kernel thread. */
   | Op<"read", Transferred & { waits?: boolean }>
   /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
   | Op<"write", Transferred & { buffered: boolean; flags: number }>
-  /** openat(2), or openat2(2) for a lookup with limits. */
-  | Op<"open", { directory: number; name: string; flags: number; mode: number } & Lookup>
+  /** openat(2). With `RESOLVE_*` flags openat2(2), which creates no file. Only `runNow` supports RESOLVE_CACHED. */
+  | Op<"open", { directory: number; name: string; flags: number; mode: number; resolve: number }>
   /** close(2). A `quick` one writes nothing. It runs on the JavaScript thread if it frees only a few blocks. */
   | Op<"close", { fd: number; quick?: boolean }>
   /** dup3(2) of a new descriptor of the file, which only reads, to this one. */

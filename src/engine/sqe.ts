@@ -12,8 +12,6 @@ import {
   IORING_FSYNC_DATASYNC,
   Opcode,
   PATH_MAX,
-  RESOLVE_CACHED,
-  RESOLVE_NO_MAGICLINKS,
   RWF_ATOMIC,
   STATX_BYTES,
   STATX_MASK,
@@ -110,16 +108,14 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
       return sqe;
     }
     case "open": {
-      const { directory, name, flags, mode: length, cached, avoidsProc } = operation;
-      if (cached || avoidsProc) {
-        const resolve = (cached ? RESOLVE_CACHED : 0) | (avoidsProc ? RESOLVE_NO_MAGICLINKS : 0);
-        // struct open_how: flags, mode and resolve, of 64 bits each.
-        const how = new Uint8Array(Uint32Array.of(flags, 0, 0, 0, resolve, 0).buffer);
-        const sqe = withPaths(engine, entry(Opcode.OPENAT2, directory, 0, how.length), name, "");
-        sqe.paths!.bytes.set(how, PATH_MAX);
-        return sqe;
-      }
-      return withPaths(engine, entry(Opcode.OPENAT, directory, 0, length, 0, flags), name);
+      const { directory, name, flags, mode: length, resolve } = operation;
+      const sqe = entry(Opcode.OPENAT, directory, 0, length, 0, flags);
+      if (resolve === 0) return withPaths(engine, sqe, name);
+      // struct open_how: flags, mode and resolve, of 64 bits each.
+      const how = new Uint8Array(Uint32Array.of(flags, 0, 0, 0, resolve, 0).buffer);
+      const limited = withPaths(engine, entry(Opcode.OPENAT2, directory, 0, how.length), name, "");
+      limited.paths!.bytes.set(how, PATH_MAX);
+      return limited;
     }
     case "close":
       return entry(Opcode.CLOSE, operation.fd);

@@ -10,8 +10,9 @@ import {
   O_DIRECTORY,
   O_PATH,
   O_RDONLY,
+  RESOLVE_CACHED,
 } from "../engine/linux.ts";
-import { type Lookup, NO_LIMITS, type Operation } from "../engine/operation.ts";
+import type { Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
 import { cachedStat, knownFacts, type StatFacts } from "./stat.ts";
 
@@ -33,15 +34,15 @@ export const NOT_KNOWN: ReadonlySet<number> = errnos("EAGAIN", "ENOSYS", "EINVAL
 type Opening = Extract<Operation, { op: "open" }>;
 
 /** Opens a directory: with O_PATH for the `*at` calls, or with O_RDONLY for a sync. */
-function opening(access: number, directory: number, name: string, how = NO_LIMITS): Opening {
-  return { op: "open", directory, name, flags: access | O_DIRECTORY | O_CLOEXEC, mode: 0, ...how };
+function opening(access: number, directory: number, name: string, resolve = 0): Opening {
+  return { op: "open", directory, name, flags: access | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve };
 }
 
 /** Opens a file. Without openat2(2), before kernel 5.6 and in some sandboxes, links in /proc are always followed. */
 export async function openAt(engine: Engine, operation: Opening): Promise<number> {
   const fd = await run(engine, operation);
-  const isRefused = operation.avoidsProc && (fd === -Errno.ENOSYS || fd === -Errno.EPERM);
-  return isRefused ? await run(engine, { ...operation, avoidsProc: false }) : fd;
+  const isRefused = operation.resolve !== 0 && (fd === -Errno.ENOSYS || fd === -Errno.EPERM);
+  return isRefused ? await run(engine, { ...operation, resolve: 0 }) : fd;
 }
 
 export class Directory {
@@ -76,9 +77,9 @@ export class Directory {
   }
 
   /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
-  static async open(engine: Engine, path: string, asked: string, how: Lookup): Promise<Directory> {
-    let fd = engine.runNow(opening(O_PATH, AT_FDCWD, path, { ...how, cached: true }));
-    if (NOT_KNOWN.has(-fd)) fd = await lookUpOnThread(engine, path, how);
+  static async open(engine: Engine, path: string, asked: string, resolve = 0): Promise<Directory> {
+    let fd = engine.runNow(opening(O_PATH, AT_FDCWD, path, resolve | RESOLVE_CACHED));
+    if (NOT_KNOWN.has(-fd)) fd = await lookUpOnThread(engine, path, resolve);
     unwrap(fd, "open", asked);
     try {
       const handle = engine.identify(fd, "");
@@ -198,8 +199,8 @@ export function openWorkingDirectory(engine: Engine): number {
   return fd < 0 ? engine.runNow(opening(O_PATH, AT_FDCWD, ".")) : fd;
 }
 
-async function lookUpOnThread(engine: Engine, name: string, how: Lookup): Promise<number> {
-  const open = (from: number) => openAt(engine, opening(O_PATH, from, name, how));
+async function lookUpOnThread(engine: Engine, name: string, resolve: number): Promise<number> {
+  const open = (from: number) => openAt(engine, opening(O_PATH, from, name, resolve));
   if (name.startsWith("/")) return await open(AT_FDCWD);
   const directory = openWorkingDirectory(engine);
   if (directory < 0) return directory;

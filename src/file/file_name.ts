@@ -2,8 +2,7 @@
 // call. All later operations use the directory that was found.
 
 import { type Engine, run, waitUntil } from "../engine/engine.ts";
-import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE } from "../engine/linux.ts";
-import { NO_LIMITS } from "../engine/operation.ts";
+import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE, RESOLVE_CACHED } from "../engine/linux.ts";
 import { ioError, throwIfLacking, unwrap } from "../errors.ts";
 import { assertOpened, Directory, NOT_KNOWN, openAt } from "./directory.ts";
 import {
@@ -46,13 +45,13 @@ export class FileName {
     engine: Engine,
     path: string,
     whole = false,
-    how = NO_LIMITS,
+    resolve = 0,
     shown = path,
   ): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", shown);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
     const found = Directory.known(engine, directory) ??
-      await Directory.open(engine, directory, shown, how);
+      await Directory.open(engine, directory, shown, resolve);
     return new FileName(found, component, shown);
   }
 
@@ -86,7 +85,7 @@ export class FileName {
     const { engine } = this;
     const real = engine.realPath(fd);
     const found = real &&
-      await FileName.find(engine, real, false, NO_LIMITS, this.path).catch(throwIfLacking);
+      await FileName.find(engine, real, false, 0, this.path).catch(throwIfLacking);
     if (!found) return this;
     found.#failuresBefore = this.#failuresBefore;
     return found;
@@ -104,14 +103,14 @@ export class FileName {
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
     if (flags & O_CREAT) this.#failuresBefore = Directory.failures;
-    return run(this.engine, { op: "open", ...this.#at, flags, mode, ...NO_LIMITS });
+    return run(this.engine, { op: "open", ...this.#at, flags, mode, resolve: 0 });
   }
 
   /** Opens the name with O_PATH, which has no side effects. The result is the descriptor or `-errno`. */
-  locate(avoidsProc: boolean): number | Promise<number> {
+  locate(resolve: number): number | Promise<number> {
     const opening = { op: "open", ...this.#at, flags: O_PATH | O_CLOEXEC, mode: 0 } as const;
-    const fd = this.engine.runNow({ ...opening, cached: true, avoidsProc });
-    return NOT_KNOWN.has(-fd) ? openAt(this.engine, { ...opening, cached: false, avoidsProc }) : fd;
+    const fd = this.engine.runNow({ ...opening, resolve: resolve | RESOLVE_CACHED });
+    return NOT_KNOWN.has(-fd) ? openAt(this.engine, { ...opening, resolve }) : fd;
   }
 
   /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */

@@ -14,9 +14,9 @@ import {
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
+  RESOLVE_NO_MAGICLINKS,
   S_ISVTX,
 } from "../engine/linux.ts";
-import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { FileName } from "./file_name.ts";
@@ -228,7 +228,7 @@ async function openExisting(
     const fd = await name.open(flags | O_NOFOLLOW);
     if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return found(fd);
   }
-  const located = await name.locate(limited.length > 0);
+  const located = await name.locate(limited.length > 0 ? RESOLVE_NO_MAGICLINKS : 0);
   if (located < 0) return found(located);
   try {
     const real = engine.realPath(located);
@@ -252,7 +252,7 @@ async function openExisting(
       const created = fd >= 0 && engine.realPath(located) !== name.realPath;
       if (fd >= 0 || fd === -Errno.EACCES) return found(fd, created);
     }
-    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${located}`, mode: 0, ...NO_LIMITS };
+    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${located}`, mode: 0, resolve: 0 };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
     // /proc may not be mounted.

@@ -4,8 +4,7 @@
 // paths. Errors are Deno's own.
 
 import type { Engine } from "../engine/engine.ts";
-import { Errno } from "../engine/linux.ts";
-import { NO_LIMITS } from "../engine/operation.ts";
+import { Errno, RESOLVE_NO_MAGICLINKS } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
@@ -55,7 +54,7 @@ export async function findPermitted(
 ): Promise<FileName> {
   checkText(engine, path);
   if (limited.length === 0) return await FileName.find(engine, path, whole);
-  const finding = FileName.find(engine, path, whole, { ...NO_LIMITS, avoidsProc: true });
+  const finding = FileName.find(engine, path, whole, RESOLVE_NO_MAGICLINKS);
   finding.catch(() => {});
   try {
     await demand(limited, absolutePath(engine, path), path);

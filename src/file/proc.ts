@@ -2,7 +2,6 @@
 
 import { run } from "../engine/engine.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";
-import { NO_LIMITS } from "../engine/operation.ts";
 import { ioError, throwIfLacking } from "../errors.ts";
 import type { Handle, StatFacts } from "./stat.ts";
 
@@ -48,7 +47,7 @@ export async function actsAsOwner(handle: Handle): Promise<boolean> {
 async function readText({ engine, path }: Handle, name: string): Promise<string> {
   const memory = engine.acquire(READ_BYTES);
   try {
-    const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0, ...NO_LIMITS };
+    const how = { flags: O_RDONLY | O_CLOEXEC, mode: 0, resolve: 0 };
     const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, ...how });
     const decoder = new TextDecoder();
     let text = "";

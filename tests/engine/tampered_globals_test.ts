@@ -12,7 +12,7 @@ const fields =
   `op fd memory offset length position buffered directory flags mode dataOnly byProc targetDirectory
   targetName targetFd targetPosition operation milliseconds opcode address bufferIndex forceAsync
   registration paths device unnamed temporary limited budget last steps cutError
-  cached avoidsProc isTaken item waits quick follow parts isWriteOnly`.split(/\s+/);
+  cached resolve isTaken item`.split(/\s+/);
 
 /** Options whose setters swallow them. */
 const options = "position append sizeHint preallocate closeFile bufferSize truncate".split(" ");

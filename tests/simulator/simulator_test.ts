@@ -72,7 +72,7 @@ testInOneDirectory("A difference between the kernels is found", ({ path }) => {
   const tree = new DirectoryTree();
   const disk = tree.makeDirectory(tree.root, "disk");
   mirror.begin(tree);
-  const at = { directory: AT_FDCWD, name: "/disk/one", mode: 0, cached: false, avoidsProc: false };
+  const at = { directory: AT_FDCWD, name: "/disk/one", mode: 0, resolve: 0 };
   const perform = (flags: number, result: number) => {
     const flight = flightOf({ op: "open", ...at, flags }, new DescriptorTable(false, 1), tree);
     return mirror.perform({ ...flight, result });

@@ -109,7 +109,7 @@ export class Mirror {
       translated[field] = this.#open.get(fd as number);
       if (translated[field] === undefined) return undefined;
     }
-    Object.assign(translated, { cached: false, avoidsProc: false });
+    Object.assign(translated, { cached: false, resolve: 0 });
     if (operation.op === "close") this.#open.delete(operation.fd);
     if (operation.op === "write") translated.flags = operation.flags & RWF_DSYNC;
     if (operation.op === "open") {

@@ -4,7 +4,7 @@
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { Counters } from "../../../src/engine/counters.ts";
 import type { Device, Engine } from "../../../src/engine/engine.ts";
-import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
+import { Errno, O_DIRECT, RESOLVE_CACHED } from "../../../src/engine/linux.ts";
 import type { Completion, Memory, Operation } from "../../../src/engine/operation.ts";
 import { populate } from "../files.ts";
 import type { Random } from "../random.ts";
@@ -225,7 +225,8 @@ export class SimulatedKernel implements Engine {
 /** An operation that the kernel performs in memory, on the JavaScript thread, has faults of its own. */
 function inMemory(operation: Operation): FaultTarget {
   const { op } = operation;
-  const isLookUp = (op === "open" && operation.cached) || (op === "stat" && operation.name !== "");
+  const isLookUp = (op === "open" && operation.resolve & RESOLVE_CACHED) ||
+    (op === "stat" && operation.name !== "");
   if (isLookUp) return "lookUpNow";
   if (op === "open" && operation.name === ".") return "openWorkingDirectory";
   return op === "stat" ? "statNow" : op === "close" ? "closeNow" : op;
