@@ -22,15 +22,15 @@ export interface TransferRange {
   readonly position: number;
 }
 
-/** The memory is used from `offset` on. */
-type Transferred = TransferRange & { fd: number; offset: number };
+/** The memory is used from `offset` on. One that `waits` for the disk, or copies to the page cache, has a kernel thread. */
+type Transferred = TransferRange & { fd: number; offset: number; waits?: boolean };
 
 /** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =
-  /** pread(2). One that `waits` before the disk reads its bytes runs on a kernel thread. */
-  | Op<"read", Transferred & { waits?: boolean }>
-  /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
-  | Op<"write", Transferred & { buffered: boolean; flags: number }>
+  /** pread(2). */
+  | Op<"read", Transferred>
+  /** pwritev2(2) with `RWF_*` flags. */
+  | Op<"write", Transferred & { flags: number }>
   /** openat(2). With `RESOLVE_*` flags openat2(2), which creates no file. Only `runNow` supports RESOLVE_CACHED. */
   | Op<"open", { directory: number; name: string; flags: number; mode: number; resolve: number }>
   /** close(2). A `quick` one writes nothing. It runs on the JavaScript thread if it frees only a few blocks. */

@@ -93,7 +93,7 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
   switch (operation.op) {
     case "read":
     case "write": {
-      const { op, fd, memory, offset, length, position } = operation;
+      const { op, fd, memory, offset, length, position, waits = false } = operation;
       const flags = op === "write" ? operation.flags : 0;
       // The kernel refuses atomic writes from registered memory (generic_atomic_write_valid).
       const isFixed = memory.registration >= 0 && (flags & RWF_ATOMIC) === 0;
@@ -102,9 +102,7 @@ export function prepareSqe(engine: Engine, operation: Operation): Sqe {
       const opcode = op === "read" ? read : write;
       const sqe = entry(opcode, fd, memory.address + offset, length, position, flags);
       if (isFixed) sqe.bufferIndex = memory.registration;
-      sqe.forceAsync = op === "write"
-        ? operation.buffered
-        : operation.waits || (!isFixed && length > LONGEST_INLINE_READ);
+      sqe.forceAsync = waits || (op === "read" && !isFixed && length > LONGEST_INLINE_READ);
       return sqe;
     }
     case "open": {

@@ -50,9 +50,10 @@ export class Transfer implements Completion {
   }
 
   start(): void {
-    const { engine, fd, direct, blockSize, fileSystem: { readWaits: waits } } = this.file;
+    const { engine, fd, direct, blockSize, fileSystem } = this.file;
     const { memory } = this.range;
     const offset = this.bytesDone;
+    const waits = this.op === "read" ? fileSystem.readWaits : !direct;
     this.#direct = direct;
     const left = Math.min(this.range.length - offset, MAX_TRANSFER);
     const position = this.range.position + offset;
@@ -63,9 +64,8 @@ export class Transfer implements Completion {
       engine.submit({ op: "read", fd, memory, offset, length, position, waits }, this);
     } else if (length < left) this.#fail(Errno.EFBIG);
     else {
-      const buffered = !direct;
       const { flags } = this;
-      engine.submit({ op: "write", fd, memory, offset, length, position, buffered, flags }, this);
+      engine.submit({ op: "write", fd, memory, offset, length, position, waits, flags }, this);
     }
   }
 

@@ -9,7 +9,7 @@ import { runChild } from "../support/child.ts";
 
 /** Fields of operations, of submission queue entries and of writers, except `name`, which Deno's own FFI would read. */
 const fields =
-  `op fd memory offset length position buffered directory flags mode dataOnly byProc targetDirectory
+  `op fd memory offset length position waits directory flags mode dataOnly byProc targetDirectory
   targetName targetFd targetPosition operation milliseconds opcode address bufferIndex forceAsync
   registration paths device unnamed temporary limited budget last steps cutError
   cached resolve isTaken item`.split(/\s+/);
