@@ -45,8 +45,7 @@ export class Devices {
 
   /** Records that a file was opened in a directory. It is on the same device, unless statx(2) shows another one. */
   noteOpen(fd: number, directory: number): void {
-    const device = this.#devices[directory];
-    if (device !== undefined) this.#devices[fd] = device;
+    this.#devices[fd] = this.#devices[directory];
   }
 
   forget(fd: number): void {
