@@ -158,25 +158,20 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
 const VIEWS: ReadonlySet<number> = new Set([0xde5e81e4, 0x958458f6]);
 
 /** The file systems of mounts whose identifier no other mount ever gets. */
-const known = new Map<number | bigint, FileSystem>();
+const known = new Map<number | bigint | undefined, FileSystem>();
 
 /**
  * The file system of an open file or directory. Sets whether its device is local. Throws for a view of the kernel, such
  * as proc, whose files store nothing.
  */
 export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
-  const fileSystem = knownFileSystem(facts) ?? await findFileSystem(handle, facts);
+  // FUSE may be on a block device (fuseblk), but never reports an alignment.
+  const isDisk = facts.deviceMajor !== 0 && facts.directMemory !== undefined;
+  const found = isDisk ? DISK : known.get(facts.uniqueMountId);
+  const fileSystem = found ?? await findFileSystem(handle, facts);
   const device = handle.engine.deviceOf(handle.fd);
   if (device) device.isLocal = fileSystem.isLocal;
   return fileSystem;
-}
-
-/** The file system, if no call is needed to know it. */
-function knownFileSystem(facts: StatFacts): FileSystem | undefined {
-  // FUSE may be on a block device (fuseblk), but never reports an alignment.
-  if (facts.deviceMajor !== 0 && facts.directMemory !== undefined) return DISK;
-  const { uniqueMountId } = facts;
-  return uniqueMountId === undefined ? undefined : known.get(uniqueMountId);
 }
 
 async function findFileSystem(handle: Handle, facts: StatFacts): Promise<FileSystem> {
