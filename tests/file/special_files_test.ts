@@ -85,6 +85,8 @@ Deno.test("Devices and files of the kernel do not open, and the error names the 
   for (const path of [...kernel, ...ofProc.map((name) => `/proc/${name}`)].filter(exists)) {
     await assertRefused(path, NotSupported, PermissionDenied);
   }
+  const atomic = () => DmaFile.create("/proc/new", { atomic: true });
+  await assertRejects(atomic, NotSupported, "a kernel file");
 });
 
 testInOneDirectory("Files of the kernel do not open at other mount points", async (dir) => {
