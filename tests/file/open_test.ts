@@ -186,7 +186,7 @@ testInEachDirectory("direct is false without Direct I/O, even with O_DIRECT", as
   await Deno.writeFile(path, new Uint8Array());
   // ext4 journals the data of this file, so it has no Direct I/O. That takes a capability, without which it is pretended.
   const { success } = await run("chattr", ["+j", path]);
-  using _isUnknown = replaceMethod("isLocal", () => undefined);
+  using _isUnknown = replaceMethod("deviceOf", () => undefined);
   using _facts = alter("stat", ({ memory: { bytes } }) => {
     if (!success) bytes.fill(0, 152, 160);
   });

@@ -113,7 +113,7 @@ testInEachDirectory("An atomic write is there, or is refused by name", async (di
   if (!found.direct) return;
   // Few disks have them. On others they are reported, and the kernel gets plain writes.
   const lacks = found.atomicWrite.max === 0;
-  using _isUnknown = lacks ? replaceMethod("isLocal", () => undefined) : undefined;
+  using _isUnknown = lacks ? replaceMethod("deviceOf", () => undefined) : undefined;
   using _facts = lacks ? withAtomicWrites(4096) : undefined;
   const lengths: number[] = [];
   using _writes = interpose("write", ({ operation: { flags, length }, pass }) => {
