@@ -59,26 +59,20 @@ export class KernelEngine implements Engine {
     const { op } = operation;
     // The entry of a link through /proc does not have the file's descriptor.
     const device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
-    if (op === "open") sqe.forceAsync = !device?.hasDisk;
+    // Any other open may wait within its submission.
+    if (op === "open") sqe.forceAsync = !(device?.isLocal && device.hasDisk);
     const request = { operation, sqe, completion, device };
     this.counters.inFlight++;
     if (op === "close") return this.#close(request, operation.quick);
-    if (op !== "pause") return this.#start(request);
-    const { milliseconds } = operation;
-    this.#pauses.set(request, performance.now() + milliseconds);
-    pauseFor(milliseconds).then(() => this.#endPause(request));
+    if (op === "pause") {
+      const { milliseconds } = operation;
+      this.#pauses.set(request, performance.now() + milliseconds);
+      pauseFor(milliseconds).then(() => this.#endPause(request));
+    } else if (device?.isLocal === false || !this.ring?.start(request)) this.#calls.start(request);
   }
 
   flush(): void {
     this.ring?.flush();
-  }
-
-  #start(request: Request): void {
-    const { sqe: { opcode }, device } = request;
-    // Before its file system is found, opens on a device never run on the ring: if the name is in the kernel's cache, the
-    // ring opens the file within the submission, and some file systems then wait for a server.
-    const isForRing = device?.isLocal ?? (!device || opcode !== Opcode.OPENAT);
-    if (!isForRing || !this.ring?.start(request)) this.#calls.start(request);
   }
 
   /**
