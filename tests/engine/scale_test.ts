@@ -37,7 +37,7 @@ testOnce("A queue seldom moves its items, and keeps their order", () => {
     assertEquals([queue.at(0), queue.shift(), queue.length], [item, item, MANY]);
   }
   assertEquals([queue.at(0), queue.at(-1)], [MANY, 2 * MANY - 1]);
-  assert(moves.calls < 10, `${moves.calls} moves`);
+  assert(moves.calls > 0 && moves.calls < 10, `${moves.calls} moves`);
 });
 
 testOnce("A queue does not keep what was taken from it", async () => {
@@ -70,7 +70,7 @@ testOnce("An ending call does not search those that wait for a device that hangs
     await new Promise((resolve) => setTimeout(resolve));
   }
   assertEquals([ended, ends.length], [Array(10).fill(2), 3]);
-  assert(looks < MANY, `${looks} looks`);
+  assert(looks > 0 && looks < MANY, `${looks} looks`);
 });
 
 testInOneDirectory("A failed write does not search all others in flight", async (dir) => {
@@ -86,7 +86,9 @@ testInOneDirectory("A failed write does not search all others in flight", async 
     using comparisons = counting(Math, "max");
     const writes = many.map((at) => file.writeAt(block, at * block.length));
     assert((await Promise.allSettled(writes)).every(({ status }) => status === "rejected"));
-    assert(comparisons.calls < 50 * MANY, `${comparisons.calls} comparisons`);
+    const { calls } = comparisons;
+    // At least one a write, or this counts what is no longer called.
+    assert(calls >= MANY && calls < 50 * MANY, `${calls} comparisons`);
   }
 });
 
