@@ -113,6 +113,12 @@ export class Directory {
     return directory;
   }
 
+  /** Whether the kernel opens what it has in memory without waiting. On btrfs it may read, on an overlay copy the file. */
+  get opensFromMemory(): boolean {
+    const { isLocal = false, hasDisk = false } = this.engine.deviceOf(this.fd) ?? {};
+    return isLocal && hasDisk;
+  }
+
   retain(): this {
     this.#users++;
     return this;
@@ -164,9 +170,8 @@ export class Directory {
       return opened;
     };
     const operation = opening(O_RDONLY, fd, ".");
-    const device = engine.deviceOf(fd);
-    // The directory is open already, so this reads nothing from a disk.
-    if (device?.isLocal && device.hasDisk) return keep(engine.runNow(operation));
+    // The directory is open already, so the kernel has it in memory.
+    if (this.opensFromMemory) return keep(engine.runNow(operation));
     // Without memory for the path the engine throws.
     const opened = run(engine, operation).then(keep);
     opened.catch(() => keep(-1));

@@ -2,7 +2,7 @@
 // call. All later operations use the directory that was found.
 
 import { type Engine, run, waitUntil } from "../engine/engine.ts";
-import { Errno, O_CLOEXEC, O_CREAT, O_PATH, O_TMPFILE, RESOLVE_CACHED } from "../engine/linux.ts";
+import { Errno, O_CREAT, O_PATH, O_TMPFILE, RESOLVE_CACHED } from "../engine/linux.ts";
 import { ioError, throwIfLacking, unwrap } from "../errors.ts";
 import { assertOpened, Directory, NOT_KNOWN, openAt } from "./directory.ts";
 import {
@@ -106,11 +106,16 @@ export class FileName {
     return run(this.engine, { op: "open", ...this.#at, flags, mode, resolve: 0 });
   }
 
-  /** Opens the name with O_PATH, which has no side effects. The result is the descriptor or `-errno`. */
-  locate(resolve: number): number | Promise<number> {
-    const opening = { op: "open", ...this.#at, flags: O_PATH | O_CLOEXEC, mode: 0 } as const;
-    const fd = this.engine.runNow({ ...opening, resolve: resolve | RESOLVE_CACHED });
-    return NOT_KNOWN.has(-fd) ? openAt(this.engine, { ...opening, resolve }) : fd;
+  /**
+   * Opens an existing file, on this thread if the kernel has it in memory. O_PATH has no side effects. The result is the
+   * descriptor or `-errno`.
+   */
+  openExisting(flags: number, resolve = 0): number | Promise<number> {
+    const opening = { op: "open", ...this.#at, flags, mode: 0, resolve } as const;
+    const isQuick = flags & O_PATH || this.directory.opensFromMemory;
+    const quick = { ...opening, resolve: resolve | RESOLVE_CACHED };
+    const fd = isQuick ? this.engine.runNow(quick) : -Errno.EAGAIN;
+    return NOT_KNOWN.has(-fd) ? openAt(this.engine, opening) : fd;
   }
 
   /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */

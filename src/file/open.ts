@@ -11,6 +11,7 @@ import {
   O_EXCL,
   O_NOFOLLOW,
   O_NONBLOCK,
+  O_PATH,
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
@@ -225,10 +226,11 @@ async function openExisting(
   const isSticky = create &&
     ((await cachedStat(name.handle(directory.fd))).mode & S_ISVTX) !== 0;
   if (limited.length === 0 && !isSticky && !isRefused(name) && mayOpen(name)) {
-    const fd = await name.open(flags | O_NOFOLLOW);
+    const fd = await name.openExisting(flags | O_NOFOLLOW);
     if (fd !== -Errno.EAGAIN && fd !== -Errno.ELOOP) return found(fd);
   }
-  const located = await name.locate(limited.length > 0 ? RESOLVE_NO_MAGICLINKS : 0);
+  const resolve = limited.length > 0 ? RESOLVE_NO_MAGICLINKS : 0;
+  const located = await name.openExisting(O_PATH | O_CLOEXEC, resolve);
   if (located < 0) return found(located);
   try {
     const real = engine.realPath(located);

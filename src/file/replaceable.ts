@@ -1,6 +1,13 @@
 // Checks whether a file may replace the one at a name. rename(2) would fail only after the last write, or replace a device.
 
-import { Attribute, Errno, RESOLVE_NO_MAGICLINKS, S_ISVTX } from "../engine/linux.ts";
+import {
+  Attribute,
+  Errno,
+  O_CLOEXEC,
+  O_PATH,
+  RESOLVE_NO_MAGICLINKS,
+  S_ISVTX,
+} from "../engine/linux.ts";
 import { ioError, throwIfLacking } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import { actsAsOwner, isSwapFile } from "./proc.ts";
@@ -28,7 +35,7 @@ export async function assertReplaceable(name: FileName, file: Handle, op: string
     refuse(Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
   }
   if (led && led !== found) {
-    const fd = await name.locate(RESOLVE_NO_MAGICLINKS);
+    const fd = await name.openExisting(O_PATH | O_CLOEXEC, RESOLVE_NO_MAGICLINKS);
     if (fd === -Errno.ELOOP) refuse(Errno.EOPNOTSUPP, "a link into /proc is not a regular file");
     if (fd < 0) refuse(-fd);
     name.engine.runNow({ op: "close", fd });

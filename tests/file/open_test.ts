@@ -41,6 +41,13 @@ testInOneDirectory("A file is read and written only as it was opened", async (_d
   }
 });
 
+testInEachDirectory("A file that the kernel has in memory is opened at once", async (dir) => {
+  await using file = await openPattern(dir.file("file"), 5000);
+  const { submissions } = engine.counters;
+  await (await DmaFile.open(file.path)).close();
+  assertEquals(engine.counters.submissions, submissions);
+}, { where: ({ fileSystem }) => fileSystem === "ext4" || fileSystem === "xfs" });
+
 testInEachDirectory("A descriptor has the flags that matter, not O_NONBLOCK", async (dir) => {
   const cached = { direct: "off" } as const;
   const ways = [{ write: true, create: true }, { write: true, ...cached }, cached, {}];

@@ -4,7 +4,7 @@
 import { setImmediate } from "node:timers";
 import { engineAtWork, useEngine } from "../../src/configure.ts";
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
-import { Errno, O_TMPFILE } from "../../src/engine/linux.ts";
+import { Errno, O_PATH, O_TMPFILE, RESOLVE_CACHED } from "../../src/engine/linux.ts";
 import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import { DmaFile, engineInfo } from "../../mod.ts";
 import { eventually } from "../setup/command.ts";
@@ -70,7 +70,14 @@ export function interpose<Name extends OperationName>(
   replace: (submitted: Submitted<Name>) => void,
 ): Interposed {
   const real = engine.submit.bind(engine);
+  const runNow = engine.runNow.bind(engine);
   let count = 0;
+  // A file that the kernel has in memory is then opened by a submission too.
+  const isQuick = (each: Operation) =>
+    each.op === "open" && (each.resolve & RESOLVE_CACHED) && !(each.flags & O_PATH);
+  const now = name !== "open" ? undefined : replaceMethod("runNow", (each) => {
+    return isQuick(each) ? -Errno.EAGAIN : runNow(each);
+  });
   const replaced = replaceMethod("submit", (operation, completion) => {
     if (operation.op !== name) return real(operation, completion);
     replace({
@@ -86,7 +93,10 @@ export function interpose<Name extends OperationName>(
     get count() {
       return count;
     },
-    [Symbol.dispose]: () => replaced[Symbol.dispose](),
+    [Symbol.dispose]() {
+      replaced[Symbol.dispose]();
+      now?.[Symbol.dispose]();
+    },
   };
 }
 
