@@ -12,10 +12,12 @@ const memory = new Uint8Array(2 * PATH_MAX);
 /** For paths: a lenient decoder would return the path of another file. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+let memoryAddress = 0;
+
 /** The address of a path for the next call on this thread. */
 export function addressOfPath(path: string): number {
   placePath(memory, path, 0);
-  return addressOf(memory);
+  return memoryAddress ||= addressOf(memory);
 }
 
 /** As `Engine.realPath`. */
