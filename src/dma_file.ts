@@ -505,7 +505,7 @@ export class DmaFile implements AsyncDisposable {
   async truncate(length = 0): Promise<void> {
     integer("length", length);
     this.#file.assertWritable("truncate");
-    await truncateTo(this.#file, length);
+    await truncateTo(this.#file, length, "truncate");
   }
 
   /**

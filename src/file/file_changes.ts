@@ -13,12 +13,12 @@ interface FileHandle {
   readonly durability: Durability;
   readonly fileSystem: FileSystem;
   readonly facts: StatFacts;
-  /** If it has opened, it may have reserved space. */
-  readonly writer: { readonly hasOpened: boolean } | undefined;
+  /** If it has opened, it may have reserved space, which it cuts off when it is over. */
+  readonly writer: { readonly hasOpened: boolean; readonly isOver: boolean } | undefined;
 }
 
-/** A user's truncate, the cut of padding or reserved space, or a look at the size. */
-type Purpose = "truncate" | "cut" | "size";
+/** A user's truncate, the cut of padding or reserved space, or the open of a file or writer, which uses the length. */
+export type Purpose = "truncate" | "cut" | "open";
 
 /** The changes of open files by key. Handles of one file share them. */
 const known = new WeakMap<Engine, Map<string | FileHandle, FileChanges>>();
@@ -28,9 +28,9 @@ export class FileChanges {
   readonly length: FileLength;
   /**
    * Truncates, and other uses of a length that must not change meanwhile. If {@linkcode isHeld}, the first one runs and
-   * the others wait. In a program that blocks one that `mayOvertake` begins before calls whose end is not noted yet.
+   * the others wait. In a program that blocks all but a user's truncate begin before calls whose end is not noted yet.
    */
-  readonly #holds: { readonly begin: () => void; readonly mayOvertake: boolean }[] = [];
+  readonly #holds: { readonly begin: () => void; readonly purpose: Purpose }[] = [];
   /** Whether a hold runs. A write that cannot wait may overtake a waiting one. */
   isHeld = false;
   #isBeginning = false;
@@ -66,7 +66,13 @@ export class FileChanges {
 
   /** Whether a hold waits or runs, so that no write may begin. */
   get hasHolds(): boolean {
-    return this.#holds.length > 0;
+    return this.isHeld || (this.#holds.length > 0 && !this.#awaitsWriters);
+  }
+
+  /** Whether only opens wait: they let other writers first write the rest and cut the file, if those are over. */
+  get #awaitsWriters(): boolean {
+    return this.#holds.every(({ purpose }) => purpose === "open") &&
+      this.#handles.some(({ writer }) => writer?.hasOpened && writer.isOver);
   }
 
   /** Calls `step` of the waiter when no hold waits or runs. The step of an earlier waiter may then have begun another. */
@@ -82,7 +88,7 @@ export class FileChanges {
 
   endWrite(start: number, end: number, succeeded: boolean): void {
     this.length.noteResult(start, end, succeeded);
-    this.#beginHold();
+    this.beginHolds();
   }
 
   /**
@@ -97,24 +103,26 @@ export class FileChanges {
       if (at < 0) return;
       this.#holds.splice(at, 1);
       if (at === 0) this.isHeld = false;
-      this.#beginHold();
+      this.beginHolds();
       if (this.hasHolds) return;
       const waiting = this.#waiting;
       this.#waiting = undefined;
       waiting?.forEach((waiter) => waiter.step());
     };
-    const hold = { begin: () => alone(release), mayOvertake: purpose !== "truncate" };
+    const hold = { begin: () => alone(release), purpose };
     if (purpose === "cut") this.#holds.splice(this.isHeld ? 1 : 0, 0, hold);
     else this.#holds.push(hold);
-    this.#beginHold();
+    this.beginHolds();
     return release;
   }
 
-  #beginHold(despiteWrites = false): void {
+  /** Begins the holds that may begin now: after the end of a write, of a hold or of a writer. */
+  beginHolds(despiteWrites = false): void {
     // If each hold that ends at once began the next one, thousands would exceed the stack.
     if (this.#isBeginning) return;
     this.#isBeginning = true;
-    while (this.hasHolds && !this.isHeld && (despiteWrites || !this.length.hasInFlight)) {
+    const mayBegin = () => this.hasHolds && !this.length.hasInFlight;
+    while (this.#holds.length > 0 && !this.isHeld && (despiteWrites || mayBegin())) {
       despiteWrites = false;
       this.isHeld = true;
       this.#holds[0]!.begin();
@@ -123,15 +131,15 @@ export class FileChanges {
   }
 
   /**
-   * As {@linkcode waitUntil}. If nothing is in flight, a hold that may overtake begins: a program that blocks is not
+   * As {@linkcode waitUntil}. If nothing is in flight, a cut or an open begins: a program that blocks is not
    * notified of the end of other calls' writes.
    */
   waitNow(engine: Engine, deadline: number): boolean {
     if (waitUntil(engine, deadline)) return true;
-    const at = this.#holds.findIndex(({ mayOvertake }) => mayOvertake);
+    const at = this.#holds.findIndex(({ purpose }) => purpose !== "truncate");
     if (engine.counters.inFlight > 0 || this.isHeld || at < 0) return false;
     this.#holds.unshift(...this.#holds.splice(at, 1));
-    this.#beginHold(true);
+    this.beginHolds(true);
     return true;
   }
 

@@ -131,7 +131,7 @@ async function setUp(
   const file = new OpenFile(descriptor, naming, request, facts, fileSystem, direct, ownsSize);
   try {
     // Not beside the cut of another handle's writer, which would make the empty file longer.
-    if (!isNew && request.truncate) await truncateTo(file, 0);
+    if (!isNew && request.truncate) await truncateTo(file, 0, "open");
     return file;
   } catch (error) {
     file.changes.leave(file);

@@ -54,6 +54,8 @@ export interface AttachedWriter {
   readonly hasOpened: boolean;
   /** Whether an end was requested or has come. */
   readonly ending: boolean;
+  /** Whether it is ending or a close was announced, so that no further chunk is accepted. */
+  readonly isOver: boolean;
   readonly failure: { readonly cutError: unknown } | undefined;
   /** Aborts the writer, and cuts the file to its flushed prefix. Resolves when the writer has released the file. */
   abortWriter(reason: unknown): Promise<void>;
@@ -171,6 +173,7 @@ export class OpenFile {
   detach(): void {
     assert(this.writer !== undefined, "a writer leaves its file once");
     this.writer = undefined;
+    this.changes.beginHolds();
     this.descriptor.release();
   }
 

@@ -3,6 +3,7 @@
 import { promiseOf } from "../engine/engine.ts";
 import { errnos, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/linux.ts";
 import { type DmaError, ioError } from "../errors.ts";
+import type { Purpose } from "./file_changes.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownSize, type StatFacts, submitStat } from "./stat.ts";
@@ -67,8 +68,8 @@ export function cutNow(file: OpenFile, deadline: number): void {
 }
 
 /** Truncates a file when nothing else writes to it. The remaining bytes, or added zeros, are content. */
-export function truncateTo(file: OpenFile, length: number): Promise<void> {
-  return file.descriptor.use("truncate", () => truncateAlone(file, () => length, true));
+export function truncateTo(file: OpenFile, length: number, purpose: Purpose): Promise<void> {
+  return file.descriptor.use("truncate", () => truncateAlone(file, () => length, purpose));
 }
 
 /** Releases what a failed allocation has reserved past `before`, the length before it, and past the end of the file. */
@@ -102,12 +103,12 @@ function findSize({ descriptor, fileSystem }: OpenFile, found: (size?: number) =
 
 /**
  * Truncates a file that is in use to the result of `decide`, which gets the file's length; undefined leaves it
- * unchanged. `decide` runs when no other operation changes the length. With `isContent` the whole file is content then.
+ * unchanged. `decide` runs when no other operation changes the length. Unless that is a cut, the whole file is content.
  */
 function truncateAlone(
   file: OpenFile,
   decide: (size: number | undefined) => number | undefined,
-  isContent = false,
+  purpose: Purpose = "cut",
 ): Promise<void> {
   const { changes, durability, engine, fd, fileSystem, path } = file;
   return promiseOf<void>((ended) => {
@@ -124,7 +125,7 @@ function truncateAlone(
             if (result < 0) {
               return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
             }
-            changes.noteTruncate(newLength, isContent);
+            changes.noteTruncate(newLength, purpose !== "cut");
             end(syncError);
           };
           engine.submit({ op: "truncate", fd, length: newLength }, { complete });
@@ -133,6 +134,6 @@ function truncateAlone(
       // The truncate runs even if the sync fails. Its caller gets the error of a sync that no caller has got before.
       const known = durability.syncError;
       durability.submitSync(true, (error) => truncate(error === known ? undefined : error));
-    }, isContent ? "truncate" : "cut");
+    }, purpose);
   });
 }

@@ -84,12 +84,7 @@ export class WriterSink {
 
   /** Whether a direct pipe may use the writer: no chunk waits, and no end was requested. */
   get isFree(): boolean {
-    return this.#waiting.length === 0 && !this.isOver;
-  }
-
-  /** Whether no further chunk is accepted. A pipe ends the stream without announcing it. */
-  get isOver(): boolean {
-    return this.writer.closeAnnounced || this.writer.ending;
+    return this.#waiting.length === 0 && !this.writer.isOver;
   }
 
   start(controller: WritableStreamDefaultController): void {
@@ -105,7 +100,7 @@ export class WriterSink {
   /** Accepts a chunk. The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
     // The stream calls this even if it is closing or failing, and then rejects the chunk.
-    if (this.isOver || item === UNLOCKED) return 1;
+    if (this.writer.isOver || item === UNLOCKED) return 1;
     try {
       const bytes = chunkBytes("chunk", item);
       // If a turn of the event loop is due, write() waits for it.
@@ -195,7 +190,7 @@ export class WriterSink {
       const why = "its stream is locked: use the writer that holds the lock";
       throw new TypeError(`Cannot ${action} '${file.path}': ${why}`);
     }
-    if (this.isOver) throw closedStreamError(action, file);
+    if (this.writer.isOver) throw closedStreamError(action, file);
   }
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */
@@ -218,7 +213,7 @@ export class WriterSink {
   }
 
   refuse(error: unknown): Promise<never> {
-    if (this.isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
+    if (this.writer.isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
     return this.rethrow(error);
   }
 

@@ -72,7 +72,7 @@ export class Writer implements AttachedWriter {
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#noteOpen();
     // The size before the end of another write would be mistaken for the end of the content.
-    else this.#letOthersWrite = file.changes.holdWrites((end) => this.#askSize(end), "size");
+    else this.#letOthersWrite = file.changes.holdWrites((end) => this.#askSize(end), "open");
   }
 
   /** Reads the size. Until `letOthersWrite` nothing else writes to the file or truncates it. */
@@ -129,6 +129,10 @@ export class Writer implements AttachedWriter {
 
   get ending(): boolean {
     return this.#closeBegun || this.failure !== undefined;
+  }
+
+  get isOver(): boolean {
+    return this.closeAnnounced || this.ending;
   }
 
   get #isDetached(): boolean {
@@ -248,6 +252,8 @@ export class Writer implements AttachedWriter {
   announceClose(seals = false): void {
     this.closeAnnounced = true;
     if (seals) this.#fate = "seal";
+    // The opens of other writers let it write now.
+    this.step();
   }
 
   /** Writes the rest, and ends as the options or {@linkcode announceClose} say. After a failure it rejects. */

@@ -7,7 +7,7 @@ import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.
 import { openPattern, openWith } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { fail, hold, interpose } from "../support/engine.ts";
-import { closeWith, create, createOver } from "./create.ts";
+import { closeWith, create, createOver, narrow } from "./create.ts";
 
 /** Bytes that the pattern never has in a row. */
 const old = (length: number) => filled(length, 0xee);
@@ -79,20 +79,36 @@ testInEachDirectory("What another handle writes into a writer's reserve stays", 
   }
 });
 
-testInEachDirectory("A file that is emptied while a writer cuts it stays empty", async (dir) => {
-  const writer = await create(dir);
-  await writer.write(pattern(5000));
-  const cut = hold("truncate", { only: ({ length }) => length > 0 });
-  const closing = writer.close();
-  // Where nothing asks for alignment there is nothing to cut.
-  await Promise.race([cut.reach(), closing]);
-  const opening = create(dir);
-  await Promise.race([opening, new Promise((resolve) => setTimeout(resolve, 50))]);
-  cut.letGo();
+testInEachDirectory("A file is opened again while its writer closes", async (dir) => {
+  for (const append of [false, true]) {
+    for (const length of [100, 9_000_000]) {
+      const first = await create(dir);
+      first.write(pattern(length));
+      const closing = first.close();
+      const file = await (append ? reopen(dir) : DmaFile.create(dir.file("file")));
+      const second = new DmaStreamWriter(file, { append });
+      const start = append ? length : 0;
+      await second.write(pattern(10, start));
+      await closeWith(second, pattern(start + 10));
+      await closing;
+    }
+  }
+});
+
+testInEachDirectory("A writer closes while another one waits to open", async (dir) => {
+  const first = await create(dir, narrow);
+  await using other = await reopen(dir);
+  const file = await reopen(dir);
+  using writes = hold("write");
+  const call = other.writeAt(old(4096), 1 << 20);
+  await writes.reach();
+  const second = new DmaStreamWriter(file, { append: true });
+  first.write(pattern(100_000));
+  const closing = first.close();
+  writes.letGo();
   await closing;
-  const next = await opening;
-  await next.write(pattern(10));
-  await closeWith(next, pattern(10));
+  await call;
+  await second.close();
 });
 
 testInEachDirectory("Reserved space stays if several writers open behind it", async (dir) => {
