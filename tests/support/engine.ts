@@ -93,10 +93,7 @@ export function interpose<Name extends OperationName>(
     get count() {
       return count;
     },
-    [Symbol.dispose]() {
-      replaced[Symbol.dispose]();
-      now?.[Symbol.dispose]();
-    },
+    [Symbol.dispose]: () => [replaced, now].forEach((each) => each?.[Symbol.dispose]()),
   };
 }
 
