@@ -154,7 +154,8 @@ export class FileName {
   /** Whether {@linkcode link} works here. */
   async canLink(): Promise<boolean> {
     const { directory, path } = this;
-    if (this.engine.realPath(directory.fd) !== undefined) return true;
+    // It was read in /proc.
+    if (directory.firstPath !== undefined) return true;
     // `.` always exists, so the probe links nothing.
     return await new FileName(directory, ".", path).link(directory.fd) === -Errno.EEXIST;
   }
