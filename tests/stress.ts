@@ -40,17 +40,17 @@ addEventListener("unhandledrejection", (event) => {
   wrong.push(event.reason);
 });
 
-/** Runs rounds, and terminates Workers, until so many milliseconds after the start. */
+/** Runs rounds, and terminates Workers, until so many milliseconds after the start; at least one of each a slot. */
 async function work(directory: string, until: number): Promise<void> {
   const isOver = () => wrong.length > 0 || performance.now() > until;
   const slot = async () => {
-    while (!isOver()) await runRound(directory, seed + total.rounds++, total);
+    do await runRound(directory, seed + total.rounds++, total); while (!isOver());
   };
   const killer = async () => {
-    while (!isOver()) {
+    do {
       const number = seed + APART * ++total.workers;
       await terminateOne(directory, number, new Random(number));
-    }
+    } while (!isOver());
   };
   const all = [
     ...Array.from({ length: SLOTS }, slot),

@@ -1,6 +1,7 @@
 // Test bytes that depend on their position, files and streams of them, and comparisons with the content of files.
 
-import { assert, assertEquals } from "@std/assert";
+// Not @std: the stress has these bytes too, and runs without an import map.
+import assert from "node:assert/strict";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import type { DmaOpenOptions, DmaStreamReaderOptions } from "../../mod.ts";
 
@@ -64,7 +65,7 @@ export function chunksOf(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffe
 
 /** Throws unless the file has exactly these bytes when it is read without this module. */
 export async function assertFile(path: string, expected: Uint8Array, msg?: string): Promise<void> {
-  assertEquals(await Deno.readFile(path), new Uint8Array(expected), msg);
+  assert.deepEqual(await Deno.readFile(path), new Uint8Array(expected), msg);
 }
 
 export async function assertNoFile(path: string): Promise<void> {
