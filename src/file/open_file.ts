@@ -102,7 +102,7 @@ export class OpenFile {
   ) {
     this.engine = descriptor.engine;
     // An open that empties the file notes that later.
-    this.durability = new Durability(descriptor, ownsSize && facts.size === 0 ? 1 : 0);
+    this.durability = new Durability(descriptor, naming.isVolatile ? 1 : 0);
     this.changes = FileChanges.join(this);
     this.length = this.changes.length;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;

@@ -68,9 +68,13 @@ testDirectAndCached("Nothing is written or synced twice, or for nothing", async 
   await unsynced.write(pattern(10_001));
   await closeWith(unsynced, pattern(10_001));
   assertEquals(done()[1], syncs);
-  // A file that is emptied has changed.
-  await (await DmaFile.create(unsynced.file.path)).writable.close();
-  assertEquals(done()[1], syncs! + 1);
+  // A file that is emptied has changed, but not before that, as on file systems where a truncate needs a sync.
+  DISK.cutsDirty = false;
+  using _ = { [Symbol.dispose]: () => DISK.cutsDirty = true };
+  for (const more of [1, 2]) {
+    await (await DmaFile.create(unsynced.file.path)).writable.close();
+    assertEquals(done()[1], syncs! + more);
+  }
 });
 
 /** Ways to give a file a name, and the operations that do, with the flags of an open. */
