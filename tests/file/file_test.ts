@@ -4,10 +4,11 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { type DmaError, DmaFile, type DmaOpenOptions, ioStats } from "../../mod.ts";
 import { descriptorNumber } from "../../src/dma_file.ts";
 import { Errno } from "../../src/engine/linux.ts";
+import { DISK } from "../../src/file/file_system.ts";
 import { eventually, run } from "../setup/command.ts";
 import { assertFile, joined, MIB, namesIn, openPattern, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/leaks.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { alter, engine, interpose, withoutUnnamedFiles } from "../support/engine.ts";
 import { promises } from "../mounts/promises.ts";
 
@@ -132,6 +133,11 @@ testInEachDirectory("A thread closes what may wait, and nothing else", async (di
     await Deno.remove(path);
     return file;
   };
+  const waiting = async () => {
+    DISK.closeWaits = true;
+    return await openPattern(path, 5000);
+  };
+  using _ = { [Symbol.dispose]: () => DISK.closeWaits = false };
   const isInMemory = dir.fileSystem === "tmpfs";
   const cases: [name: string, calls: 0 | 1, open: () => Promise<DmaFile>][] = [
     ["a large file", 1, () => openPattern(path, (1 << 20) + 1)],
@@ -140,6 +146,7 @@ testInEachDirectory("A thread closes what may wait, and nothing else", async (di
     ["one in the page cache", 0, () => openPattern(path, 5000, { direct: "off" })],
     ["one written past the page cache", 0, () => written({})],
     ["one written through it", isInMemory ? 0 : 1, () => written({ direct: "off" })],
+    ["one whose file system may wait", isOnDisk(dir) ? 1 : 0, waiting],
   ];
   for (const [name, calls, open] of cases) {
     const file = await open();

@@ -104,11 +104,9 @@ testInEachDirectory("A writer closes while another one waits to open", async (di
   await writes.reach();
   const second = new DmaStreamWriter(file, { append: true });
   first.write(pattern(100_000));
-  const closing = first.close();
+  const closing = [first.close(), second.close()];
   writes.letGo();
-  await closing;
-  await call;
-  await second.close();
+  await Promise.all([...closing, call]);
 });
 
 testInEachDirectory("Reserved space stays if several writers open behind it", async (dir) => {
