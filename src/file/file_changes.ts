@@ -17,8 +17,9 @@ interface FileHandle {
   readonly writer: { readonly hasOpened: boolean; readonly isOver: boolean } | undefined;
 }
 
-/** A user's truncate, the cut of padding or reserved space, or the open of a file or writer, which uses the length. */
-export type Purpose = "truncate" | "cut" | "open";
+/** In their order: the cut of padding or reserved space, a user's truncate, the open of a file or writer. */
+const PURPOSES = ["cut", "truncate", "open"] as const;
+export type Purpose = typeof PURPOSES[number];
 
 /** The changes of open files by key. Handles of one file share them. */
 const known = new WeakMap<Engine, Map<string | FileHandle, FileChanges>>();
@@ -71,7 +72,7 @@ export class FileChanges {
 
   /** Whether only opens wait: they let other writers first write the rest and cut the file, if those are over. */
   get #awaitsWriters(): boolean {
-    return this.#holds.every(({ purpose }) => purpose === "open") &&
+    return this.#holds[0]?.purpose === "open" &&
       this.#handles.some(({ writer }) => writer?.hasOpened && writer.isOver);
   }
 
@@ -95,7 +96,7 @@ export class FileChanges {
    * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier holds have
    * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
    * microtask: a caller that blocks the thread until a write ends would wait for ever. A cut goes first: a writer that
-   * asks for the size would take what it cuts off for content.
+   * asks for the size would take what it cuts off for content. An open goes last, because it may wait for writers.
    */
   holdWrites(alone: (release: () => void) => void, purpose: Purpose): () => void {
     const release = () => {
@@ -110,8 +111,10 @@ export class FileChanges {
       waiting?.forEach((waiter) => waiter.step());
     };
     const hold = { begin: () => alone(release), purpose };
-    if (purpose === "cut") this.#holds.splice(this.isHeld ? 1 : 0, 0, hold);
-    else this.#holds.push(hold);
+    const turn = PURPOSES.indexOf(purpose);
+    const isBefore = (other: typeof hold, at: number) =>
+      PURPOSES.indexOf(other.purpose) <= turn || (at === 0 && this.isHeld);
+    this.#holds.splice(this.#holds.findLastIndex(isBefore) + 1, 0, hold);
     this.beginHolds();
     return release;
   }

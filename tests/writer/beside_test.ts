@@ -80,16 +80,18 @@ testInEachDirectory("What another handle writes into a writer's reserve stays", 
 });
 
 testInEachDirectory("A file is opened again while its writer closes", async (dir) => {
-  for (const append of [false, true]) {
+  for (const how of ["create", "append", "append and truncate"]) {
     for (const length of [100, 9_000_000]) {
       const first = await create(dir);
       first.write(pattern(length));
       const closing = first.close();
+      const append = how !== "create";
       const file = await (append ? reopen(dir) : DmaFile.create(dir.file("file")));
       const second = new DmaStreamWriter(file, { append });
+      if (how === "append and truncate") await file.truncate(length);
       const start = append ? length : 0;
       await second.write(pattern(10, start));
-      await closeWith(second, pattern(start + 10));
+      await closeWith(second, pattern(start + 10), how);
       await closing;
     }
   }
