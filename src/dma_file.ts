@@ -1034,7 +1034,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
       const memory = takeMemory(buffer);
       await sink.give(this, memory.bytes, memory);
     } catch (error) {
-      await sink.refuse(error);
+      await sink.rethrow(error);
     }
   }
 
@@ -1085,7 +1085,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    *
    * @param options `durable`: the bytes and the name are made durable too
    * @throws the failure of the stream
-   * @throws {TypeError} a chunk was given after a pipe or the end of the program had closed the stream
+   * @throws {TypeError} a chunk was given after the end of the program had closed the writer
    * @throws {Deno.errors.TimedOut} the bytes wait for another call on the file, which cannot end while the thread is
    * blocked. The writer has not failed then
    * @example Write everything before a crash ends the program

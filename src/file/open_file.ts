@@ -52,9 +52,7 @@ export interface AttachedWriter {
   readonly sink: AttachedSink | undefined;
   /** Whether its start is known. From then on it may have reserved space. */
   readonly hasOpened: boolean;
-  /** Whether an end was requested or has come. */
-  readonly ending: boolean;
-  /** Whether it is ending or a close was announced, so that no further chunk is accepted. */
+  /** Whether its end was announced, was requested or has come. */
   readonly isOver: boolean;
   readonly failure: { readonly cutError: unknown } | undefined;
   /** Aborts the writer, and cuts the file to its flushed prefix. Resolves when the writer has released the file. */

@@ -53,7 +53,7 @@ export function finishOpenFiles(): boolean {
       const reason = new Error("The program ended before the file was closed");
       if (writer) writer.abortWriter(reason);
       else file.giveUp();
-    } else if (writer && !writer.ending) {
+    } else if (writer && !writer.isOver) {
       begun = true;
       writer.sink?.finish();
     }

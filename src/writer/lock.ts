@@ -32,11 +32,11 @@ export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | Ar
       if (taken) return taken;
       const bytes = chunkBytes("chunk", chunk);
       // In a stream that is being closed Deno calls a size function that it has dropped, and throws.
-      if (sink.writer.isOver && this.#holds) throw sink.writer.refusal;
+      if (sink.writer.closeAnnounced && this.#holds) throw sink.writer.refusal;
       this.#queued++;
       return sink.report(super.write(bytes), () => void this.#queued--);
     } catch (error) {
-      return sink.refuse(error);
+      return sink.rethrow(error);
     }
   }
 

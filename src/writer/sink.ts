@@ -5,7 +5,7 @@ import { chunkBytes, isUint8Array, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Memory } from "../engine/operation.ts";
 import { closedStreamError } from "../errors.ts";
-import { forgetFailure, reportAtEnd } from "../file/program_end.ts";
+import { forgetFailure } from "../file/program_end.ts";
 import { Queue } from "../queue.ts";
 import type { Writer } from "./writer.ts";
 
@@ -64,8 +64,6 @@ export class WriterSink {
   upstream: WeakRef<Upstream> | undefined;
   /** Whether a call has rejected with the failure. If so, disposing is silent. */
   errorReported = false;
-  /** Whether a chunk came after the end of the program or of a pipe had closed the stream. */
-  #hasRefused = false;
 
   constructor(readonly writer: Writer) {
     writer.sink = this;
@@ -99,8 +97,9 @@ export class WriterSink {
 
   /** Accepts a chunk. The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
+    const { closeAnnounced, failure } = this.writer;
     // The stream calls this even if it is closing or failing, and then rejects the chunk.
-    if (this.writer.isOver || item === UNLOCKED) return 1;
+    if (closeAnnounced || failure || item === UNLOCKED) return 1;
     try {
       const bytes = chunkBytes("chunk", item);
       // If a turn of the event loop is due, write() waits for it.
@@ -128,16 +127,13 @@ export class WriterSink {
 
   /** Errors the stream when everything is freed: a caller may then create the file again, which must not be cut. */
   async writerFailed(): Promise<void> {
-    const { file, ended } = this.writer;
-    const { reason, fromOutside } = this.writer.failure!;
-    if (!fromOutside) reportAtEnd(file, reason);
-    await ended;
+    await this.writer.ended;
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.hasLock) this.#noteReported();
     // The chunk whose write has failed is among them: it began to wait after the failure.
     while (this.#waiting.length > 0) for (const flush of this.#waiting.shift()!.flushes) flush();
     this.#waitingBytes = 0;
-    this.#controller?.deref()?.error(reason);
+    this.#controller?.deref()?.error(this.writer.failure!.reason);
   }
 
   /** Accepts as much of a chunk as there is room for, after those that wait. Returns it if it has to wait. */
@@ -184,13 +180,13 @@ export class WriterSink {
   }
 
   assertUsable(stream: WritableStream, action: string): void {
-    const { failure, file } = this.writer;
+    const { closeAnnounced, failure, file } = this.writer;
     if (failure) throw failure.reason;
     if (stream.locked) {
       const why = "its stream is locked: use the writer that holds the lock";
       throw new TypeError(`Cannot ${action} '${file.path}': ${why}`);
     }
-    if (this.writer.isOver) throw closedStreamError(action, file);
+    if (closeAnnounced) throw closedStreamError(action, file);
   }
 
   /** Accepts a chunk if no other waits and the current buffer has room for it: the fast path. */
@@ -208,13 +204,8 @@ export class WriterSink {
       this.assertUsable(stream, "write to");
       return this.give(stream, bytes);
     } catch (error) {
-      return this.refuse(error);
+      return this.rethrow(error);
     }
-  }
-
-  refuse(error: unknown): Promise<never> {
-    if (this.writer.isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
-    return this.rethrow(error);
   }
 
   /** Accepts a chunk, or the memory of a DmaBuffer, without the lock: at once if there is room. */
@@ -240,8 +231,9 @@ export class WriterSink {
 
   /** Waits until all chunks so far are accepted, and then flushes them: see {@linkcode Writer.flush}. */
   flush(tail: boolean, durable: boolean): Promise<number> {
-    const last = this.#waiting.at(-1);
-    const flush = () => this.writer.flush(tail, durable);
+    const { writer } = this;
+    const last = writer.ending ? undefined : this.#waiting.at(-1);
+    const flush = () => writer.flush(tail, durable);
     if (!last) return this.report(flush());
     return this.report(new Promise((resolve) => last.flushes.push(() => resolve(flush()))));
   }
@@ -250,14 +242,12 @@ export class WriterSink {
   flushNow(durable: boolean, deadline: number): void {
     const { writer } = this;
     this.upstream?.deref()?.handOver();
-    for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
-      // At the end of a program its writers are closed already.
-      if (writer.ending) throw writer.refusal;
+    for (this.#takeWaiting(); this.#waiting.length > 0 && !writer.ending; this.#takeWaiting()) {
       writer.waitNow(deadline);
     }
     writer.flushNow(durable, deadline);
-    // A program that ends does not see rejected promises.
-    if (this.#hasRefused) throw writer.refusal;
+    // They came after the end of the program had closed the writer. A program that ends does not see rejected promises.
+    if (this.#waiting.length > 0) throw writer.refusal;
   }
 
   /** As {@linkcode flushNow}, for a caller: a failure then counts as reported. */
@@ -273,7 +263,7 @@ export class WriterSink {
   finish(): void {
     const end = this.nextPosition;
     this.upstream?.deref()?.handOver();
-    if (this.nextPosition === end) this.writer.close();
+    if (this.nextPosition === end) this.writer.finish();
   }
 
   end(stream: WritableStream, keepOpen = false): Promise<void> {

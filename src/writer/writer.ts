@@ -7,6 +7,7 @@ import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { closedStreamError, type DmaError, ioError } from "../errors.ts";
 import type { AttachedSink, AttachedWriter, OpenFile } from "../file/open_file.ts";
+import { reportAtEnd } from "../file/program_end.ts";
 import { cutToContent } from "../file/space.ts";
 import { type StatFacts, submitStat } from "../file/stat.ts";
 import type { WriterOptions } from "../stream_options.ts";
@@ -21,8 +22,6 @@ type Phase = "opening" | "open" | "draining" | "committing" | "closed" | "failin
 interface Failure {
   /** The first failure, or the reason of an abort. Every later call rejects with it. */
   readonly reason: unknown;
-  /** Whether a caller has aborted the writer, or closed its file. */
-  readonly fromOutside: boolean;
   /** The failure of the cut to the flushed prefix. */
   cutError: unknown;
 }
@@ -35,9 +34,9 @@ export class Writer implements AttachedWriter {
    */
   #steps: (() => Promise<unknown> | undefined)[] = [];
   hasOpened = false;
-  /** Whether a close was announced. Chunks before it may still wait. */
+  /** Whether the stream closes, and accepts no further chunk. Those before may still wait. */
   closeAnnounced = false;
-  /** Whether a close was requested. No bytes are accepted after it. */
+  /** Whether a close has begun: of the stream, or by the end of the program. No bytes are accepted after it. */
   #closeBegun = false;
   /** What happens to the file after a close. A sealed file is complete, and stays open. */
   #fate: "leave" | "seal" | "close";
@@ -258,11 +257,16 @@ export class Writer implements AttachedWriter {
 
   /** Writes the rest, and ends as the options or {@linkcode announceClose} say. After a failure it rejects. */
   close(): Promise<void> {
-    if (!this.ending) {
-      this.#closeBegun = true;
-      this.step();
-    }
+    this.closeAnnounced = true;
+    this.finish();
     return this.closedOrFailed;
+  }
+
+  /** As {@linkcode close}, at the end of the program, which does not close the stream. */
+  finish(): void {
+    if (this.ending) return;
+    this.#closeBegun = true;
+    this.step();
   }
 
   /** Discards unflushed bytes. A close that has begun is not undone. Rejects if the file could not be cut. */
@@ -274,14 +278,18 @@ export class Writer implements AttachedWriter {
 
   /** Aborts because the file is closed. A close that was announced comes first. */
   async abortWriter(reason: unknown): Promise<void> {
-    if (!this.#closeBegun && !this.closeAnnounced) this.fail(reason, true);
+    if (!this.isOver) this.fail(reason, true);
     await this.ended;
   }
 
-  /** The first failure is final: rejects all waiters, and drops the unwritten bytes. */
-  fail(reason: unknown, fromOutside = false): void {
+  /**
+   * The first failure is final: rejects all waiters, and drops the unwritten bytes. `isKnown` says that a caller has
+   * aborted the writer or closed its file, so that the end of the program does not report it.
+   */
+  fail(reason: unknown, isKnown = false): void {
     if (this.failure || this.closed) return;
-    this.failure = { reason, fromOutside, cutError: undefined };
+    this.failure = { reason, cutError: undefined };
+    if (!isKnown) reportAtEnd(this.file, reason);
     this.#phase = "failing";
     // After the writer has left the file there is nothing to undo.
     if (!this.#isDetached) this.#undo(this.failure);

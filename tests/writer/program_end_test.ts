@@ -234,6 +234,12 @@ testPrograms(
   ),
 );
 
+testPrograms("A writer can be closed when the event loop has run empty", {
+  code: `const writer = await create(path);
+  await write(writer);
+  process.once("beforeExit", () => writer.close());`,
+});
+
 const lost = { exit: 3, output: "file' does not have everything" };
 testPrograms("A warning names the file that lacks something", {
   // Nothing is written in time.
