@@ -24,8 +24,6 @@ export function finishAtEnd(file: OpenFile): void {
   open.add(file);
   const forget = () => void open.delete(file);
   file.descriptor.closed.then(forget, forget);
-  // A program that opens files continues, as a test does that has called Deno.exit.
-  hasEnded = false;
 }
 
 /** Makes the end of the program report the failure of a file's writer, unless a caller learns of it before. */
@@ -40,8 +38,6 @@ export function forgetFailure(file: OpenFile): void {
 
 /** Begins to finish the open writers, and discards atomic files that were not closed. Returns whether to wait for that. */
 export function finishOpenFiles(): boolean {
-  // The engine may no longer accept operations.
-  if (hasEnded) return false;
   let begun = unreported.size > 0;
   // An unhandled rejection ends the program.
   for (const reason of unreported.values()) Promise.reject(reason);
