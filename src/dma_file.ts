@@ -796,9 +796,8 @@ export class DmaFile implements AsyncDisposable {
     let cutError: unknown;
     // Another writer may start while one ends. Without a writer, no new one can start after file.close() is called.
     while (file.writer) {
-      const { writer } = file;
-      await writer.abortWriter(closedError("write", file.path));
-      cutError ??= writer.failure?.cutError;
+      const ended = file.writer.abortWriter(closedError("write", file.path));
+      await ended.catch((error) => cutError ??= error);
     }
     await file.close();
     if (cutError) throw cutError;

@@ -54,8 +54,8 @@ export interface AttachedWriter {
   readonly hasOpened: boolean;
   /** Whether its end was announced, was requested or has come. */
   readonly isOver: boolean;
-  readonly failure: { readonly cutError: unknown } | undefined;
-  /** Aborts the writer, and cuts the file to its flushed prefix. Resolves when the writer has released the file. */
+  readonly failure: object | undefined;
+  /** Cuts the file to its flushed prefix. Settles when the writer has released the file: rejects if the cut has failed. */
   abortWriter(reason: unknown): Promise<void>;
 }
 

@@ -16,7 +16,7 @@ const open = new Set<OpenFile>();
 /** The failures of writers that no caller knows of. */
 const unreported = new Map<OpenFile, unknown>();
 
-/** Whether only the program's listeners for its end still run. */
+/** Whether the program has ended. Later listeners may still write. */
 let hasEnded = false;
 
 /** Makes the end of the program finish a file that is not closed before. */
@@ -47,7 +47,7 @@ export function finishOpenFiles(): boolean {
     if (file.naming.isUnpublished) {
       begun = true;
       const reason = new Error("The program ended before the file was closed");
-      if (writer) writer.abortWriter(reason);
+      if (writer) writer.abortWriter(reason).catch(() => {});
       else file.giveUp();
     } else if (writer && !writer.isOver) {
       begun = true;
@@ -97,7 +97,8 @@ export function discardNamesNow(): void {
 /** Fails the writers of open files, whose engine has closed them. */
 export function leaveOpenFiles(): void {
   for (const { path, writer } of open) {
-    writer?.abortWriter(ioError(Errno.EBADFD, "write", path, "files are closed at unload"));
+    const reason = ioError(Errno.EBADFD, "write", path, "files are closed at unload");
+    writer?.abortWriter(reason).catch(() => {});
   }
   open.clear();
 }

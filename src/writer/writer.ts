@@ -19,13 +19,6 @@ import { WriteQueue } from "./write_queue.ts";
 /** A writer is opening until its start is known, and draining once a close has begun. */
 type Phase = "opening" | "open" | "draining" | "committing" | "closed" | "failing" | "failed";
 
-interface Failure {
-  /** The first failure, or the reason of an abort. Every later call rejects with it. */
-  readonly reason: unknown;
-  /** The failure of the cut to the flushed prefix. */
-  cutError: unknown;
-}
-
 export class Writer implements AttachedWriter {
   #phase: Phase = "opening";
   /**
@@ -40,7 +33,10 @@ export class Writer implements AttachedWriter {
   #closeBegun = false;
   /** What happens to the file after a close. A sealed file is complete, and stays open. */
   #fate: "leave" | "seal" | "close";
-  failure: Failure | undefined;
+  /** The first failure, or the reason of an abort. Every later call rejects with it. */
+  failure: { readonly reason: unknown } | undefined;
+  /** The failure of the cut to the flushed prefix. */
+  #cutError: unknown;
   /** Notified of the first failure, within {@linkcode fail}. */
   sink: AttachedSink & { writerFailed(): void } | undefined;
   readonly #ended = Promise.withResolvers<void>();
@@ -270,16 +266,15 @@ export class Writer implements AttachedWriter {
   }
 
   /** Discards unflushed bytes. A close that has begun is not undone. Rejects if the file could not be cut. */
-  async abort(reason: unknown): Promise<void> {
-    if (!this.#closeBegun) this.fail(reason, true);
+  async abort(reason: unknown, isClosing: boolean = this.#closeBegun): Promise<void> {
+    if (!isClosing) this.fail(reason, true);
     await this.ended;
-    if (this.failure?.cutError) throw this.failure.cutError;
+    if (this.#cutError) throw this.#cutError;
   }
 
-  /** Aborts because the file is closed. A close that was announced comes first. */
-  async abortWriter(reason: unknown): Promise<void> {
-    if (!this.isOver) this.fail(reason, true);
-    await this.ended;
+  /** As {@linkcode abort}, when the file is closed. A close that was announced comes first. */
+  abortWriter(reason: unknown): Promise<void> {
+    return this.abort(reason, this.isOver);
   }
 
   /**
@@ -288,11 +283,11 @@ export class Writer implements AttachedWriter {
    */
   fail(reason: unknown, isKnown = false): void {
     if (this.failure || this.closed) return;
-    this.failure = { reason, cutError: undefined };
+    this.failure = { reason };
     if (!isKnown) reportAtEnd(this.file, reason);
     this.#phase = "failing";
     // After the writer has left the file there is nothing to undo.
-    if (!this.#isDetached) this.#undo(this.failure);
+    if (!this.#isDetached) this.#undo();
     this.sink?.writerFailed();
     this.#queue.drop();
     this.#buffers.drop();
@@ -301,10 +296,10 @@ export class Writer implements AttachedWriter {
     this.step();
   }
 
-  #undo(failure: Failure): void {
+  #undo(): void {
     const { file } = this;
     const confirm = () => this.#queue.confirmRest();
-    const cut = () => cutToContent(file)?.catch((error) => failure.cutError = error);
+    const cut = () => cutToContent(file)?.catch((error) => this.#cutError = error);
     const leave = () => {
       file.detach();
       return this.options.closeFile || file.dropped ? file.close().catch(() => {}) : undefined;

@@ -11,7 +11,7 @@ import { runChild } from "../support/child.ts";
 const fields =
   `op fd memory offset length position waits directory flags mode dataOnly byProc targetDirectory
   targetName targetFd targetPosition operation milliseconds opcode address bufferIndex forceAsync
-  registration paths device unnamed temporary limited budget last steps cutError
+  registration paths device unnamed temporary limited budget last steps
   cached resolve isTaken item`.split(/\s+/);
 
 /** Options whose setters swallow them. */

@@ -17,7 +17,7 @@ cuts off what another process appended
 goes by the length of a file that another process has cut
   writer/writer.ts: changes.noteSize(facts.size, ownsSize ? start : facts.size); →
 undoes a close that has begun when it is aborted
-  writer/writer.ts: if (!this.#closeBegun) this.fail(reason, true); → this.fail(reason, true);
+  writer/writer.ts: if (!isClosing) this.fail(reason, true); → this.fail(reason, true);
 # What the simulator has found itself.
 releases the name of an atomic file twice
   file/atomic.ts: else target.release(); → target.release();
@@ -40,7 +40,7 @@ syncs before it cuts
 does not cut when it is aborted
   writer/writer.ts: [confirm, cut] → [confirm]
 hides that a cut has failed
-  writer/writer.ts: if (this.failure?.cutError) throw this.failure.cutError; →
+  writer/writer.ts: if (this.#cutError) throw this.#cutError; →
 takes a short write for a whole one
   file/transfer.ts: if (reached >= this.range.length) this → if (reached >= 0) this
 goes on after a short write inside a block
