@@ -90,7 +90,7 @@ export class WriterSink {
     // At once: the stream itself would first wait for the current chunk, however large it is.
     controller.signal.addEventListener("abort", () => {
       // The caller knows the reason.
-      if (!this.writer.failure) this.#noteReported();
+      this.#noteReported();
       this.writer.abort(controller.signal.reason).catch(() => {});
     });
   }
