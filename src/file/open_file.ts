@@ -52,7 +52,7 @@ export interface AttachedWriter {
   readonly sink: AttachedSink | undefined;
   /** Whether its start is known. From then on it may have reserved space. */
   readonly hasOpened: boolean;
-  /** Whether its end was announced, was requested or has come. */
+  /** Whether its close was announced or has begun, or it has failed. */
   readonly isOver: boolean;
   readonly failure: object | undefined;
   /** Cuts the file to its flushed prefix. Settles when the writer has released the file: rejects if the cut has failed. */
