@@ -1198,10 +1198,10 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const sink = this.#sink;
-    const { closeAnnounced, ended, failure } = sink.writer;
+    const { closed, closeAnnounced, ended, failure } = sink.writer;
     // By then a running pipe may have reported the failure.
     if (failure) await ended;
-    if (closeAnnounced || sink.errorReported) return await ended;
+    if (closeAnnounced || closed || sink.errorReported) return await ended;
     await this.close();
   }
 

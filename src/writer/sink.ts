@@ -270,6 +270,8 @@ export class WriterSink {
     const { writer } = this;
     if (!writer.failure) {
       this.assertUsable(stream, keepOpen ? "seal" : "close");
+      // The end of the program has closed the writer, and perhaps its file.
+      if (keepOpen && writer.ending) throw closedStreamError("seal", writer.file);
       writer.announceClose(keepOpen);
     }
     return this.report(closeStream.call(stream));

@@ -234,10 +234,10 @@ testPrograms(
   ),
 );
 
-testPrograms("A writer can be closed when the event loop has run empty", {
+testPrograms("A writer can be closed, but not sealed, when the event loop has run empty", {
   code: `const writer = await create(path);
   await write(writer);
-  process.once("beforeExit", () => writer.close());`,
+  process.once("beforeExit", () => writer.seal().then(console.log, () => writer.close()));`,
 });
 
 const lost = { exit: 3, output: "file' does not have everything" };
