@@ -40,7 +40,7 @@ interface Chunk {
   item: { readonly written: Promise<void>; bytes: number } | undefined;
 }
 
-/** The `closed` promises that programs have got. */
+/** The `closed` promises that programs have got. A field would keep what their callbacks refer to, often the stream. */
 const watched = new WeakSet<Promise<void>>();
 
 const sinks = new WeakMap<WritableStream, WriterSink>();
