@@ -23,7 +23,7 @@ const symbols = {
   dma_reap: { parameters: ["pointer", "pointer", "u32"], result: "i32" },
   // (uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags)
   dma_call: { parameters: ["u32", "i32", "f64", "u32", "f64", "u32"], result: "i32" },
-  // (struct resources *resources, uint32_t place, …), and then as dma_call.
+  // (struct resources *resources, uint32_t place, ...), and then as dma_call.
   dma_call_on_thread: {
     parameters: ["pointer", "u32", "u32", "i32", "f64", "u32", "f64", "u32"],
     result: "i32",

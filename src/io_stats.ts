@@ -11,7 +11,7 @@ export interface IoStats {
   writes: number;
   /** `fsync` and `fdatasync` completed. */
   syncs: number;
-  /** Other operations completed: open, close, truncate, allocate, stat … */
+  /** Other operations completed: open, close, truncate, allocate, stat and others. */
   otherOperations: number;
   /** Bytes read, in whole blocks with Direct I/O. */
   bytesRead: number;

@@ -183,7 +183,7 @@ export class KernelRing {
 /** Sets up a ring with the best flags that this kernel knows. Returns their name, and the entries of both queues. */
 function setUp(liburing: Liburing, ring: Deno.PointerObject, entries: number) {
   for (const [name, flags] of Object.entries(SETUPS)) {
-    // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
+    // struct io_uring_params: sq_entries, cq_entries, flags ...; 120 bytes.
     const params = new Uint32Array(30);
     params[2] = flags | Setup.CLAMP;
     const result = liburing.io_uring_queue_init_params(entries, ring, params);

@@ -62,7 +62,7 @@ export const AT_EMPTY_PATH = 0x1000;
 /** statx(2): answer from the kernel's memory. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 
-/** The fields that every statx(2) of this module requests (`STATX_…`). */
+/** The fields that every statx(2) of this module requests (`STATX_...`). */
 export const Statx = {
   BASIC_STATS: 0x7ff,
   BTIME: 0x800,
@@ -75,7 +75,7 @@ export const Statx = {
 } as const;
 export const STATX_MASK: number = Object.values(Statx).reduce((mask, field) => mask | field, 0);
 export const STATX_BYTES = 256;
-/** Bits of `stx_attributes` (`STATX_ATTR_…`). */
+/** Bits of `stx_attributes` (`STATX_ATTR_...`). */
 export const Attribute = { IMMUTABLE: 0x10, APPEND: 0x20, MOUNT_ROOT: 0x2000 } as const;
 /** Of a directory: only its owner and a file's owner may remove or replace the file (S_ISVTX). */
 export const S_ISVTX = 0o1000;
@@ -148,7 +148,7 @@ export const Opcode = {
 export const IOSQE_ASYNC: number = 1 << 4;
 export const IORING_FSYNC_DATASYNC = 1;
 
-/** Flags of io_uring_setup(2) (`IORING_SETUP_…`). */
+/** Flags of io_uring_setup(2) (`IORING_SETUP_...`). */
 export const Setup = {
   CLAMP: 1 << 4,
   TASKRUN_FLAG: 1 << 9,

@@ -197,7 +197,7 @@ async function statfs({ engine, fd, path }: Handle) {
     const result = await run(engine, { op: "statfs", fd, memory });
     // `unload` unmaps the memory before the promise is settled.
     unwrap(memory.bytes.length > 0 ? result : -Errno.EBADFD, "statfs", path);
-    // struct statfs: f_type, f_bsize, f_blocks …; 64 bits each.
+    // struct statfs: f_type, f_bsize, f_blocks ...; 64 bits each.
     return { type: u32(memory.bytes, 0), hasBlocks: u64(memory.bytes, 16) > 0 };
   } finally {
     engine.release(memory);
