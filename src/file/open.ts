@@ -2,7 +2,6 @@
 
 import { type Engine, run } from "../engine/engine.ts";
 import {
-  AT_FDCWD,
   Errno,
   O_APPEND,
   O_CLOEXEC,
@@ -254,7 +253,8 @@ async function openExisting(
       const created = fd >= 0 && engine.realPath(located) !== name.realPath;
       if (fd >= 0 || fd === -Errno.EACCES) return found(fd, created);
     }
-    const there = { directory: AT_FDCWD, name: `/proc/self/fd/${located}`, mode: 0, resolve: 0 };
+    // Such a name ignores the directory, which only tells the engine the device.
+    const there = { directory: located, name: `/proc/self/fd/${located}`, mode: 0, resolve: 0 };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     const fd = await run(engine, { op: "open", ...there, flags: flags & ~O_NONBLOCK });
     // /proc may not be mounted.

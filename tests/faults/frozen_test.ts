@@ -70,6 +70,21 @@ serverTest("a file of a server that is mounted on a name does not block", async 
   assert(await turnsSoon(open), "No turn before the open is almost over");
 });
 
+serverTest("many opens by links to a server do not block those elsewhere", async (server) => {
+  const open = async (name: string) => {
+    await Deno.symlink(`${server.path}/../${name}/file`, `${server.path}-${name}`);
+    return () => DmaFile.open(`${server.path}-${name}`);
+  };
+  await (await DmaFile.create(`${server.path}/file`)).close();
+  const [onServer, elsewhere] = [await open("faulty"), await open("backing")];
+  await server.command("fault open delay 1000");
+  const opening = Array.from({ length: 12 }, onServer);
+  const file = await elsewhere();
+  const isFirst = Promise.race([...opening, false]);
+  for (const each of [file, ...await Promise.all(opening)]) await each.close();
+  assertEquals(await isFirst, false);
+});
+
 // As the image of a container that is fetched on demand.
 serverTest("a lower layer of an overlay on a server does not block", async (server) => {
   const mount = `${server.path}-mount`;
