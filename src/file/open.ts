@@ -1,6 +1,7 @@
 // Opens a regular file with Deno's permissions. Nothing is truncated before the type of the file is known.
 
 import { type Engine, run } from "../engine/engine.ts";
+import { yieldIfNeeded } from "../engine/event_loop.ts";
 import {
   Errno,
   O_APPEND,
@@ -37,6 +38,9 @@ import { cachedStat, type Handle, stat, type StatFacts } from "./stat.ts";
 /** Attempts to open a name that keeps appearing and disappearing, while permissions are limited to some paths. */
 const MAX_ATTEMPTS = 10;
 
+/** An open takes as long as a chunk of so many bytes. */
+const OPEN_BYTES = 32 << 10;
+
 /** Opens the file to which `path` leads at the time of the call, or a file without a name in that directory. */
 export async function openPath(
   engine: Engine,
@@ -44,6 +48,9 @@ export async function openPath(
   request: OpenRequest,
 ): Promise<OpenFile> {
   const name = await findPermitted(engine, path, request.limited, request.unnamed);
+  // The open and the close of a file in the kernel's memory take only microtasks.
+  const turn = yieldIfNeeded(OPEN_BYTES);
+  if (turn) await turn;
   return await openName(name, request);
 }
 
