@@ -117,8 +117,8 @@ function truncateAlone(
         release();
         ended(error);
       };
-      const truncate = (syncError?: DmaError) =>
-        findSize(file, (size) => {
+      const truncate = (syncError?: DmaError) => {
+        const start = (size?: number) => {
           const newLength = decide(size);
           if (newLength === undefined) return end(syncError);
           const complete = (result: number) => {
@@ -129,7 +129,10 @@ function truncateAlone(
             end(syncError);
           };
           engine.submit({ op: "truncate", fd, length: newLength }, { complete });
-        });
+        };
+        // Only a cut depends on the length, for which a server may be asked.
+        return purpose === "cut" ? findSize(file, start) : start();
+      };
       if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
       // The truncate runs even if the sync fails. Its caller gets the error of a sync that no caller has got before.
       const known = durability.syncError;

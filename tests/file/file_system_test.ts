@@ -39,14 +39,14 @@ testInOneDirectory("An unknown file system is trusted with nothing; 9p is known"
   await assertRejects(() => find(false), Error, "Too many open files");
 });
 
-testInOneDirectory("No server is asked for a length on the JavaScript thread", async (dir) => {
+testInOneDirectory("No server is asked for a length in vain or by a blocking call", async (dir) => {
   // The file system is taken for 9p, which sends each statx(2) to its server.
   const pretend = ({ memory: { bytes } }: { memory: { bytes: Uint8Array } }) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     view.setUint32(136, 0, true);
     view.setBigUint64(144, 2n ** 60n, true);
   };
-  using _stat = alter("stat", pretend);
+  using stat = alter("stat", pretend);
   using _statfs = alter("statfs", ({ memory: { bytes } }) => void bytes.set([0x97, 0x19, 2, 1]));
   const runNow = engine.runNow.bind(engine);
   const asked = new Set<number>();
@@ -61,6 +61,9 @@ testInOneDirectory("No server is asked for a length on the JavaScript thread", a
   const file = await openPattern(dir.file("file"), 5000, { write: true });
   const descriptor = descriptorNumber(file);
   asked.delete(descriptor);
+  const before = stat.count;
+  await file.truncate(5000);
+  assertEquals(stat.count, before);
   {
     using _ = fail("allocate", Errno.EOPNOTSUPP);
     await assertRejects(() => file.preallocate(70_000), Deno.errors.NotSupported);
