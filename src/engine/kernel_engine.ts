@@ -60,7 +60,9 @@ export class KernelEngine implements Engine {
     // The entry of a link through /proc does not have the file's descriptor.
     const device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
     // Any other open may wait within its submission.
-    if (op === "open") sqe.forceAsync = !(device?.isLocal && device.hasDisk);
+    if (op === "open") sqe.forceAsync = !device?.hasDisk;
+    // Calls that wait for a server keep the threads that its device may use, and no kernel threads, which others need.
+    const mayHang = device && !(device.isLocal ?? op !== "open");
     const request = { operation, sqe, completion, device };
     this.counters.inFlight++;
     if (op === "close") return this.#close(request, operation.quick);
@@ -68,7 +70,7 @@ export class KernelEngine implements Engine {
       const { milliseconds } = operation;
       this.#pauses.set(request, performance.now() + milliseconds);
       pauseFor(milliseconds).then(() => this.#endPause(request));
-    } else if (device?.isLocal === false || !this.ring?.start(request)) this.#calls.start(request);
+    } else if (mayHang || !this.ring?.start(request)) this.#calls.start(request);
   }
 
   flush(): void {
