@@ -117,6 +117,14 @@ testDirectAndCached("Many small ranges let others have a turn", async (dir) => {
   }, 1000);
 });
 
+testInOneDirectory("Opens of files in the kernel's memory let others have a turn", async (dir) => {
+  await using file = await openPattern(dir.file("file"), 1);
+  let opened = 0;
+  await assertYields(() => opened, async () => {
+    for (; opened < 500; opened++) await (await DmaFile.open(file.path)).close();
+  }, 20);
+});
+
 testDirectAndCached("A large read lets others have a turn", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   await file.truncate(128 << 20);

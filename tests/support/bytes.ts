@@ -1,7 +1,6 @@
 // Test bytes that depend on their position, files and streams of them, and comparisons with the content of files.
 
-// Not @std: the stress has these bytes too, and runs without an import map.
-import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import type { DmaOpenOptions, DmaStreamReaderOptions } from "../../mod.ts";
 
@@ -64,13 +63,17 @@ export function chunksOf(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffe
 }
 
 /** Throws unless the file has exactly these bytes when it is read without this module. */
-export async function assertFile(path: string, expected: Uint8Array, msg?: string): Promise<void> {
-  assert.deepEqual(await Deno.readFile(path), new Uint8Array(expected), msg);
+export async function assertFile(path: string, expected: Uint8Array, msg = ""): Promise<void> {
+  const bytes = await Deno.readFile(path);
+  if (Buffer.compare(bytes, expected) === 0) return;
+  const at = bytes.findIndex((byte, index) => byte !== expected[index]);
+  const lengths = `${bytes.length} bytes instead of ${expected.length}`;
+  throw new Error(`${path} has ${lengths}, and is wrong from byte ${at} on ${msg}`);
 }
 
 export async function assertNoFile(path: string): Promise<void> {
   const there = await Deno.lstat(path).then(() => true, () => false);
-  assert(!there, `${path} is there`);
+  if (there) throw new Error(`${path} is there`);
 }
 
 /** The names in a directory, sorted. */
