@@ -21,7 +21,7 @@ export const BATCH = 8;
  * The maximum number of kernel threads for blocking operations; the default is 4 for each processor. Each operation on
  * a frozen file system (fsfreeze(8)) keeps one, and with the default all others would soon wait. Measured: as fast.
  */
-const MAX_WORKERS = 256;
+export const MAX_WORKERS = 256;
 
 /** Slots for registered mappings. Mappings beyond them work unregistered. */
 const REGISTERED_SLOTS = 64;

@@ -4,7 +4,7 @@
 import { Queue } from "../queue.ts";
 import type { Counters } from "./counters.ts";
 import { afterCallers, eventLoopTurn, pauseFor, queueMicrotask } from "./event_loop.ts";
-import { BATCH, type KernelRing } from "./kernel_ring.ts";
+import { BATCH, type KernelRing, MAX_WORKERS } from "./kernel_ring.ts";
 import { Errno } from "./linux.ts";
 import { Notifier } from "./notifier.ts";
 import type { Request } from "./sqe.ts";
@@ -51,7 +51,7 @@ export class Ring {
 
   /** Starts a request, now or later. Returns false if the ring cannot perform it. */
   start(request: Request): boolean {
-    if (!this.#supports(request)) return false;
+    if (!this.#supports(request) || this.#mayHang(request)) return false;
     if (this.#awaited++ === 0) this.notifier.ref();
     if (this.#backlog.length > 0 || !this.#prepare(request)) {
       this.counters.queueFull++;
@@ -63,6 +63,12 @@ export class Ring {
 
   #supports({ sqe }: Request): boolean {
     return this.kernel.supported[sqe.opcode]! > 0;
+  }
+
+  /** Whether it is an open that could wait for a server, and that must leave room and kernel threads to others. */
+  #mayHang({ operation: { op }, sqe }: Request): boolean {
+    const most = Math.min(this.kernel.depth, MAX_WORKERS) / 2;
+    return op === "open" && sqe.forceAsync && this.#awaited >= most;
   }
 
   /** Adds a request to the submission queue. Returns false if there is no room. */

@@ -2,12 +2,12 @@
 // every write until the thaw. Deno's own file operations, which share its threads with the module, continue.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { standStill } from "../mounts/server_promises.ts";
 import { lines, runOrThrow, start, turnsSoon, within } from "../setup/command.ts";
 import { unmount } from "../setup/mounts.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { assertFile, openPattern, pattern } from "../support/bytes.ts";
 import { diskTest } from "./disks.ts";
 import { engines, serverTest } from "./machine.ts";
 import { resultOf, spawn } from "./programs.ts";
@@ -83,6 +83,19 @@ serverTest("many opens by links to a server do not block those elsewhere", async
   const isFirst = Promise.race([...opening, false]);
   for (const each of [file, ...await Promise.all(opening)]) await each.close();
   assertEquals(await isFirst, false);
+});
+
+serverTest("more opens than a ring has entries leave room for other files", async (server) => {
+  await using file = await openPattern(`${server.backing}/file`, 100);
+  server.child.kill("SIGSTOP");
+  const open = () => DmaFile.open(`${server.path}/file/name`);
+  const opening = Array.from({ length: 300 }, () => assertRejects(open, Deno.errors.NotADirectory));
+  try {
+    await within(10, "A read elsewhere", file.readAt(0, 100));
+  } finally {
+    server.child.kill("SIGCONT");
+  }
+  await Promise.all(opening);
 });
 
 // As the image of a container that is fetched on demand.
