@@ -7,7 +7,7 @@ import { Devices } from "./devices.ts";
 import { type Device, type Engine, waitUntil } from "./engine.ts";
 import { neverNotified, pauseFor, performance, queueMicrotask } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
-import { Errno, F_SETFL, Opcode } from "./linux.ts";
+import { Errno, F_SETFL, O_PATH, Opcode } from "./linux.ts";
 import type { Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess, isTest, realPathOf } from "./process.ts";
@@ -58,7 +58,9 @@ export class KernelEngine implements Engine {
     const sqe = prepareSqe(this, operation);
     const { op } = operation;
     // The entry of a link through /proc does not have the file's descriptor.
-    const device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
+    let device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
+    // With O_PATH a symbolic link is followed, which may lead from a disk to a server.
+    if (op === "open" && operation.flags & O_PATH && device?.isLocal) device = undefined;
     // Any other open may wait within its submission.
     if (op === "open") sqe.forceAsync = !device?.hasDisk;
     // Calls that wait for a server keep the threads that its device may use, and no kernel threads, which others need.

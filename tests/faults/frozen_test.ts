@@ -87,9 +87,11 @@ serverTest("many opens by links to a server do not block those elsewhere", async
 
 serverTest("more opens than a ring has entries leave room for other files", async (server) => {
   await using file = await openPattern(`${server.backing}/file`, 100);
+  const paths = [`${server.path}/file/name`, `${server.backing}/link`] as const;
+  await Deno.symlink(...paths);
   server.child.kill("SIGSTOP");
-  const open = () => DmaFile.open(`${server.path}/file/name`);
-  const opening = Array.from({ length: 300 }, () => assertRejects(open, Deno.errors.NotADirectory));
+  const opening = Array.from({ length: 600 }, (_, index) => DmaFile.open(paths[index % 2]!))
+    .map((each) => assertRejects(() => each, Deno.errors.NotADirectory));
   try {
     await within(10, "A read elsewhere", file.readAt(0, 100));
   } finally {
