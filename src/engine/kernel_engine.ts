@@ -56,23 +56,34 @@ export class KernelEngine implements Engine {
   submit(operation: Operation, completion: Completion): void {
     if (this.#disposed) return void queueMicrotask(() => completion.complete(-Errno.EBADFD));
     const sqe = prepareSqe(this, operation);
-    const { op } = operation;
+    const request = { operation, sqe, completion, device: this.#deviceOf(operation, sqe) };
+    this.counters.inFlight++;
+    if (operation.op === "close") this.#close(request, operation.quick);
+    else if (operation.op === "pause") this.#pause(request, operation.milliseconds);
+    else this.#start(request);
+  }
+
+  /** The device whose server an operation may wait for. */
+  #deviceOf(operation: Operation, { fd }: Sqe): Device | undefined {
     // The entry of a link through /proc does not have the file's descriptor.
-    let device = this.#devices.of(op === "link" ? operation.fd : sqe.fd);
+    const device = this.#devices.of(operation.op === "link" ? operation.fd : fd);
     // With O_PATH a symbolic link is followed, which may lead from a disk to a server.
-    if (op === "open" && operation.flags & O_PATH && device?.isLocal) device = undefined;
-    // Any other open may wait within its submission.
+    const follows = operation.op === "open" && (operation.flags & O_PATH) !== 0;
+    return follows && device?.isLocal ? undefined : device;
+  }
+
+  #start(request: Request): void {
+    const { operation: { op }, sqe, device } = request;
+    // Elsewhere than on a disk an open may wait within its submission.
     if (op === "open") sqe.forceAsync = !device?.hasDisk;
     // Calls that wait for a server keep the threads that its device may use, and no kernel threads, which others need.
-    const mayHang = device && !(device.isLocal ?? op !== "open");
-    const request = { operation, sqe, completion, device };
-    this.counters.inFlight++;
-    if (op === "close") return this.#close(request, operation.quick);
-    if (op === "pause") {
-      const { milliseconds } = operation;
-      this.#pauses.set(request, performance.now() + milliseconds);
-      pauseFor(milliseconds).then(() => this.#endPause(request));
-    } else if (mayHang || !this.ring?.start(request)) this.#calls.start(request);
+    const needsThread = device && !(device.isLocal ?? op !== "open");
+    if (needsThread || !this.ring?.start(request)) this.#calls.start(request);
+  }
+
+  #pause(request: Request, milliseconds: number): void {
+    this.#pauses.set(request, performance.now() + milliseconds);
+    pauseFor(milliseconds).then(() => this.#endPause(request));
   }
 
   flush(): void {
