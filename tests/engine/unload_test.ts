@@ -2,7 +2,7 @@
 // call uses a released one. A test that calls Deno.exit continues after it.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { lines, runOrThrow, start, urlOf } from "../setup/command.ts";
+import { lines, run, start, urlOf } from "../setup/command.ts";
 import { assertFile, filled } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -18,8 +18,7 @@ const prelude = (directory: string) => `
   const held = () => openTargets().filter(isHeld).length;
   const other = directory + "/other";
   Deno.writeTextFileSync(other, "other's");
-  const openOther = () => Deno.openSync(other, { read: true, write: true });
-  const openOthers = () => Array.from({ length: 20 }, openOther);
+  const openOthers = () => [...Array(20)].map(() => Deno.openSync(other, { read: true, write: true }));
   const assertUntouched = (others) => {
     for (const file of others) if (file.readSync(new Uint8Array(8)) !== 7) throw new Error(other);
   };
@@ -98,10 +97,12 @@ unloadTest(
   "true 0",
 );
 
-async function runTests(dir: TestDirectory, tests: string): Promise<string> {
+async function runTests(dir: TestDirectory, tests: string, failures = 0): Promise<string> {
   const path = dir.file("program_test.ts");
   await Deno.writeTextFile(path, `${imports} ${prelude(dir.path)} ${tests}`);
-  return await runOrThrow(Deno.execPath(), ["test", "-A", "--no-check", path]);
+  const { output } = await run(Deno.execPath(), ["test", "-A", "--no-check", path]);
+  assertStringIncludes(output, ` passed | ${failures} failed`);
+  return output;
 }
 
 testInOneDirectory("A test that calls Deno.exit can open files after it", async (dir) => {
@@ -131,6 +132,15 @@ testInOneDirectory("A test that calls Deno.exit can open files after it", async 
   );
   assertStringIncludes(output, "\nafter 0\n");
   assertEquals((await Deno.stat(dir.file("open"))).size, 3_000_001);
+});
+
+testInOneDirectory("Tests fail if a writer that they leave open loses its bytes", async (dir) => {
+  const tests = `Deno.test("leaves a writer open", async () => {
+      const { engineAtWork } = await import("${urlOf("src/configure.ts")}");
+      await (await DmaFile.create(directory + "/file")).writable.write(new Uint8Array(100));
+      engineAtWork().submit = (_, completion) => completion.complete(-28);
+    });`;
+  assertStringIncludes(await runTests(dir, tests, 1), "No space left on device");
 });
 
 testInOneDirectory("Tests that use files leave nothing to Deno's sanitizers", async (dir) => {
