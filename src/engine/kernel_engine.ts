@@ -92,9 +92,9 @@ export class KernelEngine implements Engine {
 
   /**
    * Closes a descriptor, never on the ring: if a kernel thread closes it, it stays open for a moment after the
-   * completion. The JavaScript thread closes a small file that has a name. In a test it first waits until
-   * the thread that awaits completions has returned: Deno would report its call as a leak. Elsewhere it does not wait:
-   * all threads may be in use.
+   * completion. The JavaScript thread closes a small file that has a name. In a test it first waits until the thread that
+   * awaits completions has returned: Deno would report its call as a leak. Elsewhere it does not wait, because all threads
+   * may be in use.
    */
   #close(request: Request, quick = false): void {
     this.#devices.forget(request.sqe.fd);

@@ -12,6 +12,7 @@ const memory = new Uint8Array(2 * PATH_MAX);
 /** For paths: a lenient decoder would return the path of another file. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** It never changes. */
 let memoryAddress = 0;
 
 /** The address of a path for the next call on this thread. */

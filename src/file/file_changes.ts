@@ -70,7 +70,7 @@ export class FileChanges {
     return this.isHeld || (this.#holds.length > 0 && !this.#awaitsWriters);
   }
 
-  /** Whether only opens wait: they let other writers first write the rest and cut the file, if those are over. */
+  /** Whether only opens wait, and for writers that are over, which first write the rest and cut the file. */
   get #awaitsWriters(): boolean {
     return this.#holds[0]?.purpose === "open" &&
       this.#handles.some(({ writer }) => writer?.hasOpened && writer.isOver);
