@@ -1,4 +1,4 @@
-// What the pages and the package name is there: files and headings, tests, and few dependencies.
+// What the pages and the package name is there: files and headings, tests, printed references, and few dependencies.
 // Links of published pages lead to published pages, because JSR has no others.
 
 import { assert, assertEquals } from "@std/assert";
@@ -39,10 +39,13 @@ testOnce("Every link leads to a file, and to a heading of it", () => {
   }
 });
 
+function output(...args: string[]): Promise<string> {
+  return runOrThrow(Deno.execPath(), args, { cwd: root });
+}
+
 /** All direct and indirect imports of a module from outside of this project. */
 async function foreignImports(entry: string): Promise<string[]> {
-  const args = ["info", "--json", entry];
-  const { modules, redirects } = JSON.parse(await runOrThrow(Deno.execPath(), args, { cwd: root }));
+  const { modules, redirects } = JSON.parse(await output("info", "--json", entry));
   const specifiers = modules.map(({ specifier }: { specifier: string }) => specifier);
   return specifiers.concat(Object.keys(redirects))
     .filter((specifier: string) => !specifier.startsWith(urlOf(""))).sort();
@@ -54,4 +57,14 @@ testOnce("Only the command line depends on packages, in one exact version", asyn
   // A new release must not change an installed program.
   assertEquals(packages, [config.imports.commander]);
   assert(/@\d+\.\d+\.\d+$/.test(config.imports.commander));
+});
+
+testOnce("The guide's commands print the reference, of all names and of one class", async () => {
+  const commands = [...prose("docs/README.md").matchAll(/`deno (doc [^`]+)`/g)];
+  const [all = [], one, node] = await Promise.all(commands.map(async ([, command]) => {
+    const printed = await output(...command!.split(" "));
+    return [...printed.matchAll(/^(?:class|function) (\w+)/gm)].map(([, name]) => name!).sort();
+  }));
+  assert(all.includes("DmaFile") && all.includes("engineInfo"), all.join());
+  assertEquals([one, node], [["DmaStreamWriter"], ["toNodeReadable", "toNodeWritable"]]);
 });

@@ -11,6 +11,7 @@ import { assertClosed, closeWith, small, testWriter } from "./create.ts";
 
 testWriter("getWriter writes and closes as any stream's", small, async (stream) => {
   const writer = stream.getWriter();
+  assert(stream.locked);
   // A test may replace a method, to look at what its subject writes.
   const { write } = writer;
   writer.write = (chunk) => write.call(writer, chunk);
@@ -20,6 +21,7 @@ testWriter("getWriter writes and closes as any stream's", small, async (stream) 
   const written = chunksOf(pattern(100_001), 9999).map((chunk) => writer.write(chunk));
   assert(writer.desiredSize! < 1);
   await Promise.all(written);
+  await writer.ready;
   assertEquals([writer.desiredSize, stream.currentPos], [1, 100_001]);
   await writer.close();
   await writer.closed;
